@@ -1,0 +1,168 @@
+"""Config -> data, model, optimizers, trainer options: the only user of Hydra's instantiate.
+
+Every node is checked against the signature that it calls, so that a wrong key or type is one clear line. Nothing here
+imports torch: a wrong word in the trainer's options is refused before that.
+"""
+
+import inspect
+import types
+import typing
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
+from typing import TYPE_CHECKING, Any, Literal, Union
+
+from hydra.errors import InstantiationException
+from hydra.utils import get_object, instantiate
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from genlab.errors import UserError, brief, did_you_mean
+from genlab.run import Run
+
+if TYPE_CHECKING:
+    import torch
+
+    from genlab.data.base import Dataset, Spec
+    from genlab.models.base import Family
+    from genlab.trainer.options import Options
+    from genlab.trainer.step import OptimizerFactory
+
+
+def options(config: DictConfig) -> "Options":
+    """The trainer's options. Imports no torch."""
+    return _make(config.trainer, "trainer")
+
+
+def data(config: DictConfig) -> "Dataset":
+    """The data set; `data.range: auto` becomes the range that the model prefers."""
+    node = config.data.copy()
+    if node.get("range") == "auto":
+        node.range = _target(config.model, "model").prefers if "model" in config else "unit"
+    return _make(node, "data")
+
+
+def family(config: DictConfig, spec: "Spec") -> "Family":
+    """The model, its nets picked by the shape of the data; weights drawn from torch's global generator."""
+    return _make(config.model, "model", spec=spec)
+
+
+def optimizers(config: DictConfig) -> dict[str, "OptimizerFactory"]:
+    """For each phase, a callable that makes its optimizer from its parameters."""
+    factories = {}
+    for name, node in config.optimizer.items():
+        path = f"optimizer.{name}"
+        target = _target(node, path)
+        _check(target, node, path)
+        factories[str(name)] = partial(target, **_arguments(node))
+    return factories
+
+
+def restore(run: Run, which: str, device: "torch.device") -> "Family":
+    """The family of a run as it is sampled and measured (the averaged twin where there is one), ready to use.
+
+    Raises:
+        UserError: no such checkpoint, or one that does not fit the run's config.
+    """
+    from genlab.data.base import Spec
+    from genlab.trainer import checkpoint
+
+    state = checkpoint.read(checkpoint.find(run.checkpoints, which), device)
+    shape, classes, range = state["spec"]
+    model = family(run.read_config(), Spec(tuple(shape), classes, range))
+    try:
+        model.load_state_dict(state["ema"] or state["family"])
+    except RuntimeError as error:
+        raise UserError(f"the checkpoint does not fit {run.config}: {brief(error)}") from error
+    return model.to(device).requires_grad_(False).eval()
+
+
+def _make(node: DictConfig, path: str, **given: Any) -> Any:
+    target = _target(node, path)
+    _check(target, node, path)
+    try:
+        return instantiate(node, _convert_="all", **given)
+    except InstantiationException as error:
+        causes = list(_causes(error))
+        for cause in causes:
+            if isinstance(cause, UserError):
+                raise cause from None
+        # A value that the target itself refuses: a negative width, say.
+        raise UserError(f"{path}: {brief(causes[-1])}") from error
+
+
+def _causes(error: BaseException | None) -> Iterator[BaseException]:
+    while error is not None:
+        yield error
+        error = error.__cause__
+
+
+def _target(node: Any, path: str) -> Any:
+    name = node.get("_target_") if isinstance(node, DictConfig) else None
+    if not isinstance(name, str):
+        raise UserError(f"{path}: names no _target_ to build")
+    try:
+        return get_object(name)
+    except Exception as error:  # whatever importing the module raises
+        raise UserError(f"{path}._target_: cannot import '{name}' ({error})") from error
+
+
+def _arguments(node: DictConfig) -> dict[str, Any]:
+    try:
+        plain = OmegaConf.to_container(node, resolve=True, throw_on_missing=True)
+    except OmegaConfBaseException as error:
+        raise UserError(" ".join(str(error).split())) from error
+    assert isinstance(plain, dict)
+    return {str(key): value for key, value in plain.items() if key not in ("_target_", "_partial_", "_convert_")}
+
+
+def _check(target: Callable, node: DictConfig, path: str) -> None:
+    """Check the keys and values of a node against the signature of what it calls, and so for nodes within.
+
+    Raises:
+        UserError: a key that the target does not take, or a value of another type than it says.
+    """
+    values = _arguments(node)
+    function = target.__init__ if inspect.isclass(target) else target
+    parameters = {n: p for n, p in inspect.signature(target).parameters.items() if n != "spec"}
+    hints = typing.get_type_hints(function)
+    open_ended = any(p.kind is inspect.Parameter.VAR_KEYWORD for p in parameters.values())
+    for key, value in values.items():
+        if key not in parameters and not open_ended:
+            known = ", ".join(name for name in parameters if name != "params")
+            raise UserError(f"unknown option '{path}.{key}'{did_you_mean(key, parameters)}; allowed: {known}")
+        child = node[key]
+        if isinstance(child, DictConfig) and "_target_" in child:
+            _check(_target(child, f"{path}.{key}"), child, f"{path}.{key}")
+        elif key in hints and not fits(value, hints[key]):
+            raise UserError(f"{path}.{key}: {value!r} is not {describe(hints[key])}")
+
+
+def fits(value: Any, hint: Any) -> bool:
+    """Whether a config value may be passed where `hint` stands; what is no plain type passes."""
+    origin, arguments = typing.get_origin(hint), typing.get_args(hint)
+    if origin in (Union, types.UnionType):
+        return any(fits(value, each) for each in arguments)
+    if origin is Literal:
+        return value in arguments
+    if hint is float:
+        return isinstance(value, (int, float)) and not isinstance(value, bool)
+    if hint is int:
+        return isinstance(value, int) and not isinstance(value, bool)
+    if hint in (str, bool, type(None)):
+        return isinstance(value, hint)
+    if origin in (list, tuple, Sequence):
+        return isinstance(value, list) and all(fits(each, arguments[0]) for each in value)
+    return True
+
+
+def describe(hint: Any) -> str:
+    """A type in a user's words: `an integer`, `one of fp32, bf16`."""
+    origin, arguments = typing.get_origin(hint), typing.get_args(hint)
+    if origin in (Union, types.UnionType):
+        return " or ".join(describe(each) for each in arguments)
+    if origin is Literal:
+        return "one of " + ", ".join(map(str, arguments))
+    if origin in (list, tuple, Sequence):
+        return "a list, each " + describe(arguments[0])
+    words = {int: "an integer", float: "a number", str: "a word", bool: "true or false", type(None): "null"}
+    return words.get(hint, str(hint))

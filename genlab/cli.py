@@ -1,0 +1,157 @@
+"""The command line: `genlab VERB [overrides]`. Finds the verb and its config, hands on to Hydra; imports nothing heavy.
+
+What follows the verb is Hydra's own grammar: `model=vae`, `trainer.steps=100`, `-m`, `--cfg job`, `--help`.
+"""
+
+import os
+import sys
+from collections.abc import Callable
+from importlib import import_module
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from genlab import __version__
+from genlab.errors import Interrupted, RunFailed, UserError, did_you_mean
+
+
+class Verb(NamedTuple):
+    function: str  # module:function, imported when it is called
+    help: str
+    config: str | None = None  # the config that Hydra composes for it
+
+
+VERBS = {
+    "train": Verb("genlab.commands.train:train", "train a model on a data set; resume=RUN goes on with a run", "train"),
+    "sample": Verb("genlab.commands.sample:sample", "draw samples from a trained run: samples.npz, grid.png", "sample"),
+    "prepare": Verb("genlab.commands.prepare:prepare", "fetch and check a data set", "prepare"),
+    "list": Verb("genlab.commands.list:show", "show the models, data sets and presets there are"),
+}
+
+USAGE = """genlab {version}: the experiment runner for deep generative models
+
+  genlab VERB [key=value ...]
+
+{verbs}
+
+  genlab train                                  wgan_gp on gaussian2d: seconds, nothing to download
+  genlab train model=vae data=mnist             any model on any data set
+  genlab train -m model=gan,vae seed=0,1,2      a sweep
+  genlab train resume=outputs/RUN               goes on exactly where the run stopped
+
+'genlab VERB --help' shows all keys of a verb. Tab completion: eval "$(genlab -sc install=bash)"
+"""
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run one command; return its exit code: 0, 1 (the run failed), 2 (wrong input), 128 + n (signal n)."""
+    arguments = sys.argv[1:] if arguments is None else arguments
+    try:
+        return dispatch(arguments)
+    except UserError as error:
+        return _say(error, 2)
+    except RunFailed as error:
+        return _say(error, 1)
+    except Interrupted as error:
+        return _say(error, 128 + error.signal)
+    except KeyboardInterrupt:
+        return _say("interrupted", 130)
+    except BrokenPipeError:  # the reader of our output has gone: `genlab list | head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 141
+
+
+def dispatch(arguments: list[str]) -> int:
+    """Find the verb and run it.
+
+    Raises:
+        UserError: no such verb, or anything wrong that comes after it.
+    """
+    if not arguments or arguments[0] in ("-h", "--help", "help"):
+        verbs = "\n".join(f"  {name:9}{verb.help}" for name, verb in VERBS.items())
+        print(USAGE.format(version=__version__, verbs=verbs), end="")
+        return 0
+    if arguments[0] in ("-V", "--version"):
+        print(f"genlab {__version__}")
+        return 0
+    if arguments[0] in ("-sc", "--shell-completion"):
+        return complete(arguments)
+    word, rest = arguments[0], arguments[1:]
+    if word not in VERBS:
+        raise UserError(f"'{word}' is no command{did_you_mean(word, VERBS)}; there are: {', '.join(VERBS)}")
+    verb = VERBS[word]
+    if verb.config is None:
+        _load(verb)(rest)
+        return 0
+    if word == "train" and any(each.startswith("resume=") for each in rest):
+        _load(verb, "resume")(rest)
+        return 0
+    return compose_and_run(word, verb.config, rest, _load(verb))
+
+
+def compose_and_run(word: str, config_name: str, overrides: list[str], function: Callable) -> int:
+    """Let Hydra compose the config and call `function(config, folder)`, once or for each job of a sweep."""
+    import hydra
+    from hydra.core.hydra_config import HydraConfig
+    from hydra.errors import HydraException
+    from omegaconf.errors import OmegaConfBaseException
+
+    failures: list[Exception] = []
+
+    def job(config: Any) -> Any:
+        try:
+            return function(config, Path(HydraConfig.get().runtime.output_dir))
+        except (UserError, RunFailed) as error:  # kept from Hydra, which would say more than the one line
+            failures.append(error)
+
+    asked_for_traceback = "HYDRA_FULL_ERROR" in os.environ
+    os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra hands its errors on to us instead of printing them
+    sys.argv = [f"genlab {word}", *overrides]
+    try:
+        hydra.main(config_path=str(configs()), config_name=config_name, version_base="1.3")(job)()
+    except (HydraException, OmegaConfBaseException, OSError) as error:
+        if asked_for_traceback:
+            raise
+        from genlab.explain import explain
+
+        raise explain(error, configs(), config_name, overrides) from error
+    if len(failures) > 1:
+        for error in failures[:-1]:
+            _say(error, 1)
+    if failures:
+        raise failures[-1]
+    return 0
+
+
+def configs() -> Path:
+    """The folder of the configs: inside the package in a wheel, beside it in a checkout."""
+    package = Path(__file__).resolve().parent
+    return next(folder for folder in (package / "configs", package.parent / "configs") if folder.is_dir())
+
+
+def complete(arguments: list[str]) -> int:
+    """Answer the shell's request for completions: of verbs here, of what follows by Hydra."""
+    import hydra
+
+    words = os.environ.get("COMP_LINE", "").split(" ")
+    if any(each.startswith("query=") for each in arguments) and len(words) < 3:
+        print(" ".join(name for name in VERBS if name.startswith(words[-1] if len(words) == 2 else "")))
+        return 0
+    config = "train"
+    if len(words) > 2:
+        config = VERBS[words[1]].config if words[1] in VERBS else None
+        os.environ["COMP_LINE"] = " ".join(["genlab", *words[2:]])
+    if config is None:
+        return 0
+    sys.argv = ["genlab", *arguments]
+    hydra.main(config_path=str(configs()), config_name=config, version_base="1.3")(lambda config: None)()
+    return 0
+
+
+def _load(verb: Verb, name: str | None = None) -> Callable:
+    module, function = verb.function.split(":")
+    return getattr(import_module(module), name or function)
+
+
+def _say(message: object, code: int) -> int:
+    print(f"genlab: {message}", file=sys.stderr)
+    return code

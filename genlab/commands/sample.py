@@ -1,0 +1,86 @@
+"""`genlab sample run=RUN n=64`: draw from a trained model; `samples.npz` and `grid.png` in the run folder."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from omegaconf import DictConfig, OmegaConf
+
+from genlab import build
+from genlab.errors import UserError
+from genlab.run import Run
+
+if TYPE_CHECKING:
+    import numpy as np
+    from torch import Tensor
+
+    from genlab.models.base import Family
+
+CHUNK = 500  # samples drawn at a time, to bound the memory
+SHOWN = 100  # of them in grid.png
+
+
+def sample(config: DictConfig, folder: Path) -> None:
+    """Draw `n` samples with a seed; the same seed gives the same samples.
+
+    `samples.npz` holds `samples` (n, *shape) float32: images in [0, 1], points in data units. A model that has no
+    prior to draw from writes reconstructions of n test samples instead, and those as `originals`.
+
+    Raises:
+        UserError: no such run or checkpoint, a wrong value, or a folder that cannot be written.
+    """
+    if OmegaConf.is_missing(config, "run"):
+        raise UserError("'run' needs a value: genlab sample run=outputs/...")
+    for key, lowest in (("n", 1), ("seed", 0)):
+        if not isinstance(config[key], int) or config[key] < lowest:
+            raise UserError(f"{key}: {config[key]!r} is not an integer of at least {lowest}")
+    run = Run.open(str(config.run))
+    target = Run(Path(config.out)) if config.out else run
+
+    import numpy as np
+    from PIL import Image
+
+    from genlab.trainer import device
+
+    where = device.resolve(str(config.device))
+    model = build.restore(run, str(config.checkpoint), where)
+    device.seed(where, config.seed)
+    arrays = draw(model, config.n, run)
+    image = picture(arrays, model, run)
+    try:
+        target.folder.mkdir(parents=True, exist_ok=True)
+        np.savez_compressed(target.samples, **{name: array.cpu().numpy() for name, array in arrays.items()})
+        if image is not None:
+            Image.fromarray(image).save(target.grid)
+    except OSError as error:
+        raise UserError(f"cannot write {error.filename or target.folder}: {error.strerror}") from error
+    print(f"{len(arrays['samples'])} samples: {target.samples}" + (f", {target.grid}" if image is not None else ""))
+
+
+def draw(model: "Family", n: int, run: Run) -> dict[str, "Tensor"]:
+    """Samples in data units, by the name they get in samples.npz. Draws from torch's global generator."""
+    import torch
+
+    from genlab.models.base import Reconstructor, Sampler
+
+    with torch.no_grad():
+        if isinstance(model, Sampler):
+            counts = [min(CHUNK, n - start) for start in range(0, n, CHUNK)]
+            return {"samples": torch.cat([model.spec.decode(model.sample(count)) for count in counts])}
+        if isinstance(model, Reconstructor):
+            print("this model has no prior to draw from: these are reconstructions of test samples")
+            x = build.data(run.read_config()).to(model.device).head("test", n)["x"]
+            again = torch.cat([model.reconstruct(part) for part in x.split(CHUNK)])
+            return {"samples": model.spec.decode(again), "originals": model.spec.decode(x)}
+    raise UserError("this model can neither sample nor reconstruct")
+
+
+def picture(arrays: dict[str, "Tensor"], model: "Family", run: Run) -> "np.ndarray | None":
+    """A grid of images, or a scatter plot of points over real ones; None for data of another shape."""
+    from genlab.pictures import grid, scatter
+
+    if model.spec.is_image:
+        return grid(arrays["samples"][:SHOWN])
+    if model.spec.shape != (2,):
+        return None
+    real = build.data(run.read_config()).real("test", SHOWN * 20)
+    return scatter(real, arrays["samples"])

@@ -1,0 +1,216 @@
+"""`genlab train`: build what the config names, train it, leave a run folder; `resume=RUN` goes on with one."""
+
+import signal
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from omegaconf import DictConfig, OmegaConf
+
+from genlab import build
+from genlab.errors import Interrupted, RunFailed, UserError, brief
+from genlab.run import Run
+
+if TYPE_CHECKING:
+    import torch
+
+    from genlab.data.base import Dataset
+    from genlab.models.base import Family
+    from genlab.trainer.loop import Result, Trainer
+    from genlab.trainer.options import Options
+
+MEASURED = 5000  # samples for the measures of the training loop; a fifth of it for images
+
+
+def train(config: DictConfig, folder: Path, state: dict[str, Any] | None = None) -> float | None:
+    """Train what `config` describes in `folder`; return the best value of the monitored measure.
+
+    Args:
+        state: of the checkpoint to go on from.
+
+    Raises:
+        UserError: something in the config is wrong; a folder that is still empty is removed.
+        RunFailed: the loss is not finite, or the disk does not take what must be written.
+        Interrupted: SIGINT or SIGTERM came; the step was finished and a checkpoint written.
+    """
+    run = Run(folder)
+    signals = Signals()
+    try:
+        options = build.options(config)
+        trainer = assemble(config, options, run, signals.received)
+        if state is not None:
+            trainer.load_state_dict(state)
+        if trainer.step >= trainer.steps:
+            print(f"{folder} is at step {trainer.step} of {trainer.steps}: raise trainer.steps to go on")
+            return trainer.best[0] if trainer.best else None
+        run.lock()
+        run.write_config(config)
+    except UserError:
+        if folder.is_dir() and not any(folder.iterdir()):
+            folder.rmdir()
+        raise
+    run.write_status("running")
+    print(f"{describe(trainer)}\nrun folder: {folder}", flush=True)
+    try:
+        with signals:
+            result = trainer.fit()
+    except RunFailed as error:
+        run.write_status("failed", str(error), step=trainer.step)
+        hint = "lower the learning rate, or set trainer.clip_grad_norm"
+        raise RunFailed(f"{error}; {hint}. {last_good(run)}") from error
+    except OSError as error:
+        raise RunFailed(f"cannot write {error.filename or folder}: {error.strerror or error}") from error
+    except BaseException as error:
+        run.write_status("failed", f"{type(error).__name__}: {brief(error)}", step=trainer.step)
+        raise
+    return finish(run, trainer, result, signals)
+
+
+def resume(arguments: list[str]) -> None:
+    """`genlab train resume=RUN key=value ...`: the run's own config with these changes, from its last checkpoint.
+
+    Raises:
+        UserError: no such run, or an override that its config does not have.
+    """
+    from hydra.core.override_parser.overrides_parser import OverridesParser
+    from hydra.errors import HydraException
+    from omegaconf.errors import OmegaConfBaseException
+
+    from genlab.explain import unknown_option
+
+    try:
+        overrides = OverridesParser.create().parse_overrides(arguments)
+    except HydraException as error:
+        raise UserError(f"resume takes key=value only: {str(error).splitlines()[0]}") from error
+    values = {each.key_or_group: each.value() for each in overrides}
+    run = Run.open(str(values.pop("resume")))
+    config = run.read_config()
+    for key, value in values.items():
+        if isinstance(OmegaConf.select(config, key), DictConfig) and not isinstance(value, dict):
+            raise UserError(f"{key}: a resumed run keeps its {key}; start a new run to change it")
+        try:
+            OmegaConf.update(config, key, value)
+        except OmegaConfBaseException as error:
+            raise UserError(unknown_option(key, config)) from error
+    build.options(config)  # wrong words are refused before torch is imported
+
+    from genlab.trainer import checkpoint
+
+    train(config, run.folder, checkpoint.read(checkpoint.find(run.checkpoints, "last")))
+
+
+def assemble(config: DictConfig, options: "Options", run: Run, stop: Callable[[], str]) -> "Trainer":
+    """Data, model, optimizers and trainer as the config names them."""
+    import torch
+
+    from genlab.pictures import snapshot
+    from genlab.trainer import device
+    from genlab.trainer.loop import Trainer
+
+    if not isinstance(config.seed, int):
+        raise UserError(f"seed: {config.seed!r} is not an integer")
+    where = device.resolve(options.device)  # refused before any data is read
+    data = build.data(config)
+    torch.manual_seed(config.seed)
+    return Trainer(
+        build.family(config, data.spec),
+        data,
+        build.optimizers(config),
+        options,
+        seed=config.seed,
+        folder=run.folder,
+        evaluate=evaluator(data, where, config.seed),
+        snapshot=lambda family: snapshot(family, data),
+        stop=stop,
+    )
+
+
+def evaluator(data: "Dataset", where: "torch.device", seed: int) -> "Callable[[Family], dict[str, float]]":
+    """The measures of the training loop: of samples against the validation split, in data units."""
+    import torch
+
+    from genlab.metrics import suite
+    from genlab.models.base import Sampler
+    from genlab.trainer import device
+
+    count = min(MEASURED // 5 if data.spec.is_image else MEASURED, len(data.splits["validation"].x))
+    mixture = getattr(data, "mixture", None)
+    known = (mixture.modes, mixture.sigma) if mixture else ()
+
+    @torch.no_grad()
+    def evaluate(family: "Family") -> dict[str, float]:
+        if not isinstance(family, Sampler):
+            return {}
+        device.seed(where, seed)
+        return suite.quick(data.decode(family.sample(count)), data.real("validation", count), *known)
+
+    return evaluate
+
+
+def finish(run: Run, trainer: "Trainer", result: "Result", signals: "Signals") -> float | None:
+    """Write status.json and result.json, print the summary line."""
+    number = signals.number
+    run.write_status("interrupted" if number else "finished", result.reason, step=result.step)
+    run.write_result({**result._asdict(), "best": result.best and {"value": result.best[0], "step": result.best[1]}})
+    print(summary(trainer, result))
+    print(f"run folder: {run.folder}", flush=True)
+    if number:
+        raise Interrupted(f"{result.reason} after step {result.step}; go on with: genlab train resume={run.folder}", number)
+    return result.best[0] if result.best else None
+
+
+def describe(trainer: "Trainer") -> str:
+    """One line on what is about to be trained."""
+    parameters = sum(p.numel() for p in trainer.family.parameters())
+    size = "x".join(map(str, trainer.data.spec.shape))
+    model = type(trainer.family).__name__
+    return (
+        f"{model} ({parameters:,} parameters) on {trainer.data.name} ({len(trainer.data):,} samples of {size}), "
+        f"step {trainer.step} to {trainer.steps} on {trainer.device}"
+    )
+
+
+def summary(trainer: "Trainer", result: "Result") -> str:
+    """One line on how it went: the measures in words, the speed."""
+    measures, parts = result.measures, []
+    mixture = getattr(trainer.data, "mixture", None)
+    if "eval/modes" in measures and mixture:
+        parts.append(f"{measures['eval/modes']:.0f} of {len(mixture.modes)} modes covered")
+        parts.append(f"{100 * measures['eval/high_quality']:.1f} % of samples within 3σ of a mode")
+    if "eval/sliced_w2" in measures:
+        parts.append(f"sliced W2 {measures['eval/sliced_w2']:.3g}")
+    if "eval/loss" in measures:
+        parts.append(f"validation loss {measures['eval/loss']:.4g}")
+    parts.append(f"{result.samples_per_s:,.0f} samples/s")
+    return f"step {result.step} of {trainer.steps} in {result.seconds:.0f} s: " + ", ".join(parts)
+
+
+def last_good(run: Run) -> str:
+    """Where the state before the failure is."""
+    last = run.checkpoints / "last.pt"
+    return f"The last good checkpoint is {last}" if last.is_file() else "There is no checkpoint from before that"
+
+
+class Signals:
+    """SIGINT and SIGTERM ask the loop to finish its step and stop; a second SIGINT leaves at once."""
+
+    def __init__(self) -> None:
+        self.number = 0
+        self._before: dict[int, Any] = {}
+
+    def received(self) -> str:
+        return signal.Signals(self.number).name if self.number else ""
+
+    def __enter__(self) -> "Signals":
+        for number in (signal.SIGINT, signal.SIGTERM):
+            self._before[number] = signal.signal(number, self._handle)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
+
+    def _handle(self, number: int, frame: object) -> None:
+        if self.number == number == signal.SIGINT:
+            raise KeyboardInterrupt
+        self.number = number

@@ -1,0 +1,167 @@
+"""What a data set is to everything above it: a shape, tensors on one device, and batches by number.
+
+The whole set lies as one raw tensor (uint8 pixels, float points) on the device; scaling and binarization happen
+there, per batch. Batch number n is a pure function of (seed, n): a resumed run needs no loader state.
+"""
+
+import os
+from pathlib import Path
+from typing import Literal, NamedTuple
+
+import torch
+from torch import Tensor
+
+from genlab.errors import UserError
+
+Batch = dict[str, Tensor]  # "x": (B, *shape), "y": (B,) labels where there are any, "step": () the step's number
+Range = Literal["real", "symmetric", "unit", "binary"]  # all reals, [-1, 1], [0, 1], {0, 1} drawn anew each batch
+
+
+class Spec(NamedTuple):
+    """All that a model may know of the data before it sees any."""
+
+    shape: tuple[int, ...]  # of one sample: (D,) or (C, H, W)
+    classes: int = 0  # 0 where there are no labels
+    range: Range = "real"
+
+    @property
+    def is_image(self) -> bool:
+        return len(self.shape) == 3
+
+    def decode(self, x: Tensor) -> Tensor:
+        """The model's range -> data units, fp32: images in [0, 1], clipped; points as they are."""
+        x = x.float()
+        if self.range == "real":
+            return x
+        return (x.add(1.0).div(2.0) if self.range == "symmetric" else x).clamp(0.0, 1.0)
+
+
+class Split(NamedTuple):
+    """Raw samples (N, *shape), uint8 pixels or float values, with their labels (N,) int64 where there are any."""
+
+    x: Tensor
+    y: Tensor | None = None
+
+
+class Dataset:
+    """Splits `train`, `validation` and `test` of one data set, and the scale that a model sees them in.
+
+    Args:
+        splits: raw tensors by split name; uint8 ones are pixels in 0..255.
+        range: the values a batch has; pixels are scaled to it, float data must be "real".
+        classes: the number of labels, 0 for none.
+    """
+
+    def __init__(self, name: str, splits: dict[str, Split], range: Range, classes: int = 0) -> None:
+        self.name = name
+        self.splits = splits
+        pixels = splits["train"].x.dtype == torch.uint8
+        if pixels == (range == "real"):
+            allowed = "symmetric, unit or binary" if pixels else "real"
+            raise UserError(f"data.range: '{range}' does not fit {name}; allowed: {allowed}")
+        self.spec = Spec(tuple(splits["train"].x.shape[1:]), classes, range)
+
+    def __len__(self) -> int:
+        return len(self.splits["train"].x)
+
+    def to(self, device: torch.device | str) -> "Dataset":
+        """Move every split to `device`, in place."""
+        self.splits = {
+            name: Split(s.x.to(device), None if s.y is None else s.y.to(device)) for name, s in self.splits.items()
+        }
+        return self
+
+    def encode(self, raw: Tensor) -> Tensor:
+        """Raw samples -> float32 in the model's range. Binary draws each pixel from Bernoulli(pixel / 255)."""
+        x = raw.float()
+        if self.spec.range == "symmetric":
+            return x.div_(127.5).sub_(1.0)
+        if self.spec.range == "unit":
+            return x.div_(255.0)
+        if self.spec.range == "binary":
+            return (torch.rand_like(x) < x.div_(255.0)).float()
+        return x
+
+    def decode(self, x: Tensor) -> Tensor:
+        """The model's range -> data units: images in [0, 1], points as they are."""
+        return self.spec.decode(x)
+
+    def batch(self, split: str, index: Tensor) -> Batch:
+        """The samples `index` (B,) of a split as a batch with "x" and, where there are labels, "y"."""
+        data = self.splits[split]
+        batch = {"x": self.encode(data.x.index_select(0, index))}
+        if data.y is not None:
+            batch["y"] = data.y.index_select(0, index)
+        return batch
+
+    def head(self, split: str, n: int) -> Batch:
+        """The first `n` samples of a split, or all of it where it is shorter."""
+        data = self.splits[split]
+        return self.batch(split, torch.arange(min(n, len(data.x)), device=data.x.device))
+
+    def real(self, split: str, n: int) -> Tensor:
+        """The first `n` samples in data units (images in [0, 1], never binarized), for measures and pictures."""
+        raw = self.splits[split].x[:n].float()
+        return raw if self.spec.range == "real" else raw / 255.0
+
+
+class Stream:
+    """Training batches by number: an endless row of shuffled passes over the data, cut into batches.
+
+    Every sample comes once in each pass; a batch may span two passes, so that all batches have the same size.
+    `stream(n)` depends on (seed, n) alone, whatever was asked before.
+
+    Args:
+        size: samples in a batch, all parts and ranks together.
+        parts: equal slices a batch is cut into (gradient accumulation, ranks).
+    """
+
+    def __init__(self, data: Dataset, size: int, seed: int, parts: int = 1) -> None:
+        self.data, self.size, self.seed, self.parts = data, size, seed, parts
+        self._orders: dict[int, Tensor] = {}
+
+    def __call__(self, number: int, part: int = 0) -> Batch:
+        length = self.size // self.parts
+        return self.data.batch("train", self._index(number * self.size + part * length, length))
+
+    def _index(self, start: int, length: int) -> Tensor:
+        total, pieces = len(self.data), []
+        while length > 0:
+            epoch, offset = divmod(start, total)
+            piece = self._order(epoch)[offset : offset + length]
+            pieces.append(piece)
+            start, length = start + len(piece), length - len(piece)
+        return pieces[0] if len(pieces) == 1 else torch.cat(pieces)
+
+    def _order(self, epoch: int) -> Tensor:
+        if epoch not in self._orders:
+            # Shuffled on the CPU, so that the order of the data is the same on every device.
+            generator = torch.Generator().manual_seed(mix(self.seed, epoch, STREAM))
+            order = torch.randperm(len(self.data), generator=generator)
+            kept = {e: o for e, o in self._orders.items() if e == epoch - 1}
+            self._orders = kept | {epoch: order.to(self.data.splits["train"].x.device)}
+        return self._orders[epoch]
+
+
+STREAM = 0x5EED  # keeps the streams of the data order and of the training steps apart
+
+
+def mix(*numbers: int) -> int:
+    """Mix small integers (seed, step, ...) into one well-spread 63-bit seed.
+
+    The finalizer of SplitMix64 (Steele, Lea, Flood, "Fast Splittable Pseudorandom Number Generators", 2014,
+    https://doi.org/10.1145/2714064.2660195), applied number by number.
+    """
+    state = 0
+    for number in numbers:
+        state = (state + number + 0x9E3779B97F4A7C15) & 0xFFFFFFFFFFFFFFFF
+        state = ((state ^ (state >> 30)) * 0xBF58476D1CE4E5B9) & 0xFFFFFFFFFFFFFFFF
+        state = ((state ^ (state >> 27)) * 0x94D049BB133111EB) & 0xFFFFFFFFFFFFFFFF
+        state ^= state >> 31
+    return state >> 1
+
+
+def data_root(root: str | os.PathLike | None = None) -> Path:
+    """Where data files lie: `root`, else the variable GENLAB_DATA, else the user's cache folder."""
+    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    return Path(root or os.environ.get("GENLAB_DATA") or cache / "genlab").expanduser()

@@ -1,0 +1,140 @@
+"""Points in the plane: Gaussian mixtures with exact density, and the usual toy shapes without one.
+
+A mixture of K equal modes N(m_k, σ² I) has p(x) = 1/K Σ_k N(x; m_k, σ² I). Its entropy is the floor of every
+model's negative log-likelihood on held-out points.
+"""
+
+import math
+from collections.abc import Callable
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from genlab.data.base import Dataset, Split, mix
+from genlab.errors import choose
+
+
+class Mixture:
+    """Equal-weight mixture of isotropic Gaussians in the plane.
+
+    Args:
+        modes: (K, 2) the means.
+        sigma: the standard deviation of every mode, in data units.
+    """
+
+    def __init__(self, modes: Tensor, sigma: float) -> None:
+        self.modes, self.sigma = modes, sigma
+
+    def sample(self, n: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+        """Draw (n, 2) points and the modes (n,) they came from."""
+        y = torch.randint(len(self.modes), (n,), generator=generator)
+        return self.modes[y] + self.sigma * torch.randn(n, 2, generator=generator), y
+
+    def log_prob(self, x: Tensor) -> Tensor:
+        """Exact log-density in nats: (B, 2) -> (B,)."""
+        distance = (x[:, None] - self.modes.to(x)).square().sum(-1)  # (B, K)
+        constant = math.log(len(self.modes)) + math.log(2 * math.pi * self.sigma**2)
+        return torch.logsumexp(-distance / (2 * self.sigma**2), dim=1) - constant
+
+    def entropy(self) -> float:
+        """-E[log p(x)] in nats, by Gauss-Hermite quadrature over each mode (64 x 64 nodes, float64)."""
+        nodes, weights = np.polynomial.hermite_e.hermegauss(64)
+        grid = torch.tensor(np.stack(np.meshgrid(nodes, nodes), -1).reshape(-1, 2))
+        weight = torch.tensor(np.outer(weights, weights).reshape(-1) / (2 * math.pi))
+        means = [(weight * self.log_prob(m.double() + self.sigma * grid)).sum().item() for m in self.modes]
+        return -sum(means) / len(means)
+
+
+def _circle(k: int, radius: float) -> Tensor:
+    angle = torch.arange(k) * (2 * math.pi / k)
+    return radius * torch.stack([angle.cos(), angle.sin()], dim=1)
+
+
+def mixture(kind: str) -> Mixture | None:
+    """The mixture of that name, None for a kind that has no closed density.
+
+    `ring` and `grid` are those of VEEGAN (Srivastava et al., "VEEGAN: Reducing Mode Collapse in GANs using
+    Implicit Variational Learning", 2017, https://arxiv.org/abs/1705.07761) with σ 0.01 and 0.05.
+    """
+    if kind == "two":
+        return Mixture(torch.tensor([[2.0, 2.0], [-2.0, -2.0]]), 1.0)
+    if kind == "two_narrow":
+        return Mixture(torch.tensor([[2.0, 0.0], [-2.0, 0.0]]), 0.5)
+    if kind == "ring":
+        return Mixture(_circle(8, 1.0), 0.01)
+    if kind == "grid":
+        side = torch.arange(-4.0, 5.0, 2.0)
+        return Mixture(torch.cartesian_prod(side, side), 0.05)
+    return None
+
+
+def _moons(n: int, g: torch.Generator) -> tuple[Tensor, Tensor]:
+    y = torch.randint(2, (n,), generator=g)
+    angle = math.pi * torch.rand(n, generator=g)
+    sign = 1.0 - 2.0 * y
+    x = torch.stack([angle.cos() * sign + y - 0.5, angle.sin() * sign + 0.5 * y - 0.25], dim=1)
+    return 2 * x + 0.1 * torch.randn(n, 2, generator=g), y
+
+
+def _spirals(n: int, g: torch.Generator) -> tuple[Tensor, Tensor]:
+    y = torch.randint(2, (n,), generator=g)
+    angle = 3 * math.pi * torch.rand(n, generator=g).sqrt()  # sqrt: even density along the arm
+    arm = torch.stack([-angle.cos() * angle, angle.sin() * angle], dim=1) / 3
+    return arm * (1.0 - 2.0 * y)[:, None] + 0.1 * torch.randn(n, 2, generator=g), y
+
+
+def _checkerboard(n: int, g: torch.Generator) -> tuple[Tensor, Tensor]:
+    column = torch.randint(4, (n,), generator=g)
+    row = 2 * torch.randint(2, (n,), generator=g) + column % 2
+    corner = torch.stack([column, row], dim=1) - 2.0
+    return 2 * (corner + torch.rand(n, 2, generator=g)), column * 2 + row // 2
+
+
+def _pinwheel(n: int, g: torch.Generator) -> tuple[Tensor, Tensor]:
+    """Five twisted arms (Johnson et al., "Composing graphical models ...", 2016, https://arxiv.org/abs/1603.06277)."""
+    y = torch.randint(5, (n,), generator=g)
+    radial, across = (torch.randn(n, 2, generator=g) * torch.tensor([0.3, 0.1]) + torch.tensor([1.0, 0.0])).T
+    angle = y * (2 * math.pi / 5) + 0.25 * radial.exp()
+    turned = torch.stack(
+        [radial * angle.cos() - across * angle.sin(), radial * angle.sin() + across * angle.cos()], dim=1
+    )
+    return 2 * turned, y
+
+
+SHAPES: dict[str, tuple[Callable[[int, torch.Generator], tuple[Tensor, Tensor]], int]] = {
+    "moons": (_moons, 2),
+    "spirals": (_spirals, 2),
+    "checkerboard": (_checkerboard, 8),
+    "pinwheel": (_pinwheel, 5),
+}
+KINDS = ("two", "two_narrow", "ring", "grid", *SHAPES)
+
+
+class Gaussian2D(Dataset):
+    """Points in the plane: mixtures with exact density, moons, spirals, checkerboard, pinwheel; nothing to download.
+
+    Validation and test points are drawn apart from the training points. Labels are the modes (or arms, squares).
+
+    Args:
+        kind: two, two_narrow, ring, grid, moons, spirals, checkerboard or pinwheel.
+        n: training points. There are 5000 for validation and 10000 for test, however many that is.
+        seed: of the points alone, so that a sweep over `seed` trains on the same data.
+
+    Raises:
+        UserError: unknown kind, or no point at all.
+    """
+
+    def __init__(self, kind: str = "two", n: int = 5000, seed: int = 0) -> None:
+        choose("data.kind", kind, KINDS)
+        choose("data.n", "positive" if n > 0 else str(n), ["positive"])
+        self.mixture = mixture(kind)
+        self.kind = kind
+
+        def split(size: int, stream: int) -> Split:
+            g = torch.Generator().manual_seed(mix(seed, stream))
+            return Split(*(self.mixture.sample(size, g) if self.mixture else SHAPES[kind][0](size, g)))
+
+        splits = {"train": split(n, 0), "validation": split(5000, 1), "test": split(10000, 2)}
+        classes = len(self.mixture.modes) if self.mixture else SHAPES[kind][1]
+        super().__init__(f"gaussian2d {kind}", splits, range="real", classes=classes)

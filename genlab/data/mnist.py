@@ -1,0 +1,132 @@
+"""MNIST and Fashion-MNIST: 28x28 gray images in ten classes, read through torchvision and checked byte for byte.
+
+Y. LeCun, C. Cortes, C. Burges, "The MNIST database of handwritten digits", 1998.
+H. Xiao, K. Rasul, R. Vollgraf, "Fashion-MNIST: a Novel Image Dataset for Benchmarking Machine Learning Algorithms",
+2017, https://arxiv.org/abs/1708.07747.
+"""
+
+import hashlib
+import socket
+from contextlib import contextmanager
+from pathlib import Path
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from genlab.data.base import Dataset, Range, Split, data_root
+from genlab.errors import UserError, brief, choose
+
+# md5 of the pixels and labels of both files, headers left out.
+CHECKSUMS = {
+    ("MNIST", True): "365dab9bac26085dc69f1022fe166e2f",
+    ("MNIST", False): "a9c5e64a683c5dd2f6a9bf7c61b53e6f",
+    ("FashionMNIST", True): "819d6ae9214abbc30bd601cb4ad304c0",
+    ("FashionMNIST", False): "2bdc83e1b78e813df8547ccd14b70d8f",
+}
+SIZES = (28, 32, 64)
+
+
+class MNIST(Dataset):
+    """MNIST: handwritten digits, 55,000 to train, 5,000 to validate, 10,000 to test.
+
+    Args:
+        root: folder of the files; None takes GENLAB_DATA, else the user's cache folder.
+        size: 28; 32 pads with black, which changes no pixel; 64 interpolates (bilinear, antialiased).
+        range: "symmetric" [-1, 1], "unit" [0, 1], or "binary": each pixel drawn from its gray value, anew each batch
+            (Burda, Grosse, Salakhutdinov, "Importance Weighted Autoencoders", 2015, https://arxiv.org/abs/1509.00519).
+        validation: images taken from the end of the training file for validation.
+        limit: train on the first so many images only; None for all.
+
+    Raises:
+        UserError: files absent and not to be fetched, damaged files, or a wrong size, range or count.
+    """
+
+    source = "MNIST"  # torchvision's class of that name
+
+    def __init__(
+        self,
+        root: str | None = None,
+        size: int = 28,
+        range: Range = "unit",
+        validation: int = 5000,
+        limit: int | None = None,
+    ) -> None:
+        choose("data.size", str(size), map(str, SIZES))
+        x, y = load(self.source, root, train=True)
+        if not 0 < validation < len(x):
+            raise UserError(f"data.validation: {validation} is not between 1 and {len(x) - 1}")
+        cut = len(x) - validation
+        train = slice(0, cut if limit is None else max(1, min(limit, cut)))
+        held_out = slice(cut, None)
+        splits = {
+            "train": Split(resize(x[train], size), y[train]),
+            "validation": Split(resize(x[held_out], size), y[held_out]),
+        }
+        x, y = load(self.source, root, train=False)
+        splits["test"] = Split(resize(x, size), y)
+        super().__init__(self.source, splits, range, classes=10)
+
+
+class FashionMNIST(MNIST):
+    """Fashion-MNIST: pictures of clothes in ten classes, 55,000 to train, 5,000 to validate, 10,000 to test."""
+
+    source = "FashionMNIST"
+
+
+def load(source: str, root: str | None, train: bool) -> tuple[Tensor, Tensor]:
+    """Read one file pair: pixels (N, 1, 28, 28) uint8 and labels (N,) int64; fetch it where it is absent.
+
+    Raises:
+        UserError: the files are absent and cannot be fetched, or their bytes are not the published ones.
+    """
+    from torchvision import datasets  # 2 s to import: only those who use it pay
+
+    folder = data_root(root)
+    try:
+        with _timeout(20):
+            found = getattr(datasets, source)(str(folder), train=train, download=True)
+    except (RuntimeError, OSError, EOFError, ValueError, AssertionError) as error:
+        name = source.lower()
+        if (folder / source / "raw").exists() and not isinstance(error, OSError) and "download" not in str(error):
+            raise _damaged(folder / source) from error
+        raise UserError(
+            f"no {source} files in {folder}, and they cannot be fetched ({brief(error)}): run 'genlab prepare "
+            f"data={name}' where there is a network, or point data.root or GENLAB_DATA at a folder that holds "
+            f"{source}/raw, or train on data=gaussian2d, which needs no files"
+        ) from error
+    x, y = found.data.contiguous(), found.targets.long()
+    digest = hashlib.md5(x.numpy().tobytes() + y.to(torch.uint8).numpy().tobytes()).hexdigest()
+    if digest != CHECKSUMS[source, train]:
+        raise _damaged(folder / source)
+    return x.unsqueeze(1), y
+
+
+def _damaged(folder: Path) -> UserError:
+    return UserError(f"damaged files in {folder}: remove that folder and run 'genlab prepare' to fetch them anew")
+
+
+@contextmanager
+def _timeout(seconds: float):
+    """torchvision sets no timeout on its downloads: a silent mirror would hang the run for ever."""
+    before = socket.getdefaulttimeout()
+    socket.setdefaulttimeout(seconds)
+    try:
+        yield
+    finally:
+        socket.setdefaulttimeout(before)
+
+
+def resize(x: Tensor, size: int) -> Tensor:
+    """(N, 1, 28, 28) uint8 -> (N, 1, size, size) uint8, by padding up to 32 pixels and by interpolation above."""
+    gap = size - x.shape[-1]
+    if gap <= 4:
+        return F.pad(x, [gap // 2] * 4)
+    parts = [
+        F.interpolate(part.float(), size=(size, size), mode="bilinear", antialias=True, align_corners=False)
+        .round_()
+        .clamp_(0, 255)
+        .to(torch.uint8)
+        for part in x.split(4096)
+    ]
+    return torch.cat(parts)

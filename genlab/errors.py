@@ -1,0 +1,42 @@
+"""The two ways a command ends badly on purpose; everything else that is raised is a bug and shows its traceback."""
+
+from collections.abc import Iterable
+from difflib import get_close_matches
+
+
+class UserError(Exception):
+    """The input is wrong. The message is one line: what was wrong, what is allowed. Exit code 2."""
+
+
+class RunFailed(Exception):
+    """The input was fine, but the run could not go on (a loss that is not finite, say). Exit code 1."""
+
+
+def did_you_mean(word: str, allowed: Iterable[str]) -> str:
+    """Return `"; did you mean 'steps'?"` for the nearest allowed word, or `""` where none is near."""
+    near = get_close_matches(word, list(allowed), n=1, cutoff=0.6)
+    return f"; did you mean '{near[0]}'?" if near else ""
+
+
+def choose(what: str, word: str, allowed: Iterable[str]) -> None:
+    """Check that `word` is one of `allowed`.
+
+    Raises:
+        UserError: it is not; the message lists what is, and the nearest.
+    """
+    allowed = list(allowed)
+    if word not in allowed:
+        raise UserError(f"{what}: '{word}' is none of {', '.join(allowed)}{did_you_mean(word, allowed)}")
+
+
+def brief(error: BaseException) -> str:
+    """The text of an exception as one short line."""
+    return " ".join(str(error).split())[:200] or type(error).__name__
+
+
+class Interrupted(Exception):
+    """A signal ended the run in good order. Exit code 128 + its number."""
+
+    def __init__(self, message: str, signal: int) -> None:
+        super().__init__(message)
+        self.signal = signal

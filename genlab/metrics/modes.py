@@ -1,0 +1,36 @@
+"""How well samples cover a known Gaussian mixture.
+
+A sample is of high quality when it lies within 3σ of the nearest mode; a perfect sampler has 1 - e^{-9/2} = 98.9 %.
+A mode is covered when at least a quarter of its fair share n/K of all samples is of high quality and nearest to it.
+(The measures of VEEGAN, Srivastava et al. 2017, https://arxiv.org/abs/1705.07761, which counts a mode at any sample.)
+"""
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+
+class Coverage(NamedTuple):
+    covered: int  # modes covered
+    high_quality: float  # share of samples within 3σ of a mode
+    reverse_kl: float  # KL(share of each mode among high-quality samples || uniform), nats
+    std_ratio: Tensor  # (K,) std of the samples nearest to each mode over the true one, NaN below two samples
+
+
+def mode_coverage(x: Tensor, modes: Tensor, sigma: float) -> Coverage:
+    """Judge samples x (N, 2) against K modes (K, 2) of standard deviation `sigma`, all in data units."""
+    distance, nearest = torch.cdist(x.double(), modes.to(x).double()).min(dim=1)
+    good = distance <= 3 * sigma
+    counts = torch.bincount(nearest[good], minlength=len(modes))
+    share = counts / counts.sum().clamp(min=1)
+    ratios = []
+    for k in range(len(modes)):
+        members = x[nearest == k]
+        ratios.append(members.std(dim=0).mean() / sigma if len(members) > 1 else torch.tensor(float("nan")))
+    return Coverage(
+        covered=int((counts >= len(x) / len(modes) / 4).sum()),
+        high_quality=good.double().mean().item(),
+        reverse_kl=torch.xlogy(share, share * len(modes)).sum().item(),
+        std_ratio=torch.stack([r.cpu() for r in ratios]),
+    )

@@ -1,0 +1,49 @@
+"""The plain autoencoder: x -> z -> x', trained on the squared error. It has no prior, so it cannot sample.
+
+G. E. Hinton, R. R. Salakhutdinov, "Reducing the Dimensionality of Data with Neural Networks", 2006,
+https://doi.org/10.1126/science.1127647.
+"""
+
+from torch import Tensor
+
+from genlab.data.base import Batch, Spec
+from genlab.models.base import Family, Out, Phase
+from genlab.networks.choice import Decoder, Encoder, decoder, encoder
+
+
+class Autoencoder(Family):
+    """Autoencoder with mean squared error (Hinton, Salakhutdinov 2006).
+
+    Args:
+        z_dim: length of the code.
+        encoder, decoder: make the nets, from (shape, (z_dim,)) and from (z_dim, shape).
+    """
+
+    prefers = "unit"
+
+    def __init__(
+        self, spec: Spec, z_dim: int = 64, encoder: Encoder = encoder, decoder: Decoder = decoder
+    ) -> None:
+        super().__init__(spec)
+        self.encoder = encoder(spec.shape, (z_dim,))
+        self.decoder = decoder(z_dim, spec.shape)
+
+    def phases(self) -> tuple[Phase, ...]:
+        return (Phase("model", (self.encoder, self.decoder), self.loss),)
+
+    def loss(self, batch: Batch) -> Out:
+        """Squared error, averaged over all numbers of a sample."""
+        x = batch["x"]
+        return Out((self.reconstruct(x).float() - x).square().mean())
+
+    def encode(self, x: Tensor) -> Tensor:
+        """(B, *shape) -> (B, z_dim)."""
+        return self.encoder(x)
+
+    def decode(self, z: Tensor) -> Tensor:
+        """(B, z_dim) -> (B, *shape)."""
+        return self.squash(self.decoder(z))
+
+    def reconstruct(self, x: Tensor) -> Tensor:
+        """Decode the code of x: (B, *shape) -> (B, *shape)."""
+        return self.decode(self.encode(x))

@@ -1,0 +1,117 @@
+"""The contract of a model family: a set of losses, not a loop.
+
+A family says which parameters each loss moves, and how often; the trainer does all updating: accumulation, bf16,
+clipping, EMA and resume are written once, for all families. (Phases as data are an idea of StyleGAN3's training loop,
+Karras et al., 2021, https://arxiv.org/abs/2106.12423.)
+"""
+
+from collections.abc import Callable
+from typing import ClassVar, NamedTuple, Protocol, runtime_checkable
+
+import torch
+from torch import Tensor, nn
+
+from genlab.data.base import Batch, Range, Spec
+
+
+class Out(NamedTuple):
+    """What a loss returns."""
+
+    loss: Tensor  # () mean over the batch
+    logs: dict[str, Tensor] = {}  # scalars, still on the device; the trainer detaches them
+    carry: Batch = {}  # handed to the later phases of this step, detached as well
+
+
+class Phase(NamedTuple):
+    """One kind of update: a loss and the modules that it moves."""
+
+    name: str  # names its optimizer in the config, and its logs
+    modules: tuple[nn.Module, ...]  # updated here; everything else is frozen
+    loss: Callable[[Batch], Out]  # static shapes, no host sync; draws from torch's global generator
+    repeats: int = 1  # updates a step, each with a fresh batch (n_critic)
+    every: int = 1  # only at every so many steps
+    after: Callable[[], None] | None = None  # e.g. weight clipping
+
+
+class Family(nn.Module):
+    """Base of all models. Whatever must survive a resume and is no parameter lives in buffers.
+
+    Subclasses take the data's `Spec` first, then only options with defaults: `VAE(data.spec)` works.
+    """
+
+    prefers: ClassVar[Range] = "symmetric"  # the range that image data comes in unless the user says otherwise
+
+    def __init__(self, spec: Spec) -> None:
+        super().__init__()
+        self.spec = spec
+
+    def phases(self) -> tuple[Phase, ...]:
+        """The updates of one training step, in order."""
+        raise NotImplementedError
+
+    @property
+    def device(self) -> torch.device:
+        return next(self.parameters()).device
+
+    def squash(self, raw: Tensor) -> Tensor:
+        """A net's raw output -> the range of the data."""
+        if self.spec.range == "symmetric":
+            return raw.tanh()
+        if self.spec.range in ("unit", "binary"):
+            return raw.sigmoid()
+        return raw
+
+
+def full_precision(x: Tensor) -> torch.autocast:
+    """Context in which autocast is off: penalties, KL and log-determinants stay fp32 under bf16."""
+    return torch.autocast(x.device.type, enabled=False)
+
+
+def input_gradient(function: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
+    """∇_x of function(x), (B, *shape) -> (B, ...), for each sample alone; differentiable again: (B, *shape).
+
+    `torch.func.grad` is what compiles; outside of a compiled graph autograd is a quarter faster.
+    """
+    if torch.compiler.is_compiling():
+        return torch.func.grad(lambda points: function(points).sum())(x)
+    with torch.enable_grad():
+        x = x.detach().requires_grad_()
+        return torch.autograd.grad(function(x).sum(), x, create_graph=True)[0]
+
+
+# Abilities: what commands, measures and pictures ask a family for. Values are in the model's range.
+
+
+@runtime_checkable
+class Sampler(Protocol):
+    def sample(self, n: int, y: Tensor | None = None) -> Tensor:
+        """Draw (n, *shape) new samples, of the classes `y` (n,) where the family is conditional."""
+        ...
+
+
+@runtime_checkable
+class Reconstructor(Protocol):
+    def reconstruct(self, x: Tensor) -> Tensor:
+        """Encode and decode: (B, *shape) -> (B, *shape)."""
+        ...
+
+
+@runtime_checkable
+class Scorer(Protocol):
+    def score(self, x: Tensor) -> Tensor:
+        """How real the family finds x, in its own scale: (B, *shape) -> (B,). Drawn as contours over 2-D data."""
+        ...
+
+
+@runtime_checkable
+class Bounded(Protocol):
+    def elbo(self, x: Tensor, k: int = 1) -> Tensor:
+        """A lower bound of log p(x) in nats from k samples: (B, *shape) -> (B,)."""
+        ...
+
+
+@runtime_checkable
+class Density(Protocol):
+    def log_prob(self, x: Tensor) -> Tensor:
+        """The exact log-density in nats: (B, *shape) -> (B,)."""
+        ...

@@ -1,0 +1,124 @@
+"""Wasserstein GANs: a critic f(x) whose Lipschitz constant is held near 1, and a generator that follows it.
+
+    critic     E f(G(z)) - E f(x)  + constraint       -(the first two) estimates the Wasserstein-1 distance
+    generator  -E f(G(z))
+
+The constraint is either weight clipping, |w| <= c after each critic update, or the gradient penalty
+λ E (|∇f(x̂)| - 1)² at x̂ = ε x + (1 - ε) G(z), ε ~ U(0, 1) for each sample.
+
+M. Arjovsky, S. Chintala, L. Bottou, "Wasserstein GAN", 2017, https://arxiv.org/abs/1701.07875.
+I. Gulrajani et al., "Improved Training of Wasserstein GANs", 2017, https://arxiv.org/abs/1704.00028.
+"""
+
+from functools import partial
+
+import torch
+from torch import Tensor, nn
+
+from genlab.data.base import Batch, Spec
+from genlab.errors import UserError
+from genlab.models.base import Family, Out, Phase, full_precision, input_gradient
+from genlab.networks.choice import Decoder, Encoder, decoder, encoder
+
+
+class WGAN(Family):
+    """Wasserstein GAN with weight clipping (Arjovsky, Chintala, Bottou 2017).
+
+    Args:
+        z_dim: length of the noise vector z ~ N(0, I).
+        n_critic: critic updates a step, each on a fresh batch.
+        clip: c, the bound of the critic's weights.
+        generator, critic: make the nets, from (z_dim, shape) and from (shape, ()).
+    """
+
+    def __init__(
+        self,
+        spec: Spec,
+        z_dim: int = 64,
+        n_critic: int = 5,
+        clip: float = 0.01,
+        generator: Decoder = decoder,
+        critic: Encoder = encoder,
+    ) -> None:
+        super().__init__(spec)
+        self.z_dim, self.n_critic, self.clip = z_dim, n_critic, clip
+        self.generator = generator(z_dim, spec.shape)
+        self.critic = critic(spec.shape, ())
+
+    def phases(self) -> tuple[Phase, ...]:
+        return (
+            Phase("critic", (self.critic,), self.critic_loss, self.n_critic, after=self.clip_weights),
+            Phase("generator", (self.generator,), self.generator_loss),
+        )
+
+    def critic_loss(self, batch: Batch) -> Out:
+        with torch.no_grad():
+            fake = self.sample(len(batch["x"]))
+        wasserstein = self.score(batch["x"]).mean() - self.score(fake).mean()
+        return Out(-wasserstein, {"wasserstein": wasserstein})
+
+    def generator_loss(self, batch: Batch) -> Out:
+        return Out(-self.score(self.sample(len(batch["x"]))).mean())
+
+    @torch.no_grad()
+    def clip_weights(self) -> None:
+        """Algorithm 1, line 7: w <- clip(w, -c, c)."""
+        for parameter in self.critic.parameters():
+            parameter.clamp_(-self.clip, self.clip)
+
+    def sample(self, n: int, y: Tensor | None = None) -> Tensor:
+        """Draw G(z) for n fresh z: (n, *shape)."""
+        return self.squash(self.generator(torch.randn(n, self.z_dim, device=self.device)))
+
+    def score(self, x: Tensor) -> Tensor:
+        """The critic's value f(x): (B, *shape) -> (B,), fp32."""
+        return self.critic(x).float()
+
+
+class WGANGP(WGAN):
+    """Wasserstein GAN with gradient penalty (Gulrajani et al. 2017).
+
+    Args:
+        gp_weight: λ, the weight of the penalty.
+        critic: may not use BatchNorm: the penalty is defined for each sample alone (section 4 of the paper).
+
+    Raises:
+        UserError: the critic uses BatchNorm.
+    """
+
+    def __init__(
+        self,
+        spec: Spec,
+        z_dim: int = 64,
+        n_critic: int = 5,
+        gp_weight: float = 10.0,
+        generator: Decoder = decoder,
+        critic: Encoder = partial(encoder, norm="none"),
+    ) -> None:
+        super().__init__(spec, z_dim, n_critic, generator=generator, critic=critic)
+        if any(isinstance(module, nn.modules.batchnorm._BatchNorm) for module in self.critic.modules()):
+            raise UserError("model.critic.norm: the gradient penalty forbids BatchNorm in the critic; use none or layer")
+        self.gp_weight = gp_weight
+
+    def phases(self) -> tuple[Phase, ...]:
+        return (
+            Phase("critic", (self.critic,), self.critic_loss, self.n_critic),
+            Phase("generator", (self.generator,), self.generator_loss),
+        )
+
+    def critic_loss(self, batch: Batch) -> Out:
+        x = batch["x"]
+        with torch.no_grad():
+            fake = self.sample(len(x))
+        real_score, fake_score = self.score(torch.cat([x, fake])).chunk(2)
+        wasserstein = real_score.mean() - fake_score.mean()
+        mix = torch.rand(len(x), *[1] * (x.dim() - 1), device=x.device)
+        penalty = self.gradient_penalty(x.lerp(fake.to(x), mix))
+        loss = -wasserstein + self.gp_weight * penalty
+        return Out(loss, {"wasserstein": wasserstein, "penalty": penalty})
+
+    def gradient_penalty(self, x: Tensor) -> Tensor:
+        """E (|∇f(x)| - 1)² over the batch, fp32: (B, *shape) -> ()."""
+        with full_precision(x):
+            gradient = input_gradient(self.critic, x.float())
+            return (gradient.flatten(1).norm(dim=1) - 1).square().mean()

@@ -1,0 +1,69 @@
+"""Which net stands where: `net=auto` picks an MLP for points and a DCGAN net for images.
+
+Two directions cover every family: `decoder` (vector -> sample: generators, decoders) and `encoder` (sample -> vector:
+discriminators, critics, encoders). Both return raw values; squashing them to the data's range is the family's part.
+"""
+
+from collections.abc import Callable, Sequence
+
+from torch import nn
+
+from genlab.errors import choose
+from genlab.networks.dcgan import DCGANDecoder, DCGANEncoder, levels
+from genlab.networks.mlp import MLP
+
+NETS = ("auto", "mlp", "dcgan")
+Decoder = Callable[[int, Sequence[int]], nn.Module]  # (length of the vector, shape of a sample)
+Encoder = Callable[[Sequence[int], Sequence[int]], nn.Module]  # (shape of a sample, shape of the result)
+
+
+def pick(net: str, shape: Sequence[int]) -> str:
+    """Resolve `auto` by the shape of a sample: "dcgan" for square images that halve down to 8 or less, else "mlp"."""
+    choose("net", net, NETS)
+    if net != "auto":
+        return net
+    image = len(shape) == 3 and shape[1] == shape[2] and shape[1] % 2 == 0 and levels(shape[1])[1] <= 8
+    return "dcgan" if image else "mlp"
+
+
+def decoder(
+    inputs: int,
+    shape: Sequence[int],
+    net: str = "auto",
+    hidden: Sequence[int] = (128, 128),
+    width: int = 64,
+    activation: str = "relu",
+    norm: str = "auto",
+) -> nn.Module:
+    """A net from vectors (B, inputs) to samples (B, *shape).
+
+    Args:
+        net: auto, mlp or dcgan.
+        hidden: widths of an mlp's hidden layers.
+        width: channels of a dcgan at half the image's side.
+        activation: relu, leaky_relu, silu, gelu, elu or tanh.
+        norm: auto (none for mlp, batch for dcgan), none, batch, layer, post_batch (mlp only).
+    """
+    kind = pick(net, shape)
+    if kind == "mlp":
+        return MLP((inputs,), shape, hidden, activation, "none" if norm == "auto" else norm)
+    return DCGANDecoder(inputs, shape, width, activation, "batch" if norm == "auto" else norm)
+
+
+def encoder(
+    shape: Sequence[int],
+    outputs: Sequence[int] = (),
+    net: str = "auto",
+    hidden: Sequence[int] = (128, 128),
+    width: int = 64,
+    activation: str = "leaky_relu",
+    norm: str = "auto",
+) -> nn.Module:
+    """A net from samples (B, *shape) to vectors (B, *outputs), or numbers (B,) for outputs ().
+
+    The options are those of `decoder`.
+    """
+    kind = pick(net, shape)
+    if kind == "mlp":
+        return MLP(shape, outputs, hidden, activation, "none" if norm == "auto" else norm)
+    return DCGANEncoder(shape, outputs, width, activation, "batch" if norm == "auto" else norm)

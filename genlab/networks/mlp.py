@@ -1,0 +1,58 @@
+"""Multi-layer perceptrons: (B, *shape) -> (B, *shape), flattened inside. They return raw values, no squashing."""
+
+import math
+from collections.abc import Sequence
+
+from torch import Tensor, nn
+
+from genlab.errors import choose
+
+ACTIVATIONS = {
+    "relu": nn.ReLU,
+    "leaky_relu": lambda: nn.LeakyReLU(0.2),
+    "silu": nn.SiLU,
+    "gelu": nn.GELU,
+    "elu": nn.ELU,
+    "tanh": nn.Tanh,
+}
+# post_batch stands behind the activation, as many tutorials have it; batch and layer stand before it.
+NORMS = {"none": None, "batch": nn.BatchNorm1d, "layer": nn.LayerNorm, "post_batch": nn.BatchNorm1d}
+
+
+class MLP(nn.Module):
+    """Fully connected layers `inputs` - hidden[0] - ... - `outputs`.
+
+    Args:
+        inputs, outputs: the shape of one sample on either side, () for a single number.
+        hidden: widths of the hidden layers.
+        activation: relu, leaky_relu (slope 0.2), silu, gelu, elu or tanh.
+        norm: none, batch, layer (both before the activation), or post_batch (BatchNorm behind it).
+    """
+
+    def __init__(
+        self,
+        inputs: Sequence[int],
+        outputs: Sequence[int],
+        hidden: Sequence[int] = (128, 128),
+        activation: str = "relu",
+        norm: str = "none",
+    ) -> None:
+        super().__init__()
+        choose("activation", activation, ACTIVATIONS)
+        choose("norm of an mlp", norm, NORMS)
+        self.outputs = tuple(outputs)
+        layers: list[nn.Module] = []
+        width = math.prod(inputs)
+        for size in hidden:
+            layers.append(nn.Linear(width, size))
+            block = [ACTIVATIONS[activation]()]
+            if make := NORMS[norm]:
+                block.insert(1 if norm == "post_batch" else 0, make(size))
+            layers += block
+            width = size
+        layers.append(nn.Linear(width, math.prod(outputs)))
+        self.layers = nn.Sequential(*layers)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, *inputs) -> (B, *outputs)."""
+        return self.layers(x.flatten(1)).view(len(x), *self.outputs)

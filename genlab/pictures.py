@@ -1,0 +1,80 @@
+"""Tensors -> pictures: grids of images, scatter plots of points. Pictures are (H, W, 3) uint8 arrays."""
+
+import math
+from collections.abc import Callable
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from genlab.data.base import Dataset
+from genlab.models.base import Density, Family, Reconstructor, Sampler, Scorer
+
+POINTS = 2000  # drawn in a scatter plot
+
+
+def grid(images: Tensor, columns: int | None = None) -> np.ndarray:
+    """Images (N, C, H, W) in [0, 1], C 1 or 3, side by side with a gray line between; as square as N allows."""
+    n, channels, height, width = images.shape
+    columns = columns or math.ceil(math.sqrt(n))
+    rows = math.ceil(n / columns)
+    canvas = np.full((rows * (height + 1) + 1, columns * (width + 1) + 1, 3), 96, np.uint8)
+    pixels = images.clamp(0, 1).mul(255).round().byte().expand(n, 3 if channels == 1 else channels, height, width)
+    for i, image in enumerate(pixels.permute(0, 2, 3, 1).cpu().numpy()):
+        top, left = 1 + i // columns * (height + 1), 1 + i % columns * (width + 1)
+        canvas[top : top + height, left : left + width] = image
+    return canvas
+
+
+def scatter(real: Tensor, fake: Tensor, landscape: Callable[[Tensor], Tensor] | None = None) -> np.ndarray:
+    """Real points (N, 2) in gray under generated ones (M, 2) in colour, over contours of `landscape` (B, 2) -> (B,)."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(5, 5), dpi=100, layout="constrained")
+    canvas, axes = FigureCanvasAgg(figure), figure.add_subplot(aspect="equal")
+    low, high = real.amin(0).cpu() - 0.5, real.amax(0).cpu() + 0.5
+    if landscape is not None:
+        sides = [torch.linspace(low[i].item(), high[i].item(), 60) for i in (0, 1)]
+        points = torch.cartesian_prod(*sides).to(real)
+        heights = landscape(points).float().cpu().view(60, 60).T.numpy()
+        axes.contourf(sides[0].numpy(), sides[1].numpy(), heights, levels=16, cmap="Blues", alpha=0.6)
+    for cloud, colour, label in ((real, "0.45", "real"), (fake, "tab:orange", "generated")):
+        points = cloud[:POINTS].float().cpu().numpy()
+        axes.plot(points[:, 0], points[:, 1], ".", color=colour, markersize=3, alpha=0.5, label=label)
+    axes.set(xlim=(low[0], high[0]), ylim=(low[1], high[1]))
+    axes.legend(loc="upper left", markerscale=3)
+    canvas.draw()
+    return np.asarray(canvas.buffer_rgba())[..., :3].copy()
+
+
+def landscape(family: Family) -> Callable[[Tensor], Tensor] | None:
+    """What the family thinks of each place: its density, else its critic's value, else nothing."""
+    if isinstance(family, Density):
+        return family.log_prob
+    return family.score if isinstance(family, Scorer) else None
+
+
+@torch.no_grad()
+def snapshot(family: Family, data: Dataset, n: int = 64) -> dict[str, np.ndarray]:
+    """Pictures of what a family can do: `samples`, `reconstructions`, by name. Draws from the global generator.
+
+    Images: a grid of n samples; rows of real images over their reconstructions. Points: scatter plots over test data.
+    """
+    pictures = {}
+    image = data.spec.is_image
+    if isinstance(family, Sampler) and (image or data.spec.shape == (2,)):
+        fake = data.decode(family.sample(n if image else POINTS))
+        if image:
+            pictures["samples"] = grid(fake)
+        else:
+            pictures["samples"] = scatter(data.real("test", POINTS), fake, landscape(family))
+    if isinstance(family, Reconstructor) and (image or data.spec.shape == (2,)):
+        x = data.head("test", 32 if image else POINTS)["x"]
+        again = data.decode(family.reconstruct(x))
+        if image:
+            rows = torch.stack([data.decode(x).view(4, 8, *x.shape[1:]), again.view(4, 8, *x.shape[1:])], dim=1)
+            pictures["reconstructions"] = grid(rows.flatten(0, 2), columns=8)
+        else:
+            pictures["reconstructions"] = scatter(data.decode(x), again)
+    return pictures

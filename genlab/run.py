@@ -1,0 +1,94 @@
+"""The run folder: the one place that knows its names.
+
+    config.yaml  metrics.jsonl  events...  checkpoints/{last,best,step_N}.pt  samples/  status.json  result.json
+    samples.npz  grid.png
+"""
+
+import json
+import os
+import socket
+from pathlib import Path
+from typing import Any
+
+from omegaconf import DictConfig, OmegaConf
+
+from genlab.errors import UserError, brief
+
+
+class Run:
+    """One training run on disk."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.config = folder / "config.yaml"
+        self.metrics = folder / "metrics.jsonl"
+        self.checkpoints = folder / "checkpoints"
+        self.samples = folder / "samples.npz"
+        self.grid = folder / "grid.png"
+        self._lock: Any = None
+
+    @classmethod
+    def open(cls, folder: str | Path) -> "Run":
+        """The run in an existing folder.
+
+        Raises:
+            UserError: the folder is absent, or is no run.
+        """
+        run = cls(Path(folder))
+        if not run.folder.is_dir():
+            raise UserError(f"no folder {folder}; a run folder is what 'genlab train' names at its end")
+        if not run.config.is_file():
+            raise UserError(f"{folder} is no run folder: it has no config.yaml")
+        return run
+
+    def read_config(self) -> DictConfig:
+        """The run's own config, closed to new keys.
+
+        Raises:
+            UserError: the file cannot be read as one.
+        """
+        try:
+            config = OmegaConf.load(self.config)
+        except Exception as error:  # YAML errors come from two libraries
+            raise UserError(f"damaged {self.config}: {brief(error)}") from error
+        if not isinstance(config, DictConfig) or not {"model", "data", "trainer", "optimizer"} <= set(config):
+            raise UserError(f"{self.config} is no config of a run: model, data, trainer or optimizer is missing")
+        OmegaConf.set_struct(config, True)
+        return config
+
+    def write_config(self, config: DictConfig) -> None:
+        _write(self.config, OmegaConf.to_yaml(config, resolve=True))
+
+    def write_status(self, state: str, reason: str = "", **details: Any) -> None:
+        """Say in status.json that the run is `running`, `finished`, `failed` or `interrupted`, and why."""
+        status = {"status": state, "reason": reason, "pid": os.getpid(), "host": socket.gethostname(), **details}
+        _write(self.folder / "status.json", json.dumps(status, indent=2) + "\n")
+
+    def write_result(self, result: dict[str, Any]) -> None:
+        _write(self.folder / "result.json", json.dumps(result, indent=2) + "\n")
+
+    def lock(self) -> None:
+        """Hold the folder until this process ends, so that no second one trains in it.
+
+        Raises:
+            UserError: another process holds it.
+        """
+        try:
+            import fcntl
+        except ImportError:  # no such locks on this system
+            return
+        self._lock = open(self.folder / ".lock", "a+")  # noqa: SIM115 (held open for the life of the process)
+        try:
+            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            self._lock.seek(0)
+            raise UserError(f"{self.folder} is in use by {self._lock.read().strip() or 'another process'}") from None
+        self._lock.truncate(0)
+        self._lock.write(f"process {os.getpid()} on {socket.gethostname()}")
+        self._lock.flush()
+
+
+def _write(path: Path, text: str) -> None:
+    temporary = path.with_name(path.name + ".tmp")
+    temporary.write_text(text)
+    os.replace(temporary, path)

@@ -1,0 +1,159 @@
+"""What a run says of itself: TensorBoard, metrics.jsonl, pictures, a progress bar.
+
+This is the only place where the host waits for the device.
+"""
+
+import json
+import math
+import sys
+import time
+from pathlib import Path
+from typing import TextIO
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.utils.tensorboard import SummaryWriter
+from tqdm import tqdm
+
+from genlab.errors import RunFailed
+
+
+class Meter:
+    """Collects the logs of every update on the device; reads them all at once, as means over the window."""
+
+    def __init__(self) -> None:
+        self._values: dict[str, list[Tensor]] = {}
+        self._steps: dict[str, list[int]] = {}
+
+    def add(self, step: int, phase: str, logs: dict[str, Tensor]) -> None:
+        self._steps.setdefault(phase, []).append(step)
+        for key, value in logs.items():
+            self._values.setdefault(f"{phase}/{key}", []).append(value)
+
+    def read(self) -> dict[str, float]:
+        """Means since the last `clear`, by "phase/key".
+
+        Raises:
+            RunFailed: a loss was not finite; the message names the phase and the step.
+        """
+        if not self._values:
+            return {}
+        lengths = [len(values) for values in self._values.values()]
+        flat = torch.stack([v.float() for values in self._values.values() for v in values]).cpu()
+        columns = dict(zip(self._values, flat.double().split(lengths), strict=True))
+        bad = [
+            (self._steps[phase][int((~values.isfinite()).nonzero()[0])], phase)
+            for phase in self._steps
+            if not (values := columns[f"{phase}/loss"]).isfinite().all()
+        ]
+        if bad:
+            step, phase = min(bad)
+            raise RunFailed(f"the loss of phase '{phase}' is not finite at step {step + 1}")
+        return {key: values.mean().item() for key, values in columns.items()}
+
+    def clear(self) -> None:
+        self._values, self._steps = {}, {}
+
+    def state_dict(self) -> dict:
+        """A window that is still open, for the checkpoint: a resumed run logs the same means."""
+        return {"values": {k: torch.stack(v).cpu() for k, v in self._values.items()}, "steps": self._steps}
+
+    def load_state_dict(self, state: dict) -> None:
+        self._values = {key: list(values.unbind()) for key, values in state["values"].items()}
+        self._steps = {phase: list(steps) for phase, steps in state["steps"].items()}
+
+
+class Tracker:
+    """Writes what a run logs into its folder and onto the terminal.
+
+    Args:
+        folder: of the run; None writes nothing to disk.
+        start, steps: where this session begins and where the run ends.
+    """
+
+    def __init__(self, folder: Path | None, start: int, steps: int) -> None:
+        self.folder, self.start, self.steps = folder, start, steps
+        self._writer: SummaryWriter | None = None
+        self._file: TextIO | None = None
+        if folder is not None:
+            rewind(folder / "metrics.jsonl", start)
+            self._file = open(folder / "metrics.jsonl", "a")  # noqa: SIM115 (closed in `close`)
+            self._writer = SummaryWriter(folder, purge_step=start + 1 if start else None)
+        # disable=None: no bar where the output is no terminal; a plain line now and then instead.
+        self._bar = tqdm(total=steps, initial=start, disable=None, unit="step", dynamic_ncols=True, file=sys.stderr)
+        self._began = self._spoke = time.monotonic()
+
+    def log(self, step: int, values: dict[str, float], partial: bool = False) -> None:
+        """Write scalars at a step. `partial`: the window ends early; a resumed run writes it anew."""
+        if self._writer:
+            for tag, value in values.items():
+                self._writer.add_scalar(tag, value, step)
+        if self._file:
+            line = {"step": step, **{k: v if math.isfinite(v) else None for k, v in values.items()}}
+            self._file.write(json.dumps(line | ({"partial": True} if partial else {})) + "\n")
+            self._file.flush()
+        self._say(step, values)
+
+    def text(self, tag: str, text: str) -> None:
+        if self._writer:
+            self._writer.add_text(tag, text)
+
+    def picture(self, step: int, name: str, image: np.ndarray) -> None:
+        """Write an image (H, W, 3) uint8 into samples/ and onto TensorBoard's page."""
+        from PIL import Image
+
+        if self.folder and self._writer:
+            self._writer.add_image(name, image, step, dataformats="HWC")
+            target = self.folder / "samples" / f"{name}_{step:08d}.png"
+            target.parent.mkdir(exist_ok=True)
+            Image.fromarray(image).save(target)
+
+    def advance(self, step: int) -> None:
+        self._bar.update(step - self._bar.n)
+
+    def close(self) -> None:
+        self._bar.close()
+        if self._file:
+            self._file.close()
+        if self._writer:
+            self._writer.close()
+
+    def __enter__(self) -> "Tracker":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def _say(self, step: int, values: dict[str, float]) -> None:
+        """Losses on the bar, or a line on a plain output at most every 20 seconds."""
+        losses = {tag.split("/")[-2]: v for tag, v in values.items() if tag.startswith("train/") and tag.endswith("loss")}
+        if not losses:
+            return
+        text = ", ".join(f"{phase} {value:.4g}" for phase, value in losses.items())
+        rate = f"{values['time/samples_per_s']:,.0f} samples/s" if "time/samples_per_s" in values else ""
+        if not self._bar.disable:
+            self._bar.set_postfix_str(f"{text}, {rate}", refresh=False)
+            return
+        now = time.monotonic()
+        if now - self._spoke >= 20:
+            left = (now - self._began) * (self.steps - step) / max(1, step - self.start)
+            print(f"step {step}/{self.steps}: {text}, {rate}, {tqdm.format_interval(left)} left", flush=True)
+            self._spoke = now
+
+
+def rewind(path: Path, step: int) -> None:
+    """Drop the lines of metrics.jsonl that a run resumed at `step` writes anew: later, partial or torn ones."""
+    if not path.exists():
+        return
+    kept = []
+    for line in path.read_text().splitlines():
+        try:
+            record = json.loads(line)
+        except ValueError:
+            continue
+        if record["step"] <= step and not record.get("partial"):
+            kept.append(line + "\n")
+    temporary = path.with_suffix(".tmp")
+    temporary.write_text("".join(kept))
+    temporary.replace(path)
