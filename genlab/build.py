@@ -9,10 +9,11 @@ import types
 import typing
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
+from pkgutil import resolve_name
 from typing import TYPE_CHECKING, Any, Literal, Union
 
 from hydra.errors import InstantiationException
-from hydra.utils import get_object, instantiate
+from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
@@ -53,7 +54,11 @@ def optimizers(config: DictConfig) -> dict[str, "OptimizerFactory"]:
         path = f"optimizer.{name}"
         target = _target(node, path)
         _check(target, node, path)
-        factories[str(name)] = partial(target, **_arguments(node))
+        # torch refuses betas of which one is written 0 and not 0.0.
+        numbers = {
+            k: [float(n) for n in v] if isinstance(v, list) else v for k, v in _arguments(node).items()
+        }
+        factories[str(name)] = partial(target, **numbers)
     return factories
 
 
@@ -101,9 +106,9 @@ def _target(node: Any, path: str) -> Any:
     if not isinstance(name, str):
         raise UserError(f"{path}: names no _target_ to build")
     try:
-        return get_object(name)
+        return resolve_name(name)
     except Exception as error:  # whatever importing the module raises
-        raise UserError(f"{path}._target_: cannot import '{name}' ({error})") from error
+        raise UserError(f"{path}._target_: cannot import '{name}' ({brief(error)})") from error
 
 
 def _arguments(node: DictConfig) -> dict[str, Any]:
@@ -112,7 +117,9 @@ def _arguments(node: DictConfig) -> dict[str, Any]:
     except OmegaConfBaseException as error:
         raise UserError(" ".join(str(error).split())) from error
     assert isinstance(plain, dict)
-    return {str(key): value for key, value in plain.items() if key not in ("_target_", "_partial_", "_convert_")}
+    return {
+        str(key): value for key, value in plain.items() if key not in ("_target_", "_partial_", "_convert_")
+    }
 
 
 def _check(target: Callable, node: DictConfig, path: str) -> None:
@@ -148,7 +155,7 @@ def fits(value: Any, hint: Any) -> bool:
         return isinstance(value, (int, float)) and not isinstance(value, bool)
     if hint is int:
         return isinstance(value, int) and not isinstance(value, bool)
-    if hint in (str, bool, type(None)):
+    if inspect.isclass(hint) and hint is not object and origin is None:
         return isinstance(value, hint)
     if origin in (list, tuple, Sequence):
         return isinstance(value, list) and all(fits(each, arguments[0]) for each in value)
@@ -159,10 +166,12 @@ def describe(hint: Any) -> str:
     """A type in a user's words: `an integer`, `one of fp32, bf16`."""
     origin, arguments = typing.get_origin(hint), typing.get_args(hint)
     if origin in (Union, types.UnionType):
-        return " or ".join(describe(each) for each in arguments)
+        return " or ".join(describe(each) for each in arguments if each in WORDS or typing.get_origin(each))
     if origin is Literal:
         return "one of " + ", ".join(map(str, arguments))
     if origin in (list, tuple, Sequence):
         return "a list, each " + describe(arguments[0])
-    words = {int: "an integer", float: "a number", str: "a word", bool: "true or false", type(None): "null"}
-    return words.get(hint, str(hint))
+    return WORDS.get(hint, str(hint))
+
+
+WORDS = {int: "an integer", float: "a number", str: "a word", bool: "true or false", type(None): "null"}

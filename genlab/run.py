@@ -1,7 +1,7 @@
 """The run folder: the one place that knows its names.
 
-    config.yaml  metrics.jsonl  events...  checkpoints/{last,best,step_N}.pt  samples/  status.json  result.json
-    samples.npz  grid.png
+config.yaml  metrics.jsonl  events...  checkpoints/{last,best,step_N}.pt  samples/  status.json  result.json
+samples.npz  grid.png
 """
 
 import json
@@ -41,6 +41,14 @@ class Run:
             raise UserError(f"{folder} is no run folder: it has no config.yaml")
         return run
 
+    def discard(self) -> None:
+        """Remove the folder, and the one above, if nothing has been written there."""
+        for folder in (self.folder, self.folder.parent):
+            try:
+                folder.rmdir()
+            except OSError:  # not empty, or not ours
+                return
+
     def read_config(self) -> DictConfig:
         """The run's own config, closed to new keys.
 
@@ -52,7 +60,9 @@ class Run:
         except Exception as error:  # YAML errors come from two libraries
             raise UserError(f"damaged {self.config}: {brief(error)}") from error
         if not isinstance(config, DictConfig) or not {"model", "data", "trainer", "optimizer"} <= set(config):
-            raise UserError(f"{self.config} is no config of a run: model, data, trainer or optimizer is missing")
+            raise UserError(
+                f"{self.config} is no config of a run: model, data, trainer or optimizer is missing"
+            )
         OmegaConf.set_struct(config, True)
         return config
 
@@ -61,7 +71,13 @@ class Run:
 
     def write_status(self, state: str, reason: str = "", **details: Any) -> None:
         """Say in status.json that the run is `running`, `finished`, `failed` or `interrupted`, and why."""
-        status = {"status": state, "reason": reason, "pid": os.getpid(), "host": socket.gethostname(), **details}
+        status = {
+            "status": state,
+            "reason": reason,
+            "pid": os.getpid(),
+            "host": socket.gethostname(),
+            **details,
+        }
         _write(self.folder / "status.json", json.dumps(status, indent=2) + "\n")
 
     def write_result(self, result: dict[str, Any]) -> None:
@@ -82,7 +98,9 @@ class Run:
             fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
             self._lock.seek(0)
-            raise UserError(f"{self.folder} is in use by {self._lock.read().strip() or 'another process'}") from None
+            raise UserError(
+                f"{self.folder} is in use by {self._lock.read().strip() or 'another process'}"
+            ) from None
         self._lock.truncate(0)
         self._lock.write(f"process {os.getpid()} on {socket.gethostname()}")
         self._lock.flush()

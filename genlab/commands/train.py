@@ -29,7 +29,7 @@ def train(config: DictConfig, folder: Path, state: dict[str, Any] | None = None)
         state: of the checkpoint to go on from.
 
     Raises:
-        UserError: something in the config is wrong; a folder that is still empty is removed.
+        UserError: something in the config is wrong; a run folder that is still empty is removed.
         RunFailed: the loss is not finite, or the disk does not take what must be written.
         Interrupted: SIGINT or SIGTERM came; the step was finished and a checkpoint written.
     """
@@ -46,8 +46,7 @@ def train(config: DictConfig, folder: Path, state: dict[str, Any] | None = None)
         run.lock()
         run.write_config(config)
     except UserError:
-        if folder.is_dir() and not any(folder.iterdir()):
-            folder.rmdir()
+        run.discard()
         raise
     run.write_status("running")
     print(f"{describe(trainer)}\nrun folder: {folder}", flush=True)
@@ -151,11 +150,15 @@ def finish(run: Run, trainer: "Trainer", result: "Result", signals: "Signals") -
     """Write status.json and result.json, print the summary line."""
     number = signals.number
     run.write_status("interrupted" if number else "finished", result.reason, step=result.step)
-    run.write_result({**result._asdict(), "best": result.best and {"value": result.best[0], "step": result.best[1]}})
+    run.write_result(
+        {**result._asdict(), "best": result.best and {"value": result.best[0], "step": result.best[1]}}
+    )
     print(summary(trainer, result))
     print(f"run folder: {run.folder}", flush=True)
     if number:
-        raise Interrupted(f"{result.reason} after step {result.step}; go on with: genlab train resume={run.folder}", number)
+        raise Interrupted(
+            f"{result.reason} after step {result.step}; go on with: genlab train resume={run.folder}", number
+        )
     return result.best[0] if result.best else None
 
 
@@ -188,7 +191,9 @@ def summary(trainer: "Trainer", result: "Result") -> str:
 def last_good(run: Run) -> str:
     """Where the state before the failure is."""
     last = run.checkpoints / "last.pt"
-    return f"The last good checkpoint is {last}" if last.is_file() else "There is no checkpoint from before that"
+    return (
+        f"The last good checkpoint is {last}" if last.is_file() else "There is no checkpoint from before that"
+    )
 
 
 class Signals:

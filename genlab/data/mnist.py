@@ -88,10 +88,15 @@ def load(source: str, root: str | None, train: bool) -> tuple[Tensor, Tensor]:
             found = getattr(datasets, source)(str(folder), train=train, download=True)
     except (RuntimeError, OSError, EOFError, ValueError, AssertionError) as error:
         name = source.lower()
-        if (folder / source / "raw").exists() and not isinstance(error, OSError) and "download" not in str(error):
+        if (
+            (folder / source / "raw").exists()
+            and not isinstance(error, OSError)
+            and "download" not in str(error)
+        ):
             raise _damaged(folder / source) from error
+        reason = brief(error).split(":")[0]
         raise UserError(
-            f"no {source} files in {folder}, and they cannot be fetched ({brief(error)}): run 'genlab prepare "
+            f"no {source} files in {folder}, and they cannot be fetched ({reason}): run 'genlab prepare "
             f"data={name}' where there is a network, or point data.root or GENLAB_DATA at a folder that holds "
             f"{source}/raw, or train on data=gaussian2d, which needs no files"
         ) from error
@@ -103,7 +108,9 @@ def load(source: str, root: str | None, train: bool) -> tuple[Tensor, Tensor]:
 
 
 def _damaged(folder: Path) -> UserError:
-    return UserError(f"damaged files in {folder}: remove that folder and run 'genlab prepare' to fetch them anew")
+    return UserError(
+        f"damaged files in {folder}: remove that folder and run 'genlab prepare' to fetch them anew"
+    )
 
 
 @contextmanager

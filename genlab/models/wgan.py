@@ -97,7 +97,9 @@ class WGANGP(WGAN):
     ) -> None:
         super().__init__(spec, z_dim, n_critic, generator=generator, critic=critic)
         if any(isinstance(module, nn.modules.batchnorm._BatchNorm) for module in self.critic.modules()):
-            raise UserError("model.critic.norm: the gradient penalty forbids BatchNorm in the critic; use none or layer")
+            raise UserError(
+                "model.critic.norm: the gradient penalty forbids BatchNorm in the critic; use none or layer"
+            )
         self.gp_weight = gp_weight
 
     def phases(self) -> tuple[Phase, ...]:

@@ -68,13 +68,19 @@ class Eager:
             if gradients:
                 torch._foreach_add_(gradients, new)
             gradients = gradients or new
-            logs.append({"loss": out.loss.detach()} | {key: value.detach() for key, value in out.logs.items()})
+            logs.append(
+                {"loss": out.loss.detach()} | {key: value.detach() for key, value in out.logs.items()}
+            )
             carries.append({key: value.detach() for key, value in out.carry.items()})
         if len(parts) > 1:
             torch._foreach_div_(gradients, len(parts))
         for parameter, gradient in zip(self.parameters, gradients, strict=True):
             parameter.grad = gradient
-        log = logs[0] if len(parts) == 1 else {k: torch.stack([each[k] for each in logs]).mean() for k in logs[0]}
+        log = (
+            logs[0]
+            if len(parts) == 1
+            else {k: torch.stack([each[k] for each in logs]).mean() for k in logs[0]}
+        )
         if self.clip:
             log["grad_norm"] = torch.nn.utils.clip_grad_norm_(self.parameters, self.clip)
         self.optimizer.step()
