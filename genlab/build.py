@@ -55,9 +55,7 @@ def optimizers(config: DictConfig) -> dict[str, "OptimizerFactory"]:
         target = _target(node, path)
         _check(target, node, path)
         # torch refuses betas of which one is written 0 and not 0.0.
-        numbers = {
-            k: [float(n) for n in v] if isinstance(v, list) else v for k, v in _arguments(node).items()
-        }
+        numbers = {k: [float(n) for n in v] if isinstance(v, list) else v for k, v in _arguments(node).items()}
         factories[str(name)] = partial(target, **numbers)
     return factories
 
@@ -117,9 +115,7 @@ def _arguments(node: DictConfig) -> dict[str, Any]:
     except OmegaConfBaseException as error:
         raise UserError(" ".join(str(error).split())) from error
     assert isinstance(plain, dict)
-    return {
-        str(key): value for key, value in plain.items() if key not in ("_target_", "_partial_", "_convert_")
-    }
+    return {str(key): value for key, value in plain.items() if key not in ("_target_", "_partial_", "_convert_")}
 
 
 def _check(target: Callable, node: DictConfig, path: str) -> None:

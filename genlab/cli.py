@@ -21,12 +21,8 @@ class Verb(NamedTuple):
 
 
 VERBS = {
-    "train": Verb(
-        "genlab.commands.train:train", "train a model on a data set; resume=RUN goes on with a run", "train"
-    ),
-    "sample": Verb(
-        "genlab.commands.sample:sample", "draw samples from a trained run: samples.npz, grid.png", "sample"
-    ),
+    "train": Verb("genlab.commands.train:train", "train a model on a data set; resume=RUN goes on with a run", "train"),
+    "sample": Verb("genlab.commands.sample:sample", "draw samples from a trained run: samples.npz, grid.png", "sample"),
     "prepare": Verb("genlab.commands.prepare:prepare", "fetch and check a data set", "prepare"),
     "list": Verb("genlab.commands.list:show", "show the models, data sets and presets there are"),
 }

@@ -26,13 +26,9 @@ def explain(error: Exception, configs: Path, config_name: str, overrides: list[s
         key = match[1]
         return UserError(unknown_option(key, defaults(configs, config_name, overrides)))
     if match := re.search(r"Ambiguous value for argument '([^']+)'", text):
-        return UserError(
-            f"'{match[1]}' names several values: add -m for a sweep, or write key=[a,b] for a list"
-        )
+        return UserError(f"'{match[1]}' names several values: add -m for a sweep, or write key=[a,b] for a list")
     if isinstance(error, OSError) and not isinstance(error, ConfigCompositionException):
-        return UserError(
-            f"cannot write {error.filename or 'the run folder'}: {error.strerror or brief(error)}"
-        )
+        return UserError(f"cannot write {error.filename or 'the run folder'}: {error.strerror or brief(error)}")
     if match := re.search(r"Missing mandatory value: (\S+)", text):
         return UserError(f"'{match[1]}' needs a value: add {match[1]}=...")
     return UserError(" ".join(line.strip() for line in text.splitlines() if "See https" not in line))

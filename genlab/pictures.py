@@ -19,9 +19,7 @@ def grid(images: Tensor, columns: int | None = None) -> np.ndarray:
     columns = columns or math.ceil(math.sqrt(n))
     rows = math.ceil(n / columns)
     canvas = np.full((rows * (height + 1) + 1, columns * (width + 1) + 1, 3), 96, np.uint8)
-    pixels = (
-        images.clamp(0, 1).mul(255).round().byte().expand(n, 3 if channels == 1 else channels, height, width)
-    )
+    pixels = images.clamp(0, 1).mul(255).round().byte().expand(n, 3 if channels == 1 else channels, height, width)
     for i, image in enumerate(pixels.permute(0, 2, 3, 1).cpu().numpy()):
         top, left = 1 + i // columns * (height + 1), 1 + i % columns * (width + 1)
         canvas[top : top + height, left : left + width] = image
@@ -75,9 +73,7 @@ def snapshot(family: Family, data: Dataset, n: int = 64) -> dict[str, np.ndarray
         x = data.head("test", 32 if image else POINTS)["x"]
         again = data.decode(family.reconstruct(x))
         if image:
-            rows = torch.stack(
-                [data.decode(x).view(4, 8, *x.shape[1:]), again.view(4, 8, *x.shape[1:])], dim=1
-            )
+            rows = torch.stack([data.decode(x).view(4, 8, *x.shape[1:]), again.view(4, 8, *x.shape[1:])], dim=1)
             pictures["reconstructions"] = grid(rows.flatten(0, 2), columns=8)
         else:
             pictures["reconstructions"] = scatter(data.decode(x), again)

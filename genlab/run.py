@@ -60,9 +60,7 @@ class Run:
         except Exception as error:  # YAML errors come from two libraries
             raise UserError(f"damaged {self.config}: {brief(error)}") from error
         if not isinstance(config, DictConfig) or not {"model", "data", "trainer", "optimizer"} <= set(config):
-            raise UserError(
-                f"{self.config} is no config of a run: model, data, trainer or optimizer is missing"
-            )
+            raise UserError(f"{self.config} is no config of a run: model, data, trainer or optimizer is missing")
         OmegaConf.set_struct(config, True)
         return config
 
@@ -98,9 +96,7 @@ class Run:
             fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
             self._lock.seek(0)
-            raise UserError(
-                f"{self.folder} is in use by {self._lock.read().strip() or 'another process'}"
-            ) from None
+            raise UserError(f"{self.folder} is in use by {self._lock.read().strip() or 'another process'}") from None
         self._lock.truncate(0)
         self._lock.write(f"process {os.getpid()} on {socket.gethostname()}")
         self._lock.flush()

@@ -81,9 +81,7 @@ class Tracker:
             self._file = open(folder / "metrics.jsonl", "a")  # noqa: SIM115 (closed in `close`)
             self._writer = SummaryWriter(folder, purge_step=start + 1 if start else None)
         # disable=None: no bar where the output is no terminal; a plain line now and then instead.
-        self._bar = tqdm(
-            total=steps, initial=start, disable=None, unit="step", dynamic_ncols=True, file=sys.stderr
-        )
+        self._bar = tqdm(total=steps, initial=start, disable=None, unit="step", dynamic_ncols=True, file=sys.stderr)
         self._began = self._spoke = time.monotonic()
 
     def log(self, step: int, values: dict[str, float], partial: bool = False) -> None:
@@ -130,9 +128,7 @@ class Tracker:
     def _say(self, step: int, values: dict[str, float]) -> None:
         """Losses on the bar, or a line on a plain output at most every 20 seconds."""
         losses = {
-            tag.split("/")[-2]: v
-            for tag, v in values.items()
-            if tag.startswith("train/") and tag.endswith("loss")
+            tag.split("/")[-2]: v for tag, v in values.items() if tag.startswith("train/") and tag.endswith("loss")
         }
         if not losses:
             return

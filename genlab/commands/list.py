@@ -29,9 +29,7 @@ def show(arguments: list[str]) -> None:
 def describe(path: Path) -> str:
     """One line on a config: its leading comment, else the first line of its target's docstring."""
     text = path.read_text()
-    comments = [
-        line[1:].strip() for line in text.splitlines() if line.startswith("#") and "@package" not in line
-    ]
+    comments = [line[1:].strip() for line in text.splitlines() if line.startswith("#") and "@package" not in line]
     if comments:
         return comments[0]
     node = yaml.safe_load(text)

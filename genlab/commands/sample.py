@@ -53,10 +53,7 @@ def sample(config: DictConfig, folder: Path) -> None:
             Image.fromarray(image).save(target.grid)
     except OSError as error:
         raise UserError(f"cannot write {error.filename or target.folder}: {error.strerror}") from error
-    print(
-        f"{len(arrays['samples'])} samples: {target.samples}"
-        + (f", {target.grid}" if image is not None else "")
-    )
+    print(f"{len(arrays['samples'])} samples: {target.samples}" + (f", {target.grid}" if image is not None else ""))
 
 
 def draw(model: "Family", n: int, run: Run) -> dict[str, "Tensor"]:

@@ -150,9 +150,7 @@ def finish(run: Run, trainer: "Trainer", result: "Result", signals: "Signals") -
     """Write status.json and result.json, print the summary line."""
     number = signals.number
     run.write_status("interrupted" if number else "finished", result.reason, step=result.step)
-    run.write_result(
-        {**result._asdict(), "best": result.best and {"value": result.best[0], "step": result.best[1]}}
-    )
+    run.write_result({**result._asdict(), "best": result.best and {"value": result.best[0], "step": result.best[1]}})
     print(summary(trainer, result))
     print(f"run folder: {run.folder}", flush=True)
     if number:
@@ -191,9 +189,7 @@ def summary(trainer: "Trainer", result: "Result") -> str:
 def last_good(run: Run) -> str:
     """Where the state before the failure is."""
     last = run.checkpoints / "last.pt"
-    return (
-        f"The last good checkpoint is {last}" if last.is_file() else "There is no checkpoint from before that"
-    )
+    return f"The last good checkpoint is {last}" if last.is_file() else "There is no checkpoint from before that"
 
 
 class Signals:

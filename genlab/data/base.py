@@ -13,12 +13,8 @@ from torch import Tensor
 
 from genlab.errors import UserError
 
-Batch = dict[
-    str, Tensor
-]  # "x": (B, *shape), "y": (B,) labels where there are any, "step": () the step's number
-Range = Literal[
-    "real", "symmetric", "unit", "binary"
-]  # all reals, [-1, 1], [0, 1], {0, 1} drawn anew each batch
+Batch = dict[str, Tensor]  # "x": (B, *shape), "y": (B,) labels where there are any, "step": () the step's number
+Range = Literal["real", "symmetric", "unit", "binary"]  # all reals, [-1, 1], [0, 1], {0, 1} drawn anew each batch
 
 
 class Spec(NamedTuple):
@@ -71,8 +67,7 @@ class Dataset:
     def to(self, device: torch.device | str) -> "Dataset":
         """Move every split to `device`, in place."""
         self.splits = {
-            name: Split(s.x.to(device), None if s.y is None else s.y.to(device))
-            for name, s in self.splits.items()
+            name: Split(s.x.to(device), None if s.y is None else s.y.to(device)) for name, s in self.splits.items()
         }
         return self
 

@@ -88,11 +88,7 @@ def load(source: str, root: str | None, train: bool) -> tuple[Tensor, Tensor]:
             found = getattr(datasets, source)(str(folder), train=train, download=True)
     except (RuntimeError, OSError, EOFError, ValueError, AssertionError) as error:
         name = source.lower()
-        if (
-            (folder / source / "raw").exists()
-            and not isinstance(error, OSError)
-            and "download" not in str(error)
-        ):
+        if (folder / source / "raw").exists() and not isinstance(error, OSError) and "download" not in str(error):
             raise _damaged(folder / source) from error
         reason = brief(error).split(":")[0]
         raise UserError(
@@ -108,9 +104,7 @@ def load(source: str, root: str | None, train: bool) -> tuple[Tensor, Tensor]:
 
 
 def _damaged(folder: Path) -> UserError:
-    return UserError(
-        f"damaged files in {folder}: remove that folder and run 'genlab prepare' to fetch them anew"
-    )
+    return UserError(f"damaged files in {folder}: remove that folder and run 'genlab prepare' to fetch them anew")
 
 
 @contextmanager

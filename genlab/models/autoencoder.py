@@ -21,9 +21,7 @@ class Autoencoder(Family):
 
     prefers = "unit"
 
-    def __init__(
-        self, spec: Spec, z_dim: int = 64, encoder: Encoder = encoder, decoder: Decoder = decoder
-    ) -> None:
+    def __init__(self, spec: Spec, z_dim: int = 64, encoder: Encoder = encoder, decoder: Decoder = decoder) -> None:
         super().__init__(spec)
         self.encoder = encoder(spec.shape, (z_dim,))
         self.decoder = decoder(z_dim, spec.shape)

@@ -39,9 +39,7 @@ class Family(nn.Module):
     Subclasses take the data's `Spec` first, then only options with defaults: `VAE(data.spec)` works.
     """
 
-    prefers: ClassVar[Range] = (
-        "symmetric"  # the range that image data comes in unless the user says otherwise
-    )
+    prefers: ClassVar[Range] = "symmetric"  # the range that image data comes in unless the user says otherwise
 
     def __init__(self, spec: Spec) -> None:
         super().__init__()

@@ -20,6 +20,8 @@ from genlab.errors import UserError
 from genlab.models.base import Family, Out, Phase, full_precision, input_gradient
 from genlab.networks.choice import Decoder, Encoder, decoder, encoder
 
+plain_encoder = partial(encoder, norm="none")
+
 
 class WGAN(Family):
     """Wasserstein GAN with weight clipping (Arjovsky, Chintala, Bottou 2017).
@@ -93,7 +95,7 @@ class WGANGP(WGAN):
         n_critic: int = 5,
         gp_weight: float = 10.0,
         generator: Decoder = decoder,
-        critic: Encoder = partial(encoder, norm="none"),
+        critic: Encoder = plain_encoder,
     ) -> None:
         super().__init__(spec, z_dim, n_critic, generator=generator, critic=critic)
         if any(isinstance(module, nn.modules.batchnorm._BatchNorm) for module in self.critic.modules()):

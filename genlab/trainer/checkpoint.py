@@ -39,9 +39,7 @@ def read(path: Path, device: torch.device | str = "cpu") -> State:
     if not isinstance(state, dict) or "format" not in state:
         raise UserError(f"{path} is no genlab checkpoint")
     if state["format"] > FORMAT:
-        raise UserError(
-            f"{path} was written by a newer genlab (format {state['format']}, this one reads {FORMAT})"
-        )
+        raise UserError(f"{path} was written by a newer genlab (format {state['format']}, this one reads {FORMAT})")
     return state
 
 

@@ -25,9 +25,7 @@ from genlab.trainer.schedule import factor
 from genlab.trainer.step import OptimizerFactory, make_optimizer, make_update
 
 VALIDATION_BATCHES = 20  # of batch_size samples each, at most, for one validation loss
-ANNEALED = (
-    2**31 - 1
-)  # the step that validation losses see: after all annealing, so that they compare over time
+ANNEALED = 2**31 - 1  # the step that validation losses see: after all annealing, so that they compare over time
 
 
 class Result(NamedTuple):
@@ -79,9 +77,7 @@ class Trainer:
         self.phases = family.phases()
         names = {phase.name for phase in self.phases}
         if names != set(optimizers):
-            raise UserError(
-                f"optimizer: has {', '.join(optimizers)}, but the phases are {', '.join(sorted(names))}"
-            )
+            raise UserError(f"optimizer: has {', '.join(optimizers)}, but the phases are {', '.join(sorted(names))}")
         self.optimizers = {p.name: make_optimizer(p, optimizers[p.name], self.device) for p in self.phases}
         self.rates = {name: [g["lr"] for g in o.param_groups] for name, o in self.optimizers.items()}
         self.updates = [make_update(p, self.optimizers[p.name], options, self.device) for p in self.phases]
@@ -126,9 +122,7 @@ class Trainer:
                         tracker.log(self.step, self.measures, partial=self.step % options.evaluate_every != 0)
                 if self._due(options.sample_every, ends):
                     with self._side_work(), self._model() as model:
-                        device.seed(
-                            self.device, self.seed
-                        )  # the same noise each time: one sees the samples change
+                        device.seed(self.device, self.seed)  # the same noise each time: one sees the samples change
                         for name, picture in self.snapshot(model).items():
                             tracker.picture(self.step, name, picture)
                 improved = self._due(options.evaluate_every, ends) and self._improved()
@@ -150,9 +144,7 @@ class Trainer:
         carried: list[Batch] = [{} for _ in range(self.options.accumulate)]
         number = self.step * self.batches_per_step
         for phase, update in zip(self.phases, self.updates, strict=True):
-            for group, rate in zip(
-                self.optimizers[phase.name].param_groups, self.rates[phase.name], strict=True
-            ):
+            for group, rate in zip(self.optimizers[phase.name].param_groups, self.rates[phase.name], strict=True):
                 group["lr"] = scale * rate
             for repeat in range(phase.repeats if self.step % phase.every == 0 else 0):
                 parts = [self.stream(number + repeat, i) | c | {"step": now} for i, c in enumerate(carried)]

@@ -16,9 +16,7 @@ class Options:
     """
 
     steps: int = 5000  # steps to train; each runs all phases of the family once
-    epochs: float | None = (
-        None  # instead of `steps`: passes over the training data, batch_size samples a step
-    )
+    epochs: float | None = None  # instead of `steps`: passes over the training data, batch_size samples a step
     max_minutes: float | None = None  # stop in good order after so long, whatever is left
     batch_size: int = 128  # samples of one update, all accumulated parts together
     accumulate: int = 1  # parts a batch is cut into, one after the other, to save memory
@@ -35,9 +33,7 @@ class Options:
     evaluate_every: int = 1000
     checkpoint_every: int = 1000
     keep: int = 0  # numbered checkpoints kept beside last.pt and best.pt
-    monitor: str = (
-        "auto"  # measure that best.pt follows; auto: eval/loss, or eval/sliced_w2 for adversarial games
-    )
+    monitor: str = "auto"  # measure that best.pt follows; auto: eval/loss, or eval/sliced_w2 for adversarial games
     mode: Literal["min", "max"] = "min"  # whether less or more of the monitored measure is better
 
     def __post_init__(self) -> None:
@@ -55,9 +51,7 @@ class Options:
         if not 0 <= self.ema < 1:
             raise UserError(f"trainer.ema: {self.ema} is not in [0, 1)")
         if self.batch_size % self.accumulate:
-            raise UserError(
-                f"trainer.accumulate: {self.accumulate} does not divide batch_size {self.batch_size}"
-            )
+            raise UserError(f"trainer.accumulate: {self.accumulate} does not divide batch_size {self.batch_size}")
         if not re.fullmatch(r"auto|cpu|cuda(:\d+)?|mps", self.device):
             raise UserError(f"trainer.device: '{self.device}' is none of auto, cpu, cuda, cuda:N, mps")
 

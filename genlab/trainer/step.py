@@ -5,7 +5,7 @@ alone; the loop never knows which one runs.
 """
 
 import inspect
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from functools import partial
 from typing import Any, Protocol
 
@@ -18,7 +18,7 @@ from genlab.errors import UserError, brief
 from genlab.models.base import Phase
 from genlab.trainer.options import Options
 
-OptimizerFactory = Callable[[Iterable[Tensor]], Optimizer]
+OptimizerFactory = Callable[..., Optimizer]  # from the parameters
 Logs = dict[str, Tensor]
 
 
@@ -68,19 +68,13 @@ class Eager:
             if gradients:
                 torch._foreach_add_(gradients, new)
             gradients = gradients or new
-            logs.append(
-                {"loss": out.loss.detach()} | {key: value.detach() for key, value in out.logs.items()}
-            )
+            logs.append({"loss": out.loss.detach()} | {key: value.detach() for key, value in out.logs.items()})
             carries.append({key: value.detach() for key, value in out.carry.items()})
         if len(parts) > 1:
             torch._foreach_div_(gradients, len(parts))
         for parameter, gradient in zip(self.parameters, gradients, strict=True):
             parameter.grad = gradient
-        log = (
-            logs[0]
-            if len(parts) == 1
-            else {k: torch.stack([each[k] for each in logs]).mean() for k in logs[0]}
-        )
+        log = logs[0] if len(parts) == 1 else {k: torch.stack([each[k] for each in logs]).mean() for k in logs[0]}
         if self.clip:
             log["grad_norm"] = torch.nn.utils.clip_grad_norm_(self.parameters, self.clip)
         self.optimizer.step()
