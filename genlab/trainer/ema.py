@@ -9,6 +9,7 @@ import copy
 from typing import cast
 
 import torch
+from torch import Tensor
 
 from genlab.models.base import Family
 
@@ -23,7 +24,10 @@ class EMA:
     def __init__(self, family: Family, decay: float) -> None:
         self.decay = decay
         self.twin = cast(Family, copy.deepcopy(family)).requires_grad_(False).eval()
-        self._weights = list(self.twin.parameters()), [p.detach() for p in family.parameters()]
+        self._weights: tuple[list[Tensor], list[Tensor]] = (
+            list(self.twin.parameters()),
+            [parameter.detach() for parameter in family.parameters()],
+        )
         self._buffers = list(self.twin.buffers()), list(family.buffers())
 
     @torch.no_grad()
