@@ -10,7 +10,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from genlab import __version__
+from genlab import __version__, configs
 from genlab.errors import Interrupted, RunFailed, UserError, did_you_mean
 
 
@@ -53,6 +53,8 @@ def main(arguments: list[str] | None = None) -> int:
         return _say(error, 1)
     except Interrupted as error:
         return _say(error, 128 + error.signal)
+    except SystemExit as error:  # Hydra's --help and --cfg end so
+        return error.code if isinstance(error.code, int) else 0
     except KeyboardInterrupt:
         return _say("interrupted", 130)
     except BrokenPipeError:  # the reader of our output has gone: `genlab list | head`
@@ -93,6 +95,7 @@ def compose_and_run(word: str, config_name: str, overrides: list[str], function:
     import hydra
     from hydra.core.hydra_config import HydraConfig
     from hydra.errors import HydraException
+    from hydra.types import RunMode
     from omegaconf.errors import OmegaConfBaseException
 
     failures: list[Exception] = []
@@ -102,10 +105,14 @@ def compose_and_run(word: str, config_name: str, overrides: list[str], function:
             return function(config, Path(HydraConfig.get().runtime.output_dir))
         except (UserError, RunFailed) as error:  # kept from Hydra, which would say more than the one line
             failures.append(error)
+        except Interrupted as error:
+            if HydraConfig.get().mode == RunMode.MULTIRUN:
+                raise  # ends the whole sweep
+            failures.append(error)
 
-    asked_for_traceback = "HYDRA_FULL_ERROR" in os.environ
+    before, sys.argv = sys.argv, [f"genlab {word}", *flags_first(overrides)]
+    asked_for_traceback = os.environ.get("HYDRA_FULL_ERROR")
     os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra hands its errors on to us instead of printing them
-    sys.argv = [f"genlab {word}", *overrides]
     try:
         hydra.main(config_path=str(configs()), config_name=config_name, version_base="1.3")(job)()
     except (HydraException, OmegaConfBaseException, OSError) as error:
@@ -114,6 +121,10 @@ def compose_and_run(word: str, config_name: str, overrides: list[str], function:
         from genlab.explain import explain
 
         raise explain(error, configs(), config_name, overrides) from error
+    finally:
+        sys.argv = before
+        if asked_for_traceback is None:
+            del os.environ["HYDRA_FULL_ERROR"]
     if len(failures) > 1:
         for error in failures[:-1]:
             _say(error, 1)
@@ -122,10 +133,24 @@ def compose_and_run(word: str, config_name: str, overrides: list[str], function:
     return 0
 
 
-def configs() -> Path:
-    """The folder of the configs: inside the package in a wheel, beside it in a checkout."""
-    package = Path(__file__).resolve().parent
-    return next(folder for folder in (package / "configs", package.parent / "configs") if folder.is_dir())
+def flags_first(arguments: list[str]) -> list[str]:
+    """Put -m in front, where Hydra's parser wants it: `train model=vae -m seed=0,1` is a natural thing to write.
+
+    Raises:
+        UserError: a flag that Hydra does not have.
+    """
+    for each in arguments:
+        if each.startswith("-") and (flag := each.split("=")[0]) not in FLAGS:
+            raise UserError(f"unknown flag '{flag}'{did_you_mean(flag, FLAGS)}; see --help and --hydra-help")
+    sweep = [each for each in arguments if each in ("-m", "--multirun")]
+    return sweep[:1] + [each for each in arguments if each not in sweep]
+
+
+FLAGS = (
+    *("-h", "--help", "--hydra-help", "--version", "-c", "--cfg", "--resolve", "-p", "--package", "-r", "--run"),
+    *("-m", "--multirun", "-i", "--info", "-cp", "--config-path", "-cn", "--config-name", "-cd", "--config-dir"),
+    *("--experimental-rerun",),
+)
 
 
 def complete(arguments: list[str]) -> int:

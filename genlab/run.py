@@ -7,6 +7,8 @@ samples.npz  grid.png
 import json
 import os
 import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +27,6 @@ class Run:
         self.checkpoints = folder / "checkpoints"
         self.samples = folder / "samples.npz"
         self.grid = folder / "grid.png"
-        self._lock: Any = None
 
     @classmethod
     def open(cls, folder: str | Path) -> "Run":
@@ -81,8 +82,9 @@ class Run:
     def write_result(self, result: dict[str, Any]) -> None:
         _write(self.folder / "result.json", json.dumps(result, indent=2) + "\n")
 
-    def lock(self) -> None:
-        """Hold the folder until this process ends, so that no second one trains in it.
+    @contextmanager
+    def lock(self) -> Iterator[None]:
+        """Hold the folder, so that no second process trains in it; a process that dies lets go of it.
 
         Raises:
             UserError: another process holds it.
@@ -90,16 +92,18 @@ class Run:
         try:
             import fcntl
         except ImportError:  # no such locks on this system
+            yield
             return
-        self._lock = open(self.folder / ".lock", "a+")  # noqa: SIM115 (held open for the life of the process)
-        try:
-            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            self._lock.seek(0)
-            raise UserError(f"{self.folder} is in use by {self._lock.read().strip() or 'another process'}") from None
-        self._lock.truncate(0)
-        self._lock.write(f"process {os.getpid()} on {socket.gethostname()}")
-        self._lock.flush()
+        with open(self.folder / ".lock", "a+") as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except OSError:
+                file.seek(0)
+                raise UserError(f"{self.folder} is in use by {file.read().strip() or 'another process'}") from None
+            file.truncate(0)
+            file.write(f"process {os.getpid()} on {socket.gethostname()}")
+            file.flush()
+            yield
 
 
 def _write(path: Path, text: str) -> None:

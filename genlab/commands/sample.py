@@ -1,7 +1,7 @@
 """`genlab sample run=RUN n=64`: draw from a trained model; `samples.npz` and `grid.png` in the run folder."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from omegaconf import DictConfig, OmegaConf
 
@@ -48,7 +48,8 @@ def sample(config: DictConfig, folder: Path) -> None:
     image = picture(arrays, model, run)
     try:
         target.folder.mkdir(parents=True, exist_ok=True)
-        np.savez_compressed(target.samples, **{name: array.cpu().numpy() for name, array in arrays.items()})
+        plain: dict[str, Any] = {name: array.cpu().numpy() for name, array in arrays.items()}
+        np.savez_compressed(target.samples, **plain)
         if image is not None:
             Image.fromarray(image).save(target.grid)
     except OSError as error:

@@ -2,6 +2,7 @@
 
 import signal
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -40,29 +41,21 @@ def train(config: DictConfig, folder: Path, state: dict[str, Any] | None = None)
         trainer = assemble(config, options, run, signals.received)
         if state is not None:
             trainer.load_state_dict(state)
-        if trainer.step >= trainer.steps:
-            print(f"{folder} is at step {trainer.step} of {trainer.steps}: raise trainer.steps to go on")
-            return trainer.best[0] if trainer.best else None
-        run.lock()
-        run.write_config(config)
     except UserError:
         run.discard()
         raise
-    run.write_status("running")
-    print(f"{describe(trainer)}\nrun folder: {folder}", flush=True)
-    try:
-        with signals:
+    if trainer.step >= trainer.steps:
+        print(f"{folder} is at step {trainer.step} of {trainer.steps}: raise trainer.steps to go on")
+        return trainer.best[0] if trainer.best else None
+    with run.lock(), signals:
+        run.write_config(config)
+        run.write_status("running")
+        print(f"{describe(trainer)}\nrun folder: {folder}", flush=True)
+        try:
             result = trainer.fit()
-    except RunFailed as error:
-        run.write_status("failed", str(error), step=trainer.step)
-        hint = "lower the learning rate, or set trainer.clip_grad_norm"
-        raise RunFailed(f"{error}; {hint}. {last_good(run)}") from error
-    except OSError as error:
-        raise RunFailed(f"cannot write {error.filename or folder}: {error.strerror or error}") from error
-    except BaseException as error:
-        run.write_status("failed", f"{type(error).__name__}: {brief(error)}", step=trainer.step)
-        raise
-    return finish(run, trainer, result, signals)
+        except Exception as error:
+            raise failure(run, trainer, error) from error
+        return finish(run, trainer, result, signals.number)
 
 
 def resume(arguments: list[str]) -> None:
@@ -146,18 +139,34 @@ def evaluator(data: "Dataset", where: "torch.device", seed: int) -> "Callable[[F
     return evaluate
 
 
-def finish(run: Run, trainer: "Trainer", result: "Result", signals: "Signals") -> float | None:
-    """Write status.json and result.json, print the summary line."""
-    number = signals.number
+def finish(run: Run, trainer: "Trainer", result: "Result", number: int) -> float | None:
+    """Write status.json and result.json, print the summary line; return the best monitored value.
+
+    Raises:
+        Interrupted: the run was ended by signal `number`; 0 is none.
+    """
     run.write_status("interrupted" if number else "finished", result.reason, step=result.step)
-    run.write_result({**result._asdict(), "best": result.best and {"value": result.best[0], "step": result.best[1]}})
-    print(summary(trainer, result))
-    print(f"run folder: {run.folder}", flush=True)
+    best = result.best and {"value": result.best[0], "step": result.best[1]}
+    run.write_result({**result._asdict(), "best": best})
+    print(f"{summary(trainer, result)}\nrun folder: {run.folder}", flush=True)
     if number:
         raise Interrupted(
             f"{result.reason} after step {result.step}; go on with: genlab train resume={run.folder}", number
         )
     return result.best[0] if result.best else None
+
+
+def failure(run: Run, trainer: "Trainer", error: Exception) -> Exception:
+    """What to raise for an error in the middle of a run; says it in status.json where the disk still takes that."""
+    with suppress(OSError):
+        run.write_status("failed", f"{type(error).__name__}: {brief(error)}", step=trainer.step)
+    if isinstance(error, RunFailed):
+        last = run.checkpoints / "last.pt"
+        where = f"the last good checkpoint is {last}" if last.is_file() else "there is no checkpoint from before that"
+        return RunFailed(f"{error}; lower the learning rate or set trainer.clip_grad_norm; {where}")
+    if isinstance(error, OSError):
+        return RunFailed(f"cannot write {error.filename or run.folder}: {error.strerror or error}")
+    return error
 
 
 def describe(trainer: "Trainer") -> str:
@@ -184,12 +193,6 @@ def summary(trainer: "Trainer", result: "Result") -> str:
         parts.append(f"validation loss {measures['eval/loss']:.4g}")
     parts.append(f"{result.samples_per_s:,.0f} samples/s")
     return f"step {result.step} of {trainer.steps} in {result.seconds:.0f} s: " + ", ".join(parts)
-
-
-def last_good(run: Run) -> str:
-    """Where the state before the failure is."""
-    last = run.checkpoints / "last.pt"
-    return f"The last good checkpoint is {last}" if last.is_file() else "There is no checkpoint from before that"
 
 
 class Signals:

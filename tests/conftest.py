@@ -1,0 +1,96 @@
+"""What the tests share: composed configs, small data of every shape, trainers, the command line in this process."""
+
+import os
+from pathlib import Path
+
+import pytest
+import torch
+from hydra import compose, initialize_config_dir
+from omegaconf import DictConfig
+
+from genlab import build, configs
+from genlab.cli import main
+from genlab.data.base import Dataset, Range, Split
+from genlab.data.gaussian2d import Gaussian2D
+from genlab.trainer.loop import Trainer
+from genlab.trainer.options import Options
+
+torch.set_num_threads(1)  # small tensors: threads would only wait for one another
+
+MODELS = sorted(path.stem for path in (configs() / "model").glob("*.yaml"))
+PRESETS = sorted(path.stem for path in (configs() / "experiment").glob("*.yaml"))
+DATA = ("points", "images")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if item.get_closest_marker("real_data") and "GENLAB_DATA" not in os.environ:
+            item.add_marker(pytest.mark.skip(reason="GENLAB_DATA names no folder with the real files"))
+
+
+def config(*overrides: str) -> DictConfig:
+    """The config of `genlab train` with these overrides; `${hydra:...}` is left out."""
+    with initialize_config_dir(str(configs()), version_base="1.3"):
+        composed = compose("train", list(overrides))
+    composed.name = "test"
+    return composed
+
+
+def blobs(size: int = 28, range: Range = "symmetric", n: int = 64) -> Dataset:
+    """Images (1, size, size) of a bright square at a place that depends on the class."""
+    y = torch.arange(n) % 10
+    x = torch.zeros(n, 1, size, size, dtype=torch.uint8)
+    for i, k in enumerate(y.tolist()):
+        x[i, 0, 2 * k : 2 * k + 6, 4:12] = 200 + i % 50
+    split = Split(x, y)
+    return Dataset("blobs", {"train": split, "validation": split, "test": split}, range, classes=10)
+
+
+def dataset(kind: str, model: str = "gan") -> Dataset:
+    """Small data of a kind in the range that the model prefers."""
+    if kind == "points":
+        return Gaussian2D(n=100)
+    name = config(f"model={model}").model._target_
+    from pkgutil import resolve_name
+
+    return blobs(range=resolve_name(name).prefers)
+
+
+def trainer(model: str, data: Dataset, folder: Path | None = None, **options) -> Trainer:
+    """A trainer as the command builds it, with the model's own config and small batches."""
+    composed = config(f"model={model}", "data=gaussian2d" if data.spec.shape == (2,) else "data=mnist")
+    torch.manual_seed(0)
+    family = build.family(composed, data.spec)
+    defaults = {"batch_size": 8, "log_every": 2, "evaluate_every": 0, "sample_every": 0, "device": "cpu"}
+    return Trainer(family, data, build.optimizers(composed), Options(**(defaults | options)), folder=folder)
+
+
+def equal(a, b) -> bool:
+    """Whether two nested states are the same to the bit."""
+    if isinstance(a, dict):
+        return a.keys() == b.keys() and all(equal(a[key], b[key]) for key in a)
+    if isinstance(a, (list, tuple)):
+        return len(a) == len(b) and all(equal(x, y) for x, y in zip(a, b, strict=True))
+    return torch.equal(a, b) if isinstance(a, torch.Tensor) else a == b
+
+
+class Cli:
+    """`genlab` in this process: returns (exit code, stdout, stderr)."""
+
+    def __init__(self, capsys: pytest.CaptureFixture[str]) -> None:
+        self.capsys = capsys
+
+    def __call__(self, *arguments: str) -> tuple[int, str, str]:
+        self.capsys.readouterr()
+        code = main(list(arguments))
+        out, err = self.capsys.readouterr()
+        return code, out, err
+
+
+@pytest.fixture
+def cli(capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Cli:
+    monkeypatch.chdir(tmp_path)
+    return Cli(capsys)
+
+
+__all__ = ["DATA", "MODELS", "PRESETS", "Cli", "blobs", "config", "dataset", "equal", "trainer"]

@@ -1,0 +1,153 @@
+"""Every config and every preset builds, and the presets are the recipes they claim to be."""
+
+import pytest
+import torch
+from conftest import MODELS, PRESETS, config
+from omegaconf import OmegaConf
+
+from genlab import build, configs
+from genlab.data.base import Spec
+from genlab.errors import UserError
+from genlab.models.base import Family, Sampler
+
+
+def spec(composed) -> Spec:
+    if "Gaussian2D" in composed.data._target_:
+        return Spec((2,), 2, "real")
+    reach = build._target(composed.model, "model").prefers if composed.data.range == "auto" else composed.data.range
+    return Spec((1, composed.data.size, composed.data.size), 10, reach)
+
+
+def family(*overrides: str) -> Family:
+    composed = config(*overrides)
+    torch.manual_seed(0)
+    return build.family(composed, spec(composed))
+
+
+@pytest.mark.parametrize("preset", PRESETS)
+def test_presets_build_and_say_what_they_are(preset):
+    composed = config(f"experiment={preset}")
+    options = build.options(composed)
+    model = build.family(composed, spec(composed))
+    factories = build.optimizers(composed)
+    for phase in model.phases():
+        factories[phase.name]([torch.nn.Parameter(torch.zeros(1))])
+    assert options.epochs or options.steps
+    text = (configs() / "experiment" / f"{preset}.yaml").read_text()
+    assert text.splitlines()[1].startswith("# ")
+    assert preset.split("_")[0] in composed.data._target_.lower()
+
+
+@pytest.mark.parametrize("size", [28, 32, 64])
+@pytest.mark.parametrize("model", MODELS)
+def test_every_model_builds_for_every_image_size(model, size):
+    composed = config(f"model={model}", "data=mnist", f"data.size={size}")
+    reach = build._target(composed.model, "model").prefers
+    with torch.no_grad():
+        built = build.family(composed, Spec((1, size, size), 10, reach))
+        assert sum(p.numel() for p in built.parameters()) > 0
+        if isinstance(built, Sampler):
+            built.eval()
+            assert built.sample(2).shape == (2, 1, size, size)
+
+
+def shapes(module: torch.nn.Module) -> list[tuple[int, ...]]:
+    return [tuple(p.shape) for name, p in module.named_parameters() if p.dim() > 1]
+
+
+def test_the_tutorials_architectures_to_the_letter():
+    vae = family("experiment=mnist_vae")
+    assert shapes(vae) == [(400, 784), (40, 400), (400, 20), (784, 400)]
+    ae = family("experiment=mnist_autoencoder")
+    assert shapes(ae) == [(128, 784), (64, 128), (128, 64), (784, 128)]
+    toy = family("experiment=gaussian2d_wgan_gp")
+    assert shapes(toy) == [(128, 2), (128, 128), (2, 128)] + [(128, 2), (128, 128), (1, 128)]
+    fashion = family("experiment=fashionmnist_wgan_gp")
+    assert shapes(fashion) == [(256, 64), (512, 256), (1024, 512), (784, 1024), (512, 784), (256, 512), (1, 256)]
+    norms = [type(m).__name__ for m in fashion.get_submodule("generator").modules()]
+    assert norms.count("BatchNorm1d") == 3
+    dcgan = family("experiment=mnist_dcgan")
+    assert shapes(dcgan.get_submodule("generator")) == [
+        (100, 512, 4, 4),
+        (512, 256, 4, 4),
+        (256, 128, 4, 4),
+        (128, 64, 4, 4),
+        (64, 1, 4, 4),
+    ]
+    assert shapes(dcgan.get_submodule("discriminator")) == [
+        (64, 1, 4, 4),
+        (128, 64, 4, 4),
+        (256, 128, 4, 4),
+        (512, 256, 4, 4),
+        (1, 512, 4, 4),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("preset", "expected"),
+    [
+        ("gaussian2d_wgan_gp", {"lr": 1e-4, "betas": [0.5, 0.9], "batch_size": 64, "epochs": 100}),
+        ("gaussian2d_gan", {"lr": 2e-4, "betas": [0.5, 0.999], "batch_size": 64, "epochs": 200}),
+        ("mnist_vae", {"lr": 1e-3, "batch_size": 128, "epochs": 10}),
+        ("mnist_gan", {"lr": 1e-3, "batch_size": 128, "epochs": 10}),
+        ("mnist_dcgan", {"lr": 2e-4, "betas": [0.5, 0.999], "batch_size": 128, "epochs": 5}),
+        ("fashionmnist_wgan_gp", {"lr": 1e-4, "betas": [0.5, 0.9], "batch_size": 128, "epochs": 5}),
+    ],
+)
+def test_the_tutorials_optimizers_and_batches(preset, expected):
+    composed = config(f"experiment={preset}")
+    for optimizer in composed.optimizer.values():
+        found = OmegaConf.to_container(OmegaConf.merge(composed.trainer, optimizer))
+        assert isinstance(found, dict)
+        assert {key: found[key] for key in expected} == expected
+
+
+def test_presets_take_nothing_from_the_tuned_defaults():
+    for preset in PRESETS:
+        text = (configs() / "experiment" / f"{preset}.yaml").read_text()
+        assert "override /tuned: none" in text or "defaults:\n  - mnist_dcgan" in text
+
+
+def test_tuned_files_name_pairs_that_exist():
+    data = {path.stem for path in (configs() / "data").glob("*.yaml")}
+    for path in (configs() / "tuned").glob("*.yaml"):
+        if path.stem != "none":
+            assert path.stem.split("_", 1)[0] in data
+            assert path.stem.split("_", 1)[1] in MODELS
+
+
+def test_the_range_follows_the_model_and_can_be_chosen():
+    assert family("model=gan", "data=mnist").spec.range == "symmetric"
+    assert family("model=vae", "data=mnist").spec.range == "unit"
+    assert family("model=vae", "data=mnist", "data.range=binary").spec.range == "binary"
+
+
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        ("model.z_dim=abc", "model.z_dim: 'abc' is not an integer"),
+        ("model.gp_weight=true", "model.gp_weight: True is not a number"),
+        ("+model.beta=3", "unknown option 'model.beta'"),
+        ("+model.critic.widht=3", "did you mean 'width'"),
+        ("model.critic.hidden=[a]", "model.critic.hidden"),
+        ("model.critic.norm=batch", "BatchNorm"),
+        ("model.critic.net=resnext", "net: 'resnext' is none of"),
+        ("model.z_dim=-3", "model: "),
+        ("model._target_=genlab.nothing", "cannot import"),
+    ],
+)
+def test_wrong_values_are_one_line(override, message):
+    with pytest.raises(UserError, match=message.replace(".", r"\.")) as caught:
+        family(override)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_network_of_ones_own_by_its_path():
+    model = family(
+        "model=gan", "+mine={_target_: genlab.networks.mlp.MLP}", "model.generator._target_=test_config.own_decoder"
+    )
+    assert type(model.get_submodule("generator")).__name__ == "Linear"
+
+
+def own_decoder(inputs, shape, **options):
+    return torch.nn.Linear(inputs, shape[0])

@@ -1,0 +1,68 @@
+"""The house of five floors: no arrow back up, no circle."""
+
+import ast
+from pathlib import Path
+
+import genlab
+
+ROOT = Path(genlab.__file__).parent
+# From the ground up; rooms on one floor may use one another as long as there is no circle.
+FLOORS = (
+    ("errors", "__init__"),
+    ("networks", "metrics", "data", "run"),
+    ("models", "tracker", "pictures"),
+    ("trainer", "build"),
+    ("commands", "explain"),
+    ("cli", "__main__"),
+)
+FLOOR = {room: height for height, rooms in enumerate(FLOORS) for room in rooms}
+
+
+def imports() -> dict[str, set[str]]:
+    """For each module, by dotted name below genlab, the modules of genlab that it imports anywhere."""
+    found: dict[str, set[str]] = {}
+    for path in ROOT.rglob("*.py"):
+        name = ".".join(path.relative_to(ROOT).with_suffix("").parts)
+        targets = found.setdefault(name, set())
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] == "genlab":
+                module = (node.module or "")[len("genlab") :].lstrip(".")
+                for alias in node.names:
+                    inner = f"{module}.{alias.name}" if module else alias.name
+                    is_module = (ROOT / Path(*inner.split("."))).with_suffix(".py").exists()
+                    targets.add(inner if is_module else module or "__init__")
+    return found
+
+
+def test_every_module_has_a_room():
+    assert {name.split(".")[0] for name in imports()} <= set(FLOOR)
+
+
+def test_no_arrow_points_up():
+    wrong = [
+        (name, target)
+        for name, targets in imports().items()
+        for target in targets
+        if FLOOR[target.split(".")[0]] > FLOOR[name.split(".")[0]]
+    ]
+    assert wrong == []
+
+
+def test_there_is_no_circle():
+    graph = imports()
+    done: set[str] = set()
+
+    def visit(name: str, path: tuple[str, ...]) -> None:
+        assert name not in path, f"circle: {' > '.join([*path, name])}"
+        if name not in done:
+            for target in graph.get(name, ()):
+                visit(target, (*path, name))
+            done.add(name)
+
+    for name in graph:
+        visit(name, ())
+
+
+def test_only_build_instantiates():
+    users = [path.name for path in ROOT.rglob("*.py") if "instantiate" in path.read_text()]
+    assert users == ["build.py"]
