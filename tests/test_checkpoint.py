@@ -61,7 +61,7 @@ def test_the_newest_numbered_ones_are_kept_and_found(tmp_path):
     assert sorted(path.name for path in tmp_path.iterdir()) == ["last.pt", "step_00000010.pt", "step_00000015.pt"]
     assert checkpoint.read(checkpoint.find(tmp_path, "10"))["step"] == 10
     assert checkpoint.read(checkpoint.find(tmp_path, "last"))["step"] == 15
-    with pytest.raises(UserError, match="'5'.*last, 10, 15"):
+    with pytest.raises(UserError, match=r"'5'.*last, 10, 15"):
         checkpoint.find(tmp_path, "5")
     checkpoint.save(tmp_path, {"step": 20}, keep=0)
     assert checkpoint.read(checkpoint.find(tmp_path, "15"))["step"] == 15  # a hard link: last.pt moved on alone

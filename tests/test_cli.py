@@ -146,7 +146,8 @@ def test_train_then_resume_then_sample(cli, tmp_path):
     assert drawn[0].dtype == np.float32
     assert np.array_equal(drawn[0], drawn[1])
     assert not np.array_equal(drawn[0], drawn[2])
-    assert Image.open(run / "grid.png").size == (500, 500)
+    with Image.open(run / "grid.png") as picture:
+        assert picture.size == (500, 500)
     assert "last, best" in cli("sample", "run=run", "checkpoint=7")[2]
     assert cli("sample", "run=run", "n=0")[0] == 2
     assert cli("sample", "run=run", "n=3", "out=elsewhere")[0] == 0

@@ -148,7 +148,7 @@ def test_absent_files_without_a_network_name_the_three_ways_out(monkeypatch, tmp
     from torchvision import datasets
 
     monkeypatch.setattr(datasets.MNIST, "mirrors", [f"file://{tmp_path}/nowhere/"])
-    with pytest.raises(UserError, match="genlab prepare data=mnist.*GENLAB_DATA.*gaussian2d") as caught:
+    with pytest.raises(UserError, match=r"genlab prepare data=mnist.*GENLAB_DATA.*gaussian2d") as caught:
         MNIST(root=str(tmp_path / "empty"))
     assert "\n" not in str(caught.value)
 

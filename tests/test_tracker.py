@@ -43,7 +43,8 @@ def test_scalars_pictures_and_text_are_on_the_page(tmp_path):
     assert (page.Images("samples")[0].height, page.Images("samples")[0].width) == (8, 6)
     assert "config/text_summary" in page.Tags()["tensors"]
     assert json.loads((tmp_path / "metrics.jsonl").read_text()) == {"step": 5, "train/model/loss": 2.5, "odd": None}
-    assert np.array(Image.open(tmp_path / "samples" / "samples_00000005.png")).tolist() == [[[7] * 3] * 6] * 8
+    with Image.open(tmp_path / "samples" / "samples_00000005.png") as picture:
+        assert np.array(picture).tolist() == [[[7] * 3] * 6] * 8
 
 
 def test_a_resumed_run_writes_later_partial_and_torn_lines_anew(tmp_path):

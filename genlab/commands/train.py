@@ -114,6 +114,7 @@ def assemble(config: DictConfig, options: "Options", run: Run, stop: Callable[[]
         evaluate=evaluator(data, where, config.seed),
         snapshot=lambda family: snapshot(family, data),
         stop=stop,
+        notes={"config": "\n".join(f"    {line}" for line in OmegaConf.to_yaml(config, resolve=True).splitlines())},
     )
 
 

@@ -48,6 +48,7 @@ class Trainer:
         evaluate: measures of the (averaged) family, by name.
         snapshot: pictures of the (averaged) family, (H, W, 3) uint8, by name.
         stop: asked after each step; a word other than "" ends the run in good order.
+        notes: texts for TensorBoard's page, by name: the config, say.
 
     Raises:
         UserError: a phase has no optimizer, or this machine does not have the device.
@@ -64,12 +65,13 @@ class Trainer:
         evaluate: Callable[[Family], dict[str, float]] = lambda family: {},
         snapshot: Callable[[Family], dict[str, np.ndarray]] = lambda family: {},
         stop: Callable[[], str] = lambda: "",
+        notes: Mapping[str, str] | None = None,
     ) -> None:
         self.options = options = options or Options()
         self.device = device.resolve(options.device)
         self.family, self.data = family.to(self.device).train(), data.to(self.device)
         self.seed, self.folder = seed, folder
-        self.evaluate, self.snapshot, self.stop = evaluate, snapshot, stop
+        self.evaluate, self.snapshot, self.stop, self.notes = evaluate, snapshot, stop, notes or {}
         self.steps = options.steps
         if options.epochs is not None:
             self.steps = max(1, round(options.epochs * len(data) / options.batch_size))
@@ -100,6 +102,8 @@ class Trainer:
         reason, window = "steps", (self.step, 0.0)
         self._clock = -time.perf_counter()
         with Tracker(self.folder, self.step, self.steps) as tracker:
+            for name, text in self.notes.items():
+                tracker.text(name, text)
             while self.step < self.steps:
                 self.train_step()
                 tracker.advance(self.step)

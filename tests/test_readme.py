@@ -1,0 +1,54 @@
+"""What the README shows works as shown."""
+
+import re
+from pathlib import Path
+
+import pytest
+import torch
+import yaml
+from conftest import blobs
+
+from genlab.cli import VERBS
+from genlab.data.base import Spec
+from genlab.data.gaussian2d import Gaussian2D
+from genlab.trainer.loop import Trainer
+from genlab.trainer.options import Options
+
+README = Path(__file__).parents[1] / "README.md"
+TEXT = README.read_text()
+
+
+def blocks(language: str) -> list[str]:
+    return re.findall(rf"```{language}\n(.*?)```", TEXT, re.DOTALL)
+
+
+def test_the_ten_lines_of_python_train_and_sample():
+    names: dict = {}
+    exec(blocks("python")[0], names)
+    assert names["points"].shape == (1000, 2)
+    assert names["trainer"].step == 200
+
+
+@pytest.mark.parametrize("data", [Gaussian2D(n=100), blobs()], ids=["points", "images"])
+def test_the_family_of_the_readme_keeps_the_contract(data):
+    names: dict = {}
+    exec(blocks("python")[1], names)
+    config = yaml.safe_load(blocks("yaml")[0])
+    assert config["model"].pop("_target_").endswith(".GMMN")
+    assert list(config["optimizer"]) == ["generator"]
+    torch.manual_seed(0)
+    family = names["GMMN"](data.spec, **config["model"])
+    t = Trainer(family, data, {"generator": torch.optim.Adam}, Options(steps=30, batch_size=32, device="cpu"))
+    t.train_step()
+    first = t.meter.read()["generator/loss"]
+    t.meter.clear()
+    t.fit()
+    assert t.meter.read()["generator/loss"] < first
+    assert isinstance(data.spec, Spec)
+
+
+def test_the_verbs_and_pictures_it_names_exist():
+    commands = re.findall(r"^genlab (\w+)", "\n".join(blocks("")), re.MULTILINE)
+    assert set(commands) == set(VERBS)
+    for picture in re.findall(r"\]\((\.github/[^)]+)\)", TEXT):
+        assert (README.parent / picture).is_file(), picture
