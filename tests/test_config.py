@@ -114,6 +114,15 @@ def test_tuned_files_name_pairs_that_exist():
             assert path.stem.split("_", 1)[1] in MODELS
 
 
+def test_tuned_schedules_do_not_depend_on_how_long_the_run_is():
+    """Else a run resumed with more steps would differ from one that had them from the start."""
+    for path in (configs() / "tuned").glob("*.yaml"):
+        if path.stem != "none":
+            data, model = path.stem.split("_", 1)
+            options = build.options(config(f"model={model}", f"data={data}"))
+            assert options.schedule == "constant" or (options.decay_steps and options.decay_to), path.stem
+
+
 def test_the_range_follows_the_model_and_can_be_chosen():
     assert family("model=gan", "data=mnist").spec.range == "symmetric"
     assert family("model=vae", "data=mnist").spec.range == "unit"

@@ -122,6 +122,9 @@ def test_schedules_at_their_corners():
     cosine = Options(schedule="cosine", decay_steps=100)
     assert factor(cosine, 25, 1000) == pytest.approx(0.5 * (1 + 2**-0.5))
     assert factor(cosine, 100, 1000) == factor(cosine, 500, 1000) == 0.0
+    floor = Options(schedule="linear", decay_steps=10, decay_to=0.1)
+    assert [factor(floor, step, 1000) for step in (0, 5, 10, 999)] == pytest.approx([1.0, 0.55, 0.1, 0.1])
+    assert factor(floor, 5, 20) == factor(floor, 5, 1000)  # of no consequence how long the run is
 
 
 def test_the_schedule_reaches_the_optimizer():

@@ -21,9 +21,10 @@ class Options:
     batch_size: int = 128  # samples of one update, all accumulated parts together
     accumulate: int = 1  # parts a batch is cut into, one after the other, to save memory
     clip_grad_norm: float = 0.0  # largest norm of the gradient of one update; 0: no clipping
-    schedule: Literal["constant", "linear", "cosine"] = "constant"  # of the learning rate, down to 0
+    schedule: Literal["constant", "linear", "cosine"] = "constant"  # of the learning rate
     warmup: int = 0  # steps over which the learning rate grows linearly from 0
-    decay_steps: int | None = None  # where the schedule reaches 0; None: at `steps`
+    decay_steps: int | None = None  # where a linear or cosine schedule ends; None: at `steps`
+    decay_to: float = 0.0  # the factor of the learning rate that it ends at, and keeps from there
     ema: float = 0.999  # decay of the averaged twin that is sampled and measured; 0: no twin
     device: str = "auto"  # auto, cpu, cuda, cuda:N or mps
     precision: Literal["fp32", "bf16"] = "fp32"
@@ -48,6 +49,8 @@ class Options:
         for name in ("clip_grad_norm", "warmup", "keep", *INTERVALS):
             if not getattr(self, name) >= 0:
                 raise UserError(f"trainer.{name}: {getattr(self, name)} is negative")
+        if not 0 <= self.decay_to <= 1:
+            raise UserError(f"trainer.decay_to: {self.decay_to} is not in [0, 1]")
         if not 0 <= self.ema < 1:
             raise UserError(f"trainer.ema: {self.ema} is not in [0, 1)")
         if self.batch_size % self.accumulate:

@@ -8,8 +8,11 @@ from genlab.trainer.options import Options
 def factor(options: Options, step: int, steps: int) -> float:
     """The factor at training step number `step` (from 0) of `steps`.
 
-    It grows linearly over `warmup` steps; then it stays at 1 (constant), or falls to 0 at `decay_steps` along a line
-    or half a cosine (I. Loshchilov, F. Hutter, "SGDR", 2017, https://arxiv.org/abs/1608.03983, eq. 5).
+    It grows linearly over `warmup` steps; then it stays at 1 (constant), or falls to `decay_to` at `decay_steps` along
+    a line or half a cosine (I. Loshchilov, F. Hutter, "SGDR", 2017, https://arxiv.org/abs/1608.03983, eq. 5).
+
+    With `decay_steps` given, it does not depend on `steps`: a run whose `steps` are raised goes on as if they had been
+    that many from the start.
     """
     if step < options.warmup:
         return (step + 1) / options.warmup
@@ -17,4 +20,5 @@ def factor(options: Options, step: int, steps: int) -> float:
         return 1.0
     end = max(options.decay_steps or steps, options.warmup + 1)
     progress = min(1.0, (step - options.warmup) / (end - options.warmup))
-    return 1.0 - progress if options.schedule == "linear" else 0.5 * (1.0 + math.cos(math.pi * progress))
+    falling = 1.0 - progress if options.schedule == "linear" else 0.5 * (1.0 + math.cos(math.pi * progress))
+    return options.decay_to + (1.0 - options.decay_to) * falling
