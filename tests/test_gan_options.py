@@ -149,7 +149,7 @@ def test_spectral_norm_is_one_in_every_layer(net):
     assert not any(isinstance(m, nn.BatchNorm2d) for m in judge.modules())
 
 
-def test_minibatch_discrimination_is_the_papers_sum():
+def test_minibatch_discrimination_is_the_papers_similarity():
     torch.manual_seed(0)
     layer = stabilizers.MinibatchDiscrimination(6, 3)
     h = torch.randn(5, 6)
@@ -158,8 +158,8 @@ def test_minibatch_discrimination_is_the_papers_sum():
     for i in range(5):
         for b in range(3):
             terms = [(-(m[i, b] - m[j, b]).abs().sum()).exp() for j in range(5)]
-            assert torch.allclose(o[i, b], torch.stack(terms).sum(), atol=1e-6)
-    assert torch.allclose(layer(h[:1].expand(5, -1)), torch.full((5, 3), 5.0))  # a collapsed batch: all are alike
+            assert torch.allclose(o[i, b], torch.stack(terms).mean(), atol=1e-6)
+    assert torch.allclose(layer(h[:1].expand(5, -1)), torch.ones(5, 3))  # a collapsed batch: all are alike
 
 
 def test_minibatch_discrimination_scores_each_point_alone_in_eval_mode():

@@ -1,12 +1,12 @@
 """What steadies a GAN or widens what it covers: each option of `gan` as one small function or module.
 
-    minibatch discrimination  o(x_i)_b = Σ_j exp(-|M_ib - M_jb|₁),  M_i = h(x_i) T     D sees how alike a batch is
-    packing                   D(x_1, ..., x_m)                                         D judges m samples at once
-    labels                    D(x, e(y))                                               D knows the class
-    feature matching          |E h(x) - E h(G(z))|²                                    replaces G's loss
-    unrolling                 θ_k+1 = θ_k - η ∇ L_D(θ_k), and G plays against θ_k      G foresees D's answer
-    replay                    half of D's fakes come from a pool of past ones          D does not forget
-    instance noise            D(x + σ_t ε),  σ_t = σ (1 - t / T)                       overlapping supports at first
+    minibatch discrimination  o(x_i)_b = 1/n Σ_j exp(-|M_ib - M_jb|₁),  M_i = h(x_i) T   D sees how alike a batch is
+    packing                   D(x_1, ..., x_m)                                           D judges m samples at once
+    labels                    D(x, e(y))                                                 D knows the class
+    feature matching          |E h(x) - E h(G(z))|²                                      replaces G's loss
+    unrolling                 θ_k+1 = θ_k - η ∇ L_D(θ_k), and G plays against θ_k        G foresees D's answer
+    replay                    half of D's fakes come from a pool of past ones            D does not forget
+    instance noise            D(x + σ_t ε),  σ_t = σ (1 - t / T)                         overlapping supports at first
 
 T. Salimans et al., "Improved Techniques for Training GANs", 2016, https://arxiv.org/abs/1606.03498 (the first and
 the fourth). Z. Lin, A. Khetan, G. Fanti, S. Oh, "PacGAN: The Power of Two Samples in Generative Adversarial
@@ -83,7 +83,10 @@ class Discriminator(nn.Module):
 
 
 class MinibatchDiscrimination(nn.Module):
-    """o(x_i)_b = Σ_j exp(-|M_ib - M_jb|₁) with M_i = h_i T (section 3.2 of Salimans et al. 2016).
+    """o(x_i)_b = 1/n Σ_j exp(-|M_ib - M_jb|₁) with M_i = h_i T (section 3.2 of Salimans et al. 2016).
+
+    The paper has the sum and not the mean. In units of the batch o has the scale of the other features, and a batch of
+    another size gives the same values.
 
     In eval mode o is its mean over the last training batches (as BatchNorm has it): the score of a point must not
     depend on what else is drawn in the same picture.
@@ -106,7 +109,7 @@ class MinibatchDiscrimination(nn.Module):
             return self.mean.expand(len(h), -1)
         with full_precision(h):
             m = (h.float() @ self.weight).view(len(h), -1, KERNEL)
-            o = (-(m[:, None] - m[None]).abs().sum(3)).exp().sum(1)
+            o = (-(m[:, None] - m[None]).abs().sum(3)).exp().mean(1)
         with torch.no_grad():
             self.mean.lerp_(o.mean(0), 0.1)
         return o
