@@ -2,6 +2,7 @@
 
 import copy
 from functools import partial
+from typing import Any
 
 import pytest
 import torch
@@ -21,7 +22,7 @@ from genlab.trainer.options import Options
 
 POINTS = Spec((2,), 4)
 IMAGES = Spec((1, 28, 28), 10, "symmetric")
-OPTIONS = {
+OPTIONS: dict[str, dict[str, Any]] = {
     "conditional": {"conditional": True},
     "feature_matching": {"feature_matching": True},
     "minibatch": {"minibatch": 4},
@@ -37,7 +38,10 @@ OPTIONS = {
 def make(spec: Spec = POINTS, **options) -> GAN:
     """A small GAN, its weights the same each time."""
     torch.manual_seed(0)
-    nets = {"generator": partial(decoder, hidden=(16,), width=4), "discriminator": partial(encoder, hidden=(16,), width=4)}
+    nets: dict[str, Any] = {
+        "generator": partial(decoder, hidden=(16,), width=4),
+        "discriminator": partial(encoder, hidden=(16,), width=4),
+    }
     return GAN(spec, z_dim=3, **(nets | options))
 
 
@@ -76,7 +80,9 @@ def test_resume_is_exact(option, tmp_path):
     a, b = whole.state_dict(), second.state_dict()
     for part in ("family", "ema"):
         assert all(torch.equal(a[part][key], b[part][key]) for key in a[part])
-    assert not torch.equal(a["family"]["generator.layers.0.weight"], first.family.generator.layers[0].weight)
+    assert not torch.equal(
+        a["family"]["generator.layers.0.weight"], first.family.state_dict()["generator.layers.0.weight"]
+    )
 
 
 @pytest.mark.parametrize("spec", [POINTS, IMAGES], ids=["points", "images"])
@@ -183,8 +189,8 @@ def test_feature_matching_is_zero_just_where_the_means_agree():
 @pytest.mark.parametrize("spec", [POINTS, IMAGES], ids=["points", "images"])
 def test_feature_matching_looks_at_what_the_last_layer_sees(spec):
     family, batch = make(spec, feature_matching=True).eval(), batch_of(spec)
-    net, x = family.discriminator.net, batch["x"]
-    last = net.layers[-1]
+    net: Any = family.discriminator.net
+    x, last = batch["x"], net.layers[-1]
     seen = net.features(x)
     assert torch.allclose(seen @ last.weight.flatten(1).T + last.bias, net(x)[:, None], atol=1e-5)
     torch.manual_seed(2)
@@ -294,6 +300,12 @@ def test_packed_discriminator_judges_m_samples_at_once(spec):
 
 
 def test_options_out_of_range_are_refused():
-    for wrong in ({"packing": 0}, {"replay": -1}, {"noise_steps": 0}, {"feature_matching": True, "unrolled": 1}):
+    wrongs: list[dict[str, Any]] = [
+        {"packing": 0},
+        {"replay": -1},
+        {"noise_steps": 0},
+        {"feature_matching": True, "unrolled": 1},
+    ]
+    for wrong in wrongs:
         with pytest.raises(UserError):
             make(**wrong)

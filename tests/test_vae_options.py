@@ -2,6 +2,7 @@
 
 import math
 from functools import partial
+from typing import Any
 
 import pytest
 import torch
@@ -16,11 +17,11 @@ from genlab.models.vae import VAE, gaussian_kl
 from genlab.models.vae_gan import VAEGAN
 from genlab.networks.choice import decoder, encoder
 from genlab.pictures import interpolation, latent_grid, snapshot
-from genlab.trainer.loop import Trainer
+from genlab.trainer.loop import Result, Trainer
 from genlab.trainer.monitors import PATIENCE, CollapseMonitor
 from genlab.trainer.options import Options
 
-SMALL = {
+SMALL: dict[str, Any] = {
     "encoder": partial(encoder, hidden=(16,), width=4),
     "decoder": partial(decoder, hidden=(16,), width=4),
 }
@@ -33,16 +34,16 @@ def linear_gaussian(slack: float) -> tuple[VAE, Tensor, Tensor]:
     log-variances are too large. (W has orthogonal columns, so that the covariance is diagonal.)
     """
     torch.manual_seed(0)
-    linear = {"encoder": partial(encoder, hidden=()), "decoder": partial(decoder, hidden=())}
+    linear: dict[str, Any] = {"encoder": partial(encoder, hidden=()), "decoder": partial(decoder, hidden=())}
     model, sigma = VAE(Spec((3,)), z_dim=2, likelihood="gaussian", sigma=0.5, **linear), 0.5
     w, b = torch.tensor([[1.0, 0.5], [-1.0, 0.5], [0.0, 1.0]]), torch.tensor([0.3, -0.2, 0.1])
     precision = 1 + w.square().sum(0) / sigma**2  # the diagonal of M
     gain = w.T / sigma**2 / precision[:, None]
     with torch.no_grad():
-        last = model.decoder.layers[0]
+        last: Any = model.decoder.get_submodule("layers.0")
         last.weight.copy_(w)
         last.bias.copy_(b)
-        first = model.encoder.layers[0]
+        first: Any = model.encoder.get_submodule("layers.0")
         first.weight.copy_(torch.cat([gain, torch.zeros(2, 3)]))
         first.bias.copy_(torch.cat([-gain @ b, slack - precision.log()]))
     x = torch.randn(20, 3)
@@ -68,7 +69,7 @@ def test_estimate_comes_close_to_the_exact_likelihood():
         many = model.elbo(x, 5000)
     # The log-weight's deviation is about 1.4 nats, over 40,000 draws: 0.007; four of these.
     assert (exact - one.mean(0)).mean().item() == pytest.approx(gap, abs=0.03)
-    # The weights are below 2 p(x), so their deviation is below p(x): the error is below 1 / √5000 = 0.014, five of these.
+    # The weights are below 2 p(x), so their deviation is below p(x), the error below 1 / √5000 = 0.014; five of these.
     assert (many - exact).abs().max() < 0.07
 
 
@@ -129,7 +130,7 @@ def test_importance_weighted_loss_is_the_bound(spec):
     assert out.logs["kl"] == gaussian_kl(mean, log_variance).mean()
 
 
-def images(n: int = 64, range: str = "unit") -> Dataset:
+def images(n: int = 64) -> Dataset:
     """Squares of random place and brightness, enough to train on for a few steps."""
     g = torch.Generator().manual_seed(0)
     x = torch.zeros(n, 1, 28, 28, dtype=torch.uint8)
@@ -137,15 +138,20 @@ def images(n: int = 64, range: str = "unit") -> Dataset:
         top, left, value = torch.randint(0, 20, (3,), generator=g).tolist()
         image[:, top : top + 8, left : left + 8] = 100 + 7 * value
     split = Split(x)
-    return Dataset("squares", {"train": split, "validation": split, "test": split}, range)  # type: ignore[arg-type]
+    return Dataset("squares", {"train": split, "validation": split, "test": split}, "unit")
 
 
-def train(family: Family, data: Dataset, steps: int, **options) -> Trainer:
+def train(family: Family, data: Dataset, steps: int, **options: Any) -> tuple[Trainer, Result]:
     rates = {name: partial(torch.optim.Adam, lr=1e-3) for name in ("model", "autoencoder", "discriminator")}
-    quiet = {"log_every": 0, "sample_every": 0, "checkpoint_every": 0, "batch_size": 16, "device": "cpu"}
+    quiet: dict[str, Any] = {
+        "log_every": 0,
+        "sample_every": 0,
+        "checkpoint_every": 0,
+        "batch_size": 16,
+        "device": "cpu",
+    }
     trainer = Trainer(family, data, rates, Options(steps=steps, **(quiet | options)))
-    trainer.result = trainer.fit()  # type: ignore[attr-defined]
-    return trainer
+    return trainer, trainer.fit()
 
 
 @pytest.mark.parametrize("kind", ["points", "images"])
@@ -153,11 +159,13 @@ def test_vae_gan_without_a_game_is_the_plain_vae(kind):
     """λ = 0, same seed: after training, weights, averaged weights and validation figures are equal to the bit."""
     data = Gaussian2D(n=64) if kind == "points" else images()
     torch.manual_seed(0)
-    plain = train(VAE(data.spec, z_dim=2, **SMALL), data, 6, evaluate_every=3)
+    plain, _ = train(VAE(data.spec, z_dim=2, **SMALL), data, 6, evaluate_every=3)
     torch.manual_seed(0)
     family = VAEGAN(data.spec, adversarial_weight=0.0, z_dim=2, **SMALL)
     untouched = [p.clone() for p in family.discriminator.parameters()]
-    game = train(family, data, 6, evaluate_every=3)
+    game, _ = train(family, data, 6, evaluate_every=3)
+    assert plain.ema
+    assert game.ema
     for a, b in ((plain.family, game.family), (plain.ema.twin, game.ema.twin)):
         mine = {key.removeprefix("vae."): value for key, value in b.state_dict().items() if key.startswith("vae.")}
         assert mine.keys() == a.state_dict().keys()
@@ -165,7 +173,7 @@ def test_vae_gan_without_a_game_is_the_plain_vae(kind):
     assert plain.measures == game.measures
     assert all(torch.equal(a, b) for a, b in zip(untouched, family.discriminator.parameters(), strict=True))
     torch.manual_seed(0)
-    played = train(VAEGAN(data.spec, adversarial_weight=1.0, z_dim=2, **SMALL), data, 6)
+    played, _ = train(VAEGAN(data.spec, adversarial_weight=1.0, z_dim=2, **SMALL), data, 6)
     key = "decoder.layers.0.weight"
     assert not torch.equal(played.family.state_dict()[f"vae.{key}"], plain.family.state_dict()[key])
 
@@ -202,20 +210,21 @@ def test_collapsed_run_stops_in_good_order(capsys):
     """β = 1000 presses every code to the prior."""
     data = Gaussian2D(n=256)
 
-    def run(**options) -> Trainer:
+    def run(on_collapse: str) -> Result:
         torch.manual_seed(0)
-        return train(VAE(data.spec, z_dim=2, beta=1000.0, **SMALL), data, 100, evaluate_every=20, ema=0.0, **options)
+        model = VAE(data.spec, z_dim=2, beta=1000.0, **SMALL)
+        return train(model, data, 100, evaluate_every=20, ema=0.0, on_collapse=on_collapse)[1]
 
-    stopped = run(on_collapse="stop")
+    stopped = run("stop")
     assert stopped.measures["eval/kl"] < 0.1
-    assert stopped.result.reason.startswith("posterior collapse")
-    assert stopped.result.step < 100
-    assert (stopped.result.step - 1) % 20 == 0  # the step after the evaluation that made it certain
+    assert stopped.reason.startswith("posterior collapse")
+    assert stopped.step < 100
+    assert (stopped.step - 1) % 20 == 0  # the step after the evaluation that made it certain
     assert "posterior collapse" in capsys.readouterr().err
-    warned = run(on_collapse="warn")
-    assert warned.result.reason == "steps"
+    warned = run("warn")
+    assert warned.reason == "steps"
     assert capsys.readouterr().err.count("posterior collapse") == 1
-    run(on_collapse="off")
+    run("off")
     assert "collapse" not in capsys.readouterr().err
 
 

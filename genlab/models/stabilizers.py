@@ -69,9 +69,15 @@ class Discriminator(nn.Module):
         return self.net(self._join(x, y)).float()
 
     def features(self, x: Tensor, y: Tensor | None = None) -> Tensor:
-        """What the last layer sees: (B, *shape), labels (B,) or None -> (B / m, features)."""
+        """What the last layer sees: (B, *shape), labels (B,) or None -> (B / m, features).
+
+        Raises:
+            UserError: the net does not tell.
+        """
         if not self.minibatch:
-            return self.net.features(self._join(x, y))
+            if not hasattr(self.net, "features"):
+                raise UserError("model.feature_matching: it needs a discriminator of net mlp or dcgan")
+            return getattr(self.net, "features")(self._join(x, y))  # noqa: B009 (no attribute of every Module)
         h = F.leaky_relu(self.net(self._join(x, y)), 0.2)
         return torch.cat([h, self.closeness(h).to(h)], dim=1)
 
