@@ -31,6 +31,7 @@ OPTIONS: dict[str, dict[str, Any]] = {
     "instance_noise": {"instance_noise": 0.5, "noise_steps": 8},
     "packing": {"packing": 2},
     "spectral": {"discriminator": partial(encoder, spectral=True, hidden=(16,), width=4)},
+    "unrolled_minibatch": {"unrolled": 2, "minibatch": 4},
     "many": {"conditional": True, "minibatch": 4, "replay": 24, "instance_noise": 0.5, "packing": 2},
 }
 

@@ -160,7 +160,10 @@ def unroll(net: nn.Module, loss: Callable[[Callable[..., Tensor]], Tensor], step
 
     with torch.enable_grad():  # validation, too, looks `steps` ahead
         for _ in range(steps):
-            gradients = torch.autograd.grad(loss(at(weights)), list(weights.values()), create_graph=True)
+            # In eval mode some weights are idle (those of minibatch discrimination): their gradient is 0.
+            gradients = torch.autograd.grad(
+                loss(at(weights)), list(weights.values()), create_graph=True, allow_unused=True, materialize_grads=True
+            )
             weights = {name: w - rate * g for (name, w), g in zip(weights.items(), gradients, strict=True)}  # eq. 4
     return at(weights)
 
