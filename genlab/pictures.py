@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from genlab.data.base import Dataset
-from genlab.models.base import Density, Family, Reconstructor, Sampler, Scorer
+from genlab.models.base import Codec, Density, Family, Reconstructor, Sampler, Scorer
 
 POINTS = 2000  # drawn in a scatter plot
 
@@ -55,18 +55,49 @@ def landscape(family: Family) -> Callable[[Tensor], Tensor] | None:
     return family.score if isinstance(family, Scorer) else None
 
 
+def classes_in_turn(family: Family, n: int) -> Tensor | None:
+    """Labels 0, 1, ..., 0, 1, ... (n,), so that rows of `spec.classes` samples show one of each; None if unlabelled."""
+    return torch.arange(n, device=family.device) % family.spec.classes if family.conditional else None
+
+
+def interpolation(family: Codec, x: Tensor, steps: int = 10) -> Tensor:
+    """Rows from one image to the next, decoded from codes between theirs: (2 R, *shape) -> (R * steps, *shape).
+
+    Along straight lines. A great circle (T. White, "Sampling Generative Networks", 2016,
+    https://arxiv.org/abs/1609.04468) keeps to the shell that draws of a Gaussian prior lie on, but the ends here are
+    posterior means, which lie well inside of it, and a plain autoencoder has no prior at all.
+    """
+    start, end = family.encode(x).float().chunk(2)
+    weight = torch.linspace(0, 1, steps, device=x.device).view(-1, *[1] * (start.dim() - 1))
+    return family.decode(torch.cat([a + weight * (b - a) for a, b in zip(start, end, strict=True)]))
+
+
+def latent_grid(family: Codec, device: torch.device, side: int = 20) -> Tensor:
+    """What a plane of codes stands for: (side², *shape), at even steps of the prior's probability in each direction.
+
+    The codes are the inverse of the Gaussian distribution function at (i + ½) / side (figure 4 of D. P. Kingma,
+    M. Welling, "Auto-Encoding Variational Bayes", 2014, https://arxiv.org/abs/1312.6114); the first coordinate grows
+    to the right, the second upwards.
+    """
+    ticks = torch.special.ndtri((torch.arange(side, device=device) + 0.5) / side)
+    return family.decode(torch.cartesian_prod(ticks.flip(0), ticks).flip(1))
+
+
 @torch.no_grad()
 def snapshot(family: Family, data: Dataset, n: int = 64) -> dict[str, np.ndarray]:
-    """Pictures of what a family can do: `samples`, `reconstructions`, by name. Draws from the global generator.
+    """Pictures of what a family can do, by name. Draws from the global generator.
 
-    Images: a grid of n samples; rows of real images over their reconstructions. Points: scatter plots over test data.
+    Images: `samples`, a grid of n (of a conditional family a class a column); `reconstructions`, rows of real images
+    over theirs; `interpolation` between test images; `latent_grid` where the code of a sampler has two dimensions.
+    Points: scatter plots over test data.
     """
     pictures = {}
     image = data.spec.is_image
     if isinstance(family, Sampler) and (image or data.spec.shape == (2,)):
-        fake = data.decode(family.sample(n if image else POINTS))
+        n = n if image else POINTS
+        fake = data.decode(family.sample(n, classes_in_turn(family, n)))
         if image:
-            pictures["samples"] = grid(fake)
+            pictures["samples"] = grid(fake, columns=family.spec.classes if family.conditional else None)
         else:
             pictures["samples"] = scatter(data.real("test", POINTS), fake, landscape(family))
     if isinstance(family, Reconstructor) and (image or data.spec.shape == (2,)):
@@ -77,4 +108,9 @@ def snapshot(family: Family, data: Dataset, n: int = 64) -> dict[str, np.ndarray
             pictures["reconstructions"] = grid(rows.flatten(0, 2), columns=8)
         else:
             pictures["reconstructions"] = scatter(data.decode(x), again)
+    if isinstance(family, Codec) and image:
+        x = data.head("test", 16)["x"]
+        pictures["interpolation"] = grid(data.decode(interpolation(family, x)), columns=10)
+        if isinstance(family, Sampler) and family.encode(x).shape[1:] == (2,):
+            pictures["latent_grid"] = grid(data.decode(latent_grid(family, x.device)))
     return pictures

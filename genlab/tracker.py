@@ -99,6 +99,11 @@ class Tracker:
         if self._writer:
             self._writer.add_text(tag, text)
 
+    def warn(self, step: int, text: str) -> None:
+        """A line that the user must see: on the terminal and on TensorBoard's page."""
+        self._bar.write(f"warning: step {step}: {text}", file=sys.stderr)
+        self.text("warning", f"step {step}: {text}")
+
     def picture(self, step: int, name: str, image: np.ndarray) -> None:
         """Write an image (H, W, 3) uint8 into samples/ and onto TensorBoard's page."""
         from PIL import Image

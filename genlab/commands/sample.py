@@ -22,7 +22,8 @@ SHOWN = 100  # of them in grid.png
 def sample(config: DictConfig, folder: Path) -> None:
     """Draw `n` samples with a seed; the same seed gives the same samples.
 
-    `samples.npz` holds `samples` (n, *shape) float32: images in [0, 1], points in data units. A model that has no
+    `samples.npz` holds `samples` (n, *shape) float32: images in [0, 1], points in data units; and, of a conditional
+    model, `labels` (n,): the class `y` for all, or all classes in turn. A model that has no
     prior to draw from writes reconstructions of n test samples instead, and those as `originals`.
 
     Raises:
@@ -44,7 +45,7 @@ def sample(config: DictConfig, folder: Path) -> None:
     where = device.resolve(str(config.device))
     model = build.restore(run, str(config.checkpoint), where)
     device.seed(where, config.seed)
-    arrays = draw(model, config.n, run)
+    arrays = draw(model, config.n, run, config.y)
     image = picture(arrays, model, run)
     try:
         target.folder.mkdir(parents=True, exist_ok=True)
@@ -57,16 +58,29 @@ def sample(config: DictConfig, folder: Path) -> None:
     print(f"{len(arrays['samples'])} samples: {target.samples}" + (f", {target.grid}" if image is not None else ""))
 
 
-def draw(model: "Family", n: int, run: Run) -> dict[str, "Tensor"]:
-    """Samples in data units, by the name they get in samples.npz. Draws from torch's global generator."""
+def draw(model: "Family", n: int, run: Run, y: int | None = None) -> dict[str, "Tensor"]:
+    """Samples in data units, of class `y` or all in turn, by the name they get in samples.npz.
+
+    Draws from torch's global generator.
+    """
     import torch
 
     from genlab.models.base import Reconstructor, Sampler
+    from genlab.pictures import classes_in_turn
 
+    if y is not None and not model.conditional:
+        raise UserError("y: this model was trained without labels")
+    if y is not None and y not in range(model.spec.classes):
+        raise UserError(f"y: {y!r} is no class: there are 0 to {model.spec.classes - 1}")
     with torch.no_grad():
         if isinstance(model, Sampler):
-            counts = [min(CHUNK, n - start) for start in range(0, n, CHUNK)]
-            return {"samples": torch.cat([model.spec.decode(model.sample(count)) for count in counts])}
+            labels = classes_in_turn(model, n)
+            if labels is None:
+                parts = [model.sample(min(CHUNK, n - start)) for start in range(0, n, CHUNK)]
+                return {"samples": model.spec.decode(torch.cat(parts))}
+            labels = labels if y is None else torch.full_like(labels, y)
+            parts = [model.sample(len(part), part) for part in labels.split(CHUNK)]
+            return {"samples": model.spec.decode(torch.cat(parts)), "labels": labels}
         if isinstance(model, Reconstructor):
             print("this model has no prior to draw from: these are reconstructions of test samples")
             x = build.data(run.read_config()).to(model.device).head("test", n)["x"]
@@ -80,7 +94,7 @@ def picture(arrays: dict[str, "Tensor"], model: "Family", run: Run) -> "np.ndarr
     from genlab.pictures import grid, scatter
 
     if model.spec.is_image:
-        return grid(arrays["samples"][:SHOWN])
+        return grid(arrays["samples"][:SHOWN], columns=model.spec.classes if "labels" in arrays else None)
     if model.spec.shape != (2,):
         return None
     real = build.data(run.read_config()).real("test", SHOWN * 20)

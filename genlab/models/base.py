@@ -40,6 +40,7 @@ class Family(nn.Module):
     """
 
     prefers: ClassVar[Range] = "symmetric"  # the range that image data comes in unless the user says otherwise
+    conditional: bool = False  # whether `sample` heeds the classes it is given
 
     def __init__(self, spec: Spec) -> None:
         super().__init__()
@@ -93,6 +94,17 @@ class Sampler(Protocol):
 class Reconstructor(Protocol):
     def reconstruct(self, x: Tensor) -> Tensor:
         """Encode and decode: (B, *shape) -> (B, *shape)."""
+        ...
+
+
+@runtime_checkable
+class Codec(Protocol):
+    def encode(self, x: Tensor) -> Tensor:
+        """The code of x: (B, *shape) -> (B, z_dim)."""
+        ...
+
+    def decode(self, z: Tensor) -> Tensor:
+        """What a code stands for: (B, z_dim) -> (B, *shape)."""
         ...
 
 

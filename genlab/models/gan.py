@@ -13,11 +13,12 @@ J. H. Lim, J. C. Ye, "Geometric GAN", 2017, https://arxiv.org/abs/1705.02894.
 """
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional as F
 
 from genlab.data.base import Batch, Spec
-from genlab.errors import choose
+from genlab.errors import UserError, choose
+from genlab.models import stabilizers
 from genlab.models.base import Family, Out, Phase
 from genlab.networks.choice import Decoder, Encoder, decoder, encoder
 
@@ -45,10 +46,23 @@ def generator_loss(kind: str, fake: Tensor) -> Tensor:
 class GAN(Family):
     """GAN with the non-saturating, minimax, least-squares or hinge loss (Goodfellow et al. 2014).
 
+    The options after `loss` are off by default; `stabilizers.py` says what each does, and by whom it is.
+
     Args:
         z_dim: length of the noise vector z ~ N(0, I).
         loss: non_saturating, minimax, lsgan or hinge.
+        conditional: G sees an embedding of the class beside z, D one beside x.
+        feature_matching: G's loss is the distance between the mean features of real and fake samples.
+        minibatch: kernels of minibatch discrimination, 0 for none.
+        replay: past samples kept in a pool, which half of D's fakes come from; 0 for none.
+        unrolled: k, the steps that D is unrolled by for G's loss; 0 for none.
+        unrolled_rate: η, the step size of these.
+        instance_noise: σ of the noise added to all that D sees at step 0; it falls to 0 over `noise_steps`.
+        packing: m, how many samples D judges at once; it must divide the batch.
         generator, discriminator: make the nets, from (z_dim, shape) and from (shape, ()).
+
+    Raises:
+        UserError: an option out of its range, or conditional without labels.
     """
 
     def __init__(
@@ -56,36 +70,101 @@ class GAN(Family):
         spec: Spec,
         z_dim: int = 64,
         loss: str = "non_saturating",
+        conditional: bool = False,
+        feature_matching: bool = False,
+        minibatch: int = 0,
+        replay: int = 0,
+        unrolled: int = 0,
+        unrolled_rate: float = 0.1,
+        instance_noise: float = 0.0,
+        noise_steps: int = 1000,
+        packing: int = 1,
         generator: Decoder = decoder,
         discriminator: Encoder = encoder,
     ) -> None:
         super().__init__(spec)
         choose("model.loss", loss, LOSSES)
-        self.z_dim, self.loss = z_dim, loss
-        self.generator = generator(z_dim, spec.shape)
-        self.discriminator = discriminator(spec.shape, ())
+        for name, value, lowest in (
+            ("minibatch", minibatch, 0),
+            ("replay", replay, 0),
+            ("unrolled", unrolled, 0),
+            ("instance_noise", instance_noise, 0),
+            ("noise_steps", noise_steps, 1),
+            ("packing", packing, 1),
+        ):
+            if not value >= lowest:
+                raise UserError(f"model.{name}: {value} is less than {lowest}")
+        if conditional and not spec.classes:
+            raise UserError("model.conditional: this data has no labels")
+        if feature_matching and unrolled:
+            raise UserError("model.feature_matching and model.unrolled both replace the generator's loss: choose one")
+        self.z_dim, self.loss, self.conditional, self.matching = z_dim, loss, conditional, feature_matching
+        self.unrolled, self.unrolled_rate = unrolled, unrolled_rate
+        self.noise, self.noise_steps = instance_noise, noise_steps
+        self.generator = generator(z_dim + conditional * stabilizers.EMBEDDING, spec.shape)
+        self.discriminator = stabilizers.Discriminator(discriminator, spec, conditional, packing, minibatch)
+        self.embedding = nn.Embedding(spec.classes, stabilizers.EMBEDDING) if conditional else None
+        self.replay = stabilizers.Replay(replay, spec.shape) if replay else None
 
     def phases(self) -> tuple[Phase, ...]:
+        generator = (self.generator, self.embedding) if self.embedding else (self.generator,)
         return (
             Phase("discriminator", (self.discriminator,), self.discriminator_loss),
-            Phase("generator", (self.generator,), self.generator_loss),
+            Phase("generator", generator, self.generator_loss),
         )
 
     def discriminator_loss(self, batch: Batch) -> Out:
+        y = self.draw_labels(len(batch["x"]))
         with torch.no_grad():
-            fake = self.sample(len(batch["x"]))
-        real, fake = self.score(batch["x"]), self.score(fake)
+            fake = self.sample(len(y), y)
+        if self.replay and self.training:
+            fake, y = self.replay(fake, y)
+        real = self.discriminator(self.noisy(batch["x"], batch), batch.get("y"))
+        fake = self.discriminator(self.noisy(fake, batch), y)
         cut = 0.5 if self.loss == "lsgan" else 0.0  # halfway between the targets for fake and real
         accuracy = 0.5 * ((real > cut).float().mean() + (fake <= cut).float().mean())
         return Out(discriminator_loss(self.loss, real, fake), {"accuracy": accuracy})
 
     def generator_loss(self, batch: Batch) -> Out:
-        return Out(generator_loss(self.loss, self.score(self.sample(len(batch["x"])))))
+        y = self.draw_labels(len(batch["x"]))
+        fake, judge = self.noisy(self.sample(len(y), y), batch), self.discriminator
+        if self.matching or self.unrolled:
+            real = self.noisy(batch["x"], batch), batch.get("y")
+            if self.matching:
+                return Out(stabilizers.feature_matching(judge.features(*real), judge.features(fake, y)))
+            judge = stabilizers.unroll(
+                self.discriminator,
+                lambda net: discriminator_loss(self.loss, net(*real), net(fake, y)),
+                self.unrolled,
+                self.unrolled_rate,
+            )
+        return Out(generator_loss(self.loss, judge(fake, y)))
+
+    def noisy(self, x: Tensor, batch: Batch) -> Tensor:
+        """x as D sees it at the batch's step: with instance noise, where that is on."""
+        if not self.noise:
+            return x
+        return stabilizers.instance_noise(x, torch.randn_like(x), batch["step"], self.noise, self.noise_steps)
+
+    def draw_labels(self, n: int) -> Tensor:
+        """n classes, all equally likely; zeros where the family is not conditional."""
+        if not self.conditional:
+            return torch.zeros(n, dtype=torch.int64, device=self.device)
+        return torch.randint(self.spec.classes, (n,), device=self.device)
 
     def sample(self, n: int, y: Tensor | None = None) -> Tensor:
-        """Draw G(z) for n fresh z: (n, *shape)."""
-        return self.squash(self.generator(torch.randn(n, self.z_dim, device=self.device)))
+        """Draw G(z), or G(z, y), for n fresh z: (n, *shape). Classes y (n,) that are not given are drawn."""
+        z = torch.randn(n, self.z_dim, device=self.device)
+        if self.embedding:
+            z = torch.cat([z, self.embedding(self.draw_labels(n) if y is None else y)], dim=1)
+        return self.squash(self.generator(z))
 
     def score(self, x: Tensor) -> Tensor:
-        """The discriminator's logits: (B, *shape) -> (B,), fp32."""
-        return self.discriminator(x).float()
+        """The discriminator's logits: (B, *shape) -> (B,), fp32.
+
+        Packed: of m copies of each x. Conditional: the mean over all classes.
+        """
+        x = x.repeat_interleave(self.discriminator.packing, dim=0)
+        classes = range(self.spec.classes) if self.conditional else (0,)
+        labels = (torch.full((len(x),), each, device=x.device) for each in classes)
+        return torch.stack([self.discriminator(x, y) for y in labels]).mean(0)

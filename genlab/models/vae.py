@@ -4,10 +4,15 @@
     z = μ + σ ε,  ε ~ N(0, I)                                                                           (eq. 4)
     KL = ½ Σ_j (μ_j² + σ_j² - 1 - log σ_j²)                                                             (appendix B)
 
-Both terms are summed over dimensions and averaged over the batch; averaging the KL over dimensions would silently
+With `importance_samples` k > 1 the objective is the tighter bound of the importance-weighted autoencoder,
+
+    L_k(x) = E log 1/k Σ_i w_i,  w_i = p(x|z_i) p(z_i) / q(z_i|x),  z_i ~ q(z|x)        (IWAE, eq. 8; L_1 = ELBO)
+
+All terms are summed over dimensions and averaged over the batch; averaging the KL over dimensions would silently
 rescale β.
 
 D. P. Kingma, M. Welling, "Auto-Encoding Variational Bayes", 2014, https://arxiv.org/abs/1312.6114.
+Y. Burda, R. Grosse, R. Salakhutdinov, "Importance Weighted Autoencoders", 2016, https://arxiv.org/abs/1509.00519.
 I. Higgins et al., "beta-VAE", 2017, https://openreview.net/forum?id=Sy2fzU9gl.
 Learned decoder scale: O. Rybkin, K. Daniilidis, S. Levine, "Simple and Effective VAE Training with Calibrated
 Decoders", 2021, https://arxiv.org/abs/2006.13202.
@@ -25,6 +30,7 @@ from genlab.models.base import Family, Out, Phase, full_precision
 from genlab.networks.choice import Decoder, Encoder, decoder, encoder
 
 LIKELIHOODS = ("auto", "bernoulli", "gaussian")
+ROWS = 4096  # codes decoded at a time for a likelihood estimate, to bound its memory
 
 
 class VAE(Family):
@@ -37,6 +43,7 @@ class VAE(Family):
         sigma: the Gaussian's standard deviation in the model's range; None learns one number for all dimensions.
         beta: weight of the KL.
         anneal_steps: steps over which β grows linearly from 0.
+        importance_samples: k of the objective L_k; β then weighs log p(z) - log q(z|x).
         noise: whether `sample` draws from p(x|z) or returns its mean; None draws for points and not for images.
         encoder, decoder: make the nets, from (shape, (2 z_dim,)) and from (z_dim, shape).
     """
@@ -51,6 +58,7 @@ class VAE(Family):
         sigma: float | None = None,
         beta: float = 1.0,
         anneal_steps: int = 0,
+        importance_samples: int = 1,
         noise: bool | None = None,
         encoder: Encoder = encoder,
         decoder: Decoder = decoder,
@@ -62,7 +70,10 @@ class VAE(Family):
             likelihood = "bernoulli" if unit else "gaussian"
         if likelihood == "bernoulli" and not unit:
             raise UserError(f"model.likelihood: bernoulli needs data.range unit or binary, not {spec.range}")
+        if importance_samples < 1:
+            raise UserError(f"model.importance_samples: {importance_samples} is not positive")
         self.z_dim, self.likelihood, self.beta, self.anneal_steps = z_dim, likelihood, beta, anneal_steps
+        self.importance_samples = importance_samples
         self.noise = not spec.is_image if noise is None else noise
         self.encoder = encoder(spec.shape, (2 * z_dim,))
         self.decoder = decoder(z_dim, spec.shape)
@@ -77,6 +88,8 @@ class VAE(Family):
         return (Phase("model", (self,), self.loss),)
 
     def loss(self, batch: Batch) -> Out:
+        if self.importance_samples > 1:
+            return self.importance_weighted_loss(batch)
         x = batch["x"]
         mean, log_variance = self.posterior(x)
         z = mean + (0.5 * log_variance).exp() * torch.randn_like(mean)  # eq. 4
@@ -84,6 +97,27 @@ class VAE(Family):
         kl = gaussian_kl(mean, log_variance).mean()
         loss = reconstruction + self.beta_at(batch["step"]) * kl
         return Out(loss, {"reconstruction": reconstruction, "kl": kl, "elbo": -reconstruction - kl})
+
+    def importance_weighted_loss(self, batch: Batch) -> Out:
+        """-L_k with k = `importance_samples`. The logs are the averages over the k samples and, as "elbo", L_k."""
+        x, k = batch["x"], self.importance_samples
+        posterior = self.posterior(x)
+        noise = torch.randn(k, *posterior[0].shape, device=x.device)
+        log_likelihood, log_ratio = self.log_weights(x, posterior, noise)
+        bound = (log_likelihood + self.beta_at(batch["step"]) * log_ratio).logsumexp(0).mean() - math.log(k)
+        logs = {"reconstruction": -log_likelihood.mean(), "kl": gaussian_kl(*posterior).mean(), "elbo": bound}
+        return Out(-bound, logs)
+
+    def log_weights(self, x: Tensor, posterior: tuple[Tensor, Tensor], noise: Tensor) -> tuple[Tensor, Tensor]:
+        """log p(x|z_i) and log p(z_i) - log q(z_i|x) in nats, z_i = μ + σ ε_i.
+
+        (B, *shape), 2 x (B, z_dim), ε (k, B, z_dim) -> 2 x (k, B).
+        """
+        mean, log_variance = posterior
+        z = mean + (0.5 * log_variance).exp() * noise
+        log_likelihood = self.log_likelihood(x.repeat(len(noise), *[1] * (x.dim() - 1)), z.flatten(0, 1))
+        log_ratio = 0.5 * (noise.square() + log_variance - z.square()).sum(2)  # the constants cancel
+        return log_likelihood.view(noise.shape[:2]), log_ratio
 
     def beta_at(self, step: Tensor) -> Tensor | float:
         """β after `step` steps: linear from 0 over `anneal_steps`, then constant."""
@@ -106,21 +140,21 @@ class VAE(Family):
             return -(0.5 * error.square() + self.log_sigma + 0.5 * math.log(2 * math.pi)).flatten(1).sum(1)
 
     def elbo(self, x: Tensor, k: int = 1) -> Tensor:
-        """The bound of log p(x) from k samples of q (k > 1: the tighter bound of IWAE), nats: (B, *shape) -> (B,).
+        """The bound L_k of log p(x), nats: (B, *shape) -> (B,). It grows with k; k = 5000 is the usual estimate.
 
-        L_k = E log 1/k Σ_i p(x, z_i) / q(z_i|x)   (eq. 8 of Burda et al. 2015, https://arxiv.org/abs/1509.00519)
+        Its memory does not grow with k: the weights are summed as they come. k = 1 takes the KL in closed form.
         """
-        mean, log_variance = self.posterior(x)
+        mean, log_variance = posterior = self.posterior(x)
         if k == 1:
             z = mean + (0.5 * log_variance).exp() * torch.randn_like(mean)
             return self.log_likelihood(x, z) - gaussian_kl(mean, log_variance)
-        weights = []
-        for _ in range(k):
-            noise = torch.randn_like(mean)
-            z = mean + (0.5 * log_variance).exp() * noise
-            log_ratio = 0.5 * (noise.square() + log_variance - z.square()).sum(1)  # log p(z) - log q(z|x)
-            weights.append(self.log_likelihood(x, z) + log_ratio)
-        return torch.stack(weights).logsumexp(0) - math.log(k)
+        total = torch.full((len(x),), -math.inf, device=x.device, dtype=mean.dtype)  # log of the sum of the weights
+        chunk = max(1, ROWS // len(x))
+        for start in range(0, k, chunk):
+            noise = torch.randn(min(chunk, k - start), *mean.shape, device=x.device, dtype=mean.dtype)
+            log_likelihood, log_ratio = self.log_weights(x, posterior, noise)
+            total = torch.logaddexp(total, (log_likelihood + log_ratio).logsumexp(0))
+        return total - math.log(k)
 
     def encode(self, x: Tensor) -> Tensor:
         """The posterior mean: (B, *shape) -> (B, z_dim)."""

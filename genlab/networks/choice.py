@@ -11,6 +11,7 @@ from torch import nn
 from genlab.errors import choose
 from genlab.networks.dcgan import DCGANDecoder, DCGANEncoder, levels
 from genlab.networks.mlp import MLP
+from genlab.networks.spectral import spectral_norm
 
 NETS = ("auto", "mlp", "dcgan")
 Decoder = Callable[[int, Sequence[int]], nn.Module]  # (length of the vector, shape of a sample)
@@ -58,12 +59,21 @@ def encoder(
     width: int = 64,
     activation: str = "leaky_relu",
     norm: str = "auto",
+    spectral: bool = False,
 ) -> nn.Module:
     """A net from samples (B, *shape) to vectors (B, *outputs), or numbers (B,) for outputs ().
 
-    The options are those of `decoder`.
+    The options are those of `decoder`, and
+
+    Args:
+        spectral: spectral normalization of every layer; it is meant instead of another norm, so that `norm: auto`
+            is then none.
     """
     kind = pick(net, shape)
+    if norm == "auto":
+        norm = "batch" if kind == "dcgan" and not spectral else "none"
     if kind == "mlp":
-        return MLP(shape, outputs, hidden, activation, "none" if norm == "auto" else norm)
-    return DCGANEncoder(shape, outputs, width, activation, "batch" if norm == "auto" else norm)
+        made = MLP(shape, outputs, hidden, activation, norm)
+    else:
+        made = DCGANEncoder(shape, outputs, width, activation, norm)
+    return spectral_norm(made) if spectral else made

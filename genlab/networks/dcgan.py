@@ -121,3 +121,7 @@ class DCGANEncoder(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """(B, C, H, W) -> (B, *outputs)."""
         return self.layers(x).view(len(x), *self.outputs)
+
+    def features(self, x: Tensor) -> Tensor:
+        """What the last layer sees, flattened: (B, C, H, W) -> (B, channels * side * side)."""
+        return self.layers[:-1](x).flatten(1)

@@ -56,3 +56,7 @@ class MLP(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """(B, *inputs) -> (B, *outputs)."""
         return self.layers(x.flatten(1)).view(len(x), *self.outputs)
+
+    def features(self, x: Tensor) -> Tensor:
+        """What the last layer sees: (B, *inputs) -> (B, hidden[-1])."""
+        return self.layers[:-1](x.flatten(1))

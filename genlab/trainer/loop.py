@@ -20,6 +20,7 @@ from genlab.models.base import Family
 from genlab.tracker import Meter, Tracker
 from genlab.trainer import checkpoint, device
 from genlab.trainer.ema import EMA
+from genlab.trainer.monitors import CollapseMonitor
 from genlab.trainer.options import Options
 from genlab.trainer.schedule import factor
 from genlab.trainer.step import OptimizerFactory, make_optimizer, make_update
@@ -32,7 +33,7 @@ class Result(NamedTuple):
     """How a call of `fit` ended."""
 
     step: int  # steps done in all
-    reason: str  # why it stopped: "steps", "max_minutes", or what `stop` said
+    reason: str  # why it stopped: "steps", "max_minutes", or what `stop` or a monitor said
     seconds: float  # of training in this call; evaluation, pictures and checkpoints not counted
     samples_per_s: float  # batch_size samples a step, however many fresh batches its phases draw
     measures: dict[str, float]  # of the last evaluation
@@ -78,7 +79,7 @@ class Trainer:
 
         self.phases = family.phases()
         names = {phase.name for phase in self.phases}
-        if names != set(optimizers):
+        if not names <= set(optimizers):
             raise UserError(f"optimizer: has {', '.join(optimizers)}, but the phases are {', '.join(sorted(names))}")
         self.optimizers = {p.name: make_optimizer(p, optimizers[p.name], self.device) for p in self.phases}
         self.rates = {name: [g["lr"] for g in o.param_groups] for name, o in self.optimizers.items()}
@@ -90,6 +91,7 @@ class Trainer:
         self.step = 0
         self.best: tuple[float, int] | None = None
         self.measures: dict[str, float] = {}
+        self.collapse = CollapseMonitor()
         self._clock = 0.0  # seconds of training; side work is taken out
 
     def fit(self) -> Result:
@@ -99,7 +101,7 @@ class Trainer:
             RunFailed: a loss is not finite. The last checkpoint on disk is from before that.
         """
         options, began, start = self.options, time.monotonic(), self.step
-        reason, window = "steps", (self.step, 0.0)
+        reason, halt, window = "steps", "", (self.step, 0.0)
         self._clock = -time.perf_counter()
         with Tracker(self.folder, self.step, self.steps) as tracker:
             for name, text in self.notes.items():
@@ -109,7 +111,7 @@ class Trainer:
                 tracker.advance(self.step)
                 if options.max_minutes and time.monotonic() - began > 60 * options.max_minutes:
                     reason = "max_minutes"
-                reason = self.stop() or reason
+                reason = self.stop() or halt or reason
                 ends = reason != "steps" or self.step == self.steps
 
                 if self._due(options.log_every, ends):
@@ -123,7 +125,12 @@ class Trainer:
                 if self._due(options.evaluate_every, ends):
                     with self._side_work(), self._model() as model:
                         self.measures = self._losses(model) | self.evaluate(model)
-                        tracker.log(self.step, self.measures, partial=self.step % options.evaluate_every != 0)
+                        partial = self.step % options.evaluate_every != 0
+                        tracker.log(self.step, self.measures, partial)
+                    warning = "" if partial or options.on_collapse == "off" else self.collapse(self.measures)
+                    if warning:
+                        tracker.warn(self.step, warning)
+                        halt = warning if options.on_collapse == "stop" else ""  # in good order, after the next step
                 if self._due(options.sample_every, ends):
                     with self._side_work(), self._model() as model:
                         device.seed(self.device, self.seed)  # the same noise each time: one sees the samples change
@@ -187,6 +194,7 @@ class Trainer:
             "optimizers": {name: optimizer.state_dict() for name, optimizer in self.optimizers.items()},
             "meter": self.meter.state_dict(),
             "best": self.best,
+            "collapse": self.collapse.count,
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
@@ -204,7 +212,7 @@ class Trainer:
         except (RuntimeError, KeyError, ValueError) as error:
             raise UserError(f"the checkpoint does not fit this model: {brief(error)}") from error
         self.meter.load_state_dict(state["meter"])
-        self.step, self.best = state["step"], state["best"]
+        self.step, self.best, self.collapse.count = state["step"], state["best"], state.get("collapse", 0)
 
     @contextmanager
     def _model(self):
@@ -218,19 +226,21 @@ class Trainer:
 
     @torch.no_grad()
     def _losses(self, model: Family) -> dict[str, float]:
-        """Losses on the validation split, with the same noise each time."""
+        """Losses and what they log, on the validation split, with the same noise each time."""
         device.seed(self.device, self.seed)
         split, size = self.data.splits["validation"], self.options.batch_size
         step = torch.full((), ANNEALED, dtype=torch.int64, device=self.device)
         totals: dict[str, list[Tensor]] = {}
+        phases = model.phases()
         for index in torch.arange(len(split.x), device=self.device).split(size)[:VALIDATION_BATCHES]:
             batch = self.data.batch("validation", index) | {"step": step}
-            for phase in model.phases():
+            for phase in phases:
                 out = phase.loss(batch)
                 batch |= out.carry
-                totals.setdefault(f"eval/{phase.name}/loss", []).append(out.loss)
-        means = {key: torch.stack(values).mean().item() for key, values in totals.items()}
-        return means if len(means) > 1 else {"eval/loss": sum(means.values())}
+                prefix = "eval" if len(phases) == 1 else f"eval/{phase.name}"
+                for key, value in (("loss", out.loss), *out.logs.items()):
+                    totals.setdefault(f"{prefix}/{key}", []).append(value)
+        return {key: torch.stack(values).mean().item() for key, values in totals.items()}
 
     def _improved(self) -> bool:
         """Whether the monitored measure is better than ever before; remembers it if so."""

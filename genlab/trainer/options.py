@@ -36,6 +36,7 @@ class Options:
     keep: int = 0  # numbered checkpoints kept beside last.pt and best.pt
     monitor: str = "auto"  # measure that best.pt follows; auto: eval/loss, or eval/sliced_w2 for adversarial games
     mode: Literal["min", "max"] = "min"  # whether less or more of the monitored measure is better
+    on_collapse: Literal["warn", "stop", "off"] = "warn"  # what to do when a validation KL stays near 0
 
     def __post_init__(self) -> None:
         positive = {"steps": self.steps, "batch_size": self.batch_size, "accumulate": self.accumulate}

@@ -1,0 +1,217 @@
+"""What steadies a GAN or widens what it covers: each option of `gan` as one small function or module.
+
+    minibatch discrimination  o(x_i)_b = 1/n Σ_j exp(-|M_ib - M_jb|₁),  M_i = h(x_i) T   D sees how alike a batch is
+    packing                   D(x_1, ..., x_m)                                           D judges m samples at once
+    labels                    D(x, e(y))                                                 D knows the class
+    feature matching          |E h(x) - E h(G(z))|²                                      replaces G's loss
+    unrolling                 θ_k+1 = θ_k - η ∇ L_D(θ_k), and G plays against θ_k        G foresees D's answer
+    replay                    half of D's fakes come from a pool of past ones            D does not forget
+    instance noise            D(x + σ_t ε),  σ_t = σ (1 - t / T)                         overlapping supports at first
+
+T. Salimans et al., "Improved Techniques for Training GANs", 2016, https://arxiv.org/abs/1606.03498 (the first and
+the fourth). Z. Lin, A. Khetan, G. Fanti, S. Oh, "PacGAN: The Power of Two Samples in Generative Adversarial
+Networks", 2018, https://arxiv.org/abs/1712.04086. M. Mirza, S. Osindero, "Conditional Generative Adversarial Nets",
+2014, https://arxiv.org/abs/1411.1784. L. Metz, B. Poole, D. Pfau, J. Sohl-Dickstein, "Unrolled Generative Adversarial
+Networks", 2017, https://arxiv.org/abs/1611.02163. A. Shrivastava et al., "Learning from Simulated and Unsupervised
+Images through Adversarial Training", 2017, https://arxiv.org/abs/1612.07828 (the pool, section 2.3). C. K. Sønderby et
+al., "Amortised MAP Inference for Image Super-resolution", 2017, https://arxiv.org/abs/1610.04490 (instance noise).
+"""
+
+import math
+from collections.abc import Callable
+
+import torch
+from torch import Tensor, nn
+from torch.func import functional_call
+from torch.nn import functional as F
+
+from genlab.data.base import Spec
+from genlab.errors import UserError
+from genlab.models.base import full_precision
+from genlab.networks.choice import Encoder
+
+EMBEDDING = 100  # length of a label's embedding beside z, and beside points
+FEATURES = 128  # length of h(x) under minibatch discrimination
+KERNEL = 5  # length of one row of M under minibatch discrimination
+
+
+class Discriminator(nn.Module):
+    """Any net that takes samples, made to see labels, m samples at once, or how alike the samples of a batch are.
+
+    A label is one more channel of an image, its H x W values learned for each class, or EMBEDDING more coordinates of
+    a point. Of m packed samples, the channels (coordinates), labels included, stand behind one another.
+
+    Args:
+        make: makes the net, from (shape, outputs).
+        packing: m.
+        minibatch: B, the kernels of minibatch discrimination; 0 for none.
+    """
+
+    def __init__(
+        self, make: Encoder, spec: Spec, conditional: bool = False, packing: int = 1, minibatch: int = 0
+    ) -> None:
+        super().__init__()
+        self.conditional, self.packing, self.minibatch = conditional, packing, minibatch
+        channels, *side = spec.shape
+        self.label = (1, *side) if side else (EMBEDDING,)
+        shape = (packing * (channels + conditional * self.label[0]), *side)
+        self.net = make(shape, (FEATURES,) if minibatch else ())
+        if minibatch:
+            self.closeness = MinibatchDiscrimination(FEATURES, minibatch)
+            self.head = nn.Linear(FEATURES + minibatch, 1)
+        if conditional:
+            self.embedding = nn.Embedding(spec.classes, math.prod(self.label))
+
+    def forward(self, x: Tensor, y: Tensor | None = None) -> Tensor:
+        """Logits, fp32, one for each m samples: (B, *shape), labels (B,) or None -> (B / m,)."""
+        if self.minibatch:
+            return self.head(self.features(x, y)).squeeze(1).float()
+        return self.net(self._join(x, y)).float()
+
+    def features(self, x: Tensor, y: Tensor | None = None) -> Tensor:
+        """What the last layer sees: (B, *shape), labels (B,) or None -> (B / m, features).
+
+        Raises:
+            UserError: the net does not tell.
+        """
+        if not self.minibatch:
+            if not hasattr(self.net, "features"):
+                raise UserError("model.feature_matching: it needs a discriminator of net mlp or dcgan")
+            return getattr(self.net, "features")(self._join(x, y))  # noqa: B009 (no attribute of every Module)
+        h = F.leaky_relu(self.net(self._join(x, y)), 0.2)
+        return torch.cat([h, self.closeness(h).to(h)], dim=1)
+
+    def _join(self, x: Tensor, y: Tensor | None) -> Tensor:
+        if self.conditional:
+            assert y is not None
+            x = torch.cat([x, self.embedding(y).view(-1, *self.label).to(x)], dim=1)
+        return pack(x, self.packing, self.training)
+
+
+class MinibatchDiscrimination(nn.Module):
+    """o(x_i)_b = 1/n Σ_j exp(-|M_ib - M_jb|₁) with M_i = h_i T (section 3.2 of Salimans et al. 2016).
+
+    The paper has the sum and not the mean. In units of the batch o has the scale of the other features, and a batch of
+    another size gives the same values.
+
+    In eval mode o is its mean over the last training batches (as BatchNorm has it): the score of a point must not
+    depend on what else is drawn in the same picture.
+
+    Args:
+        features: length of h.
+        kernels: B, how many similarities each sample gets.
+    """
+
+    mean: Tensor
+
+    def __init__(self, features: int, kernels: int) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.randn(features, kernels * KERNEL) / math.sqrt(features))  # T
+        self.register_buffer("mean", torch.zeros(kernels))
+
+    def forward(self, h: Tensor) -> Tensor:
+        """(n, features) -> (n, B), fp32."""
+        if not self.training:
+            return self.mean.expand(len(h), -1)
+        with full_precision(h):
+            m = (h.float() @ self.weight).view(len(h), -1, KERNEL)
+            o = (-(m[:, None] - m[None]).abs().sum(3)).exp().mean(1)
+        with torch.no_grad():
+            self.mean.lerp_(o.mean(0), 0.1)
+        return o
+
+
+def pack(x: Tensor, m: int, strict: bool = True) -> Tensor:
+    """Put each m successive samples behind one another along the first axis: (B, C, ...) -> (B / m, m C, ...).
+
+    Raises:
+        UserError: m does not divide B. Not `strict`: the first samples fill up the last pack instead.
+    """
+    if m == 1:
+        return x
+    if over := len(x) % m:
+        if strict:
+            raise UserError(f"model.packing: {m} does not divide the batch of {len(x)}")
+        x = x[torch.arange(len(x) + m - over, device=x.device) % len(x)]
+    return x.reshape(len(x) // m, m * x.shape[1], *x.shape[2:])
+
+
+def feature_matching(real: Tensor, fake: Tensor) -> Tensor:
+    """|E h(x) - E h(G(z))|², fp32, from features (B, F) of each (section 3.1 of Salimans et al. 2016)."""
+    return (real.float().mean(0) - fake.float().mean(0)).square().sum()
+
+
+def unroll(net: nn.Module, loss: Callable[[Callable[..., Tensor]], Tensor], steps: int, rate: float) -> Callable:
+    """The net after `steps` imagined steps of gradient descent on `loss(net)`, as a function of the same inputs.
+
+    What it returns is differentiable through these steps, so that the gradient of whatever the loss depends on (the
+    generated samples) has the second term of eq. 8 of Metz et al. 2017. The net itself, its buffers included, stays
+    as it is.
+
+    Args:
+        loss: of a function that stands for the net, () to descend.
+        rate: η, the step size of the imagined steps.
+    """
+    weights = {name: p.detach().requires_grad_() for name, p in net.named_parameters()}
+    buffers = {name: b.clone() for name, b in net.named_buffers()}
+
+    def at(weights: dict[str, Tensor]) -> Callable[..., Tensor]:
+        return lambda *inputs: functional_call(net, weights | buffers, inputs)
+
+    with torch.enable_grad():  # validation, too, looks `steps` ahead
+        for _ in range(steps):
+            # In eval mode some weights are idle (those of minibatch discrimination): their gradient is 0.
+            gradients = torch.autograd.grad(
+                loss(at(weights)), list(weights.values()), create_graph=True, allow_unused=True, materialize_grads=True
+            )
+            weights = {name: w - rate * g for (name, w), g in zip(weights.items(), gradients, strict=True)}  # eq. 4
+    return at(weights)
+
+
+class Replay(nn.Module):
+    """A pool of past samples with their labels; nothing is drawn before half a batch is in it.
+
+    Args:
+        capacity: samples held.
+        shape: of one sample.
+    """
+
+    x: Tensor
+    y: Tensor
+    count: Tensor
+
+    def __init__(self, capacity: int, shape: tuple[int, ...]) -> None:
+        super().__init__()
+        self.register_buffer("x", torch.zeros(capacity, *shape))
+        self.register_buffer("y", torch.zeros(capacity, dtype=torch.int64))
+        self.register_buffer("count", torch.zeros((), dtype=torch.int64))
+
+    @torch.no_grad()
+    def forward(self, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
+        """Exchange the first half of x (B, *shape) and labels y (B,) for past ones, and keep that half in the pool.
+
+        New samples fill the free places, then take those of random old ones. Static shapes, no host sync.
+
+        Raises:
+            UserError: half a batch does not fit into the pool.
+        """
+        half, capacity = len(x) // 2, len(self.x)
+        if half > capacity:
+            raise UserError(f"model.replay: a pool of {capacity} does not hold half a batch of {len(x)}")
+        place = torch.arange(capacity, device=x.device)
+        drawn = (torch.rand(half, device=x.device) * self.count).long()
+        ready = self.count >= half
+        old_x = torch.where(ready, self.x[drawn].to(x), x[:half])
+        old_y = torch.where(ready, self.y[drawn], y[:half])
+        # The places with the largest values take the new samples: free ones first, in order, then random ones.
+        value = torch.where(place < self.count, torch.rand(capacity, device=x.device), 2.0 * capacity - place)
+        taken = value.topk(half).indices
+        self.x[taken] = x[:half].to(self.x)
+        self.y[taken] = y[:half]
+        self.count.add_(half).clamp_(max=capacity)
+        return torch.cat([old_x, x[half:]]), torch.cat([old_y, y[half:]])
+
+
+def instance_noise(x: Tensor, noise: Tensor, step: Tensor, sigma: float, steps: int) -> Tensor:
+    """x + σ_t ε with σ_t falling linearly from `sigma` at step 0 to 0 at step number `steps`."""
+    return x + sigma * (1 - step / steps).clamp(min=0) * noise

@@ -1,0 +1,122 @@
+"""VAE-GAN: a variational autoencoder whose decoder must also deceive a discriminator.
+
+    autoencoder    w · VAE loss + λ · ½ [E softplus(-D(x̃)) + E softplus(-D(x_p))]
+    discriminator  E softplus(-D(x)) + ½ [E softplus(D(x̃)) + E softplus(D(x_p))]
+
+with reconstructions x̃ = decode(z), z ~ q(z|x), and samples x_p = decode(z_p), z_p ~ N(0, I). Both are means of
+p(x|z). As in algorithm 1 of the paper, the adversarial term moves the decoder alone: the encoder gets the gradient of
+the VAE loss. The paper's further step, a reconstruction error measured in the discriminator's features, is left out:
+the VAE loss stays a bound of log p(x) in nats, so that λ is the one thing that changes. Beside that bound, summed over
+pixels (about 100 nats on MNIST), the adversarial term is of order 1: λ must be tens before it weighs anything.
+
+    λ = 0          a plain VAE, exactly: no game is played, and the phase `discriminator` does not exist
+    w = 0, λ > 0   adversarial only: the encoder learns nothing, the decoder is a GAN's generator
+
+A. B. L. Larsen, S. K. Sønderby, H. Larochelle, O. Winther, "Autoencoding beyond Pixels using a Learned Similarity
+Metric", 2016, https://arxiv.org/abs/1512.09300.
+"""
+
+import torch
+from torch import Tensor
+
+from genlab.data.base import Batch, Spec
+from genlab.errors import UserError
+from genlab.models.base import Family, Out, Phase
+from genlab.models.gan import discriminator_loss, generator_loss
+from genlab.models.vae import VAE
+from genlab.networks.choice import Decoder, Encoder, decoder, encoder
+
+
+class VAEGAN(Family):
+    """VAE with λ times an adversarial loss on its reconstructions and samples (Larsen et al. 2016).
+
+    Args:
+        adversarial_weight: λ; 0 is a plain VAE.
+        vae_weight: w; 0 leaves the adversarial loss only.
+        z_dim, likelihood, sigma, beta, anneal_steps, noise, encoder, decoder: of the VAE.
+        discriminator: makes the net, from (shape, ()).
+
+    Raises:
+        UserError: a negative weight, or both of them 0.
+    """
+
+    prefers = "unit"
+
+    def __init__(
+        self,
+        spec: Spec,
+        adversarial_weight: float = 10.0,
+        vae_weight: float = 1.0,
+        z_dim: int = 20,
+        likelihood: str = "auto",
+        sigma: float | None = None,
+        beta: float = 1.0,
+        anneal_steps: int = 0,
+        noise: bool | None = None,
+        encoder: Encoder = encoder,
+        decoder: Decoder = decoder,
+        discriminator: Encoder = encoder,
+    ) -> None:
+        super().__init__(spec)
+        for name, value in (("adversarial_weight", adversarial_weight), ("vae_weight", vae_weight)):
+            if not value >= 0:
+                raise UserError(f"model.{name}: {value} is negative")
+        if not adversarial_weight + vae_weight:
+            raise UserError("model.adversarial_weight and model.vae_weight are both 0: nothing to learn from")
+        self.adversarial_weight, self.vae_weight = adversarial_weight, vae_weight
+        # The VAE comes first, so that with the same seed it starts from the weights of a plain one.
+        self.vae = VAE(
+            spec, z_dim, likelihood, sigma, beta, anneal_steps, noise=noise, encoder=encoder, decoder=decoder
+        )
+        self.discriminator = discriminator(spec.shape, ())
+
+    def phases(self) -> tuple[Phase, ...]:
+        autoencoder = Phase("autoencoder", (self.vae,), self.autoencoder_loss)
+        if not self.adversarial_weight:
+            return (autoencoder,)
+        return autoencoder, Phase("discriminator", (self.discriminator,), self.discriminator_loss)
+
+    def autoencoder_loss(self, batch: Batch) -> Out:
+        out = self.vae.loss(batch)
+        loss, logs = self.vae_weight * out.loss, out.logs
+        if self.adversarial_weight:
+            score = self.discriminator(self.fakes(batch["x"])).float()
+            adversarial = generator_loss("non_saturating", score)
+            loss = loss + self.adversarial_weight * adversarial
+            logs = logs | {"vae": out.loss, "adversarial": adversarial}
+        return Out(loss, logs)
+
+    def discriminator_loss(self, batch: Batch) -> Out:
+        with torch.no_grad():
+            fake = self.fakes(batch["x"])
+        real = self.discriminator(batch["x"]).float()
+        fake = self.discriminator(fake).float()
+        accuracy = 0.5 * ((real > 0).float().mean() + (fake <= 0).float().mean())
+        return Out(discriminator_loss("non_saturating", real, fake), {"accuracy": accuracy})
+
+    def fakes(self, x: Tensor) -> Tensor:
+        """Reconstructions of x (B, *shape), then as many samples: (2 B, *shape). The encoder gets no gradient."""
+        with torch.no_grad():
+            mean, log_variance = self.vae.posterior(x)
+        z = mean + (0.5 * log_variance).exp() * torch.randn_like(mean)
+        return self.decode(torch.cat([z, torch.randn_like(z)]))
+
+    def sample(self, n: int, y: Tensor | None = None) -> Tensor:
+        """Draw n samples as the VAE does: (n, *shape)."""
+        return self.vae.sample(n)
+
+    def encode(self, x: Tensor) -> Tensor:
+        """The posterior mean: (B, *shape) -> (B, z_dim)."""
+        return self.vae.encode(x)
+
+    def decode(self, z: Tensor) -> Tensor:
+        """The mean of p(x|z): (B, z_dim) -> (B, *shape)."""
+        return self.vae.decode(z)
+
+    def reconstruct(self, x: Tensor) -> Tensor:
+        """Decode the posterior mean: (B, *shape) -> (B, *shape)."""
+        return self.vae.reconstruct(x)
+
+    def elbo(self, x: Tensor, k: int = 1) -> Tensor:
+        """The VAE's bound of log p(x) from k samples, nats: (B, *shape) -> (B,)."""
+        return self.vae.elbo(x, k)
