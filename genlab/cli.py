@@ -10,7 +10,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from genlab import __version__
+from genlab import __version__, configs
 from genlab.errors import Interrupted, RunFailed, UserError, did_you_mean
 
 
@@ -120,12 +120,6 @@ def compose_and_run(word: str, config_name: str, overrides: list[str], function:
     if failures:
         raise failures[-1]
     return 0
-
-
-def configs() -> Path:
-    """The folder of the configs: inside the package in a wheel, beside it in a checkout."""
-    package = Path(__file__).resolve().parent
-    return next(folder for folder in (package / "configs", package.parent / "configs") if folder.is_dir())
 
 
 def complete(arguments: list[str]) -> int:

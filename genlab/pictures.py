@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from genlab.data.base import Dataset
-from genlab.models.base import Density, Family, Reconstructor, Sampler, Scorer
+from genlab.models.base import Density, Family, Reconstructor, Sampler, Scorer, Translator
 
 POINTS = 2000  # drawn in a scatter plot
 
@@ -24,6 +24,17 @@ def grid(images: Tensor, columns: int | None = None) -> np.ndarray:
         top, left = 1 + i // columns * (height + 1), 1 + i % columns * (width + 1)
         canvas[top : top + height, left : left + width] = image
     return canvas
+
+
+def rows(*batches: Tensor, columns: int = 8) -> np.ndarray:
+    """Batches of images (N, C, H, W) that belong together, one under the other, `columns` at a time.
+
+    What is left over after the last full row is not shown.
+    """
+    columns = min(columns, len(batches[0]))
+    kept = len(batches[0]) // columns * columns
+    parts = [images[:kept].view(-1, columns, *images.shape[1:]) for images in batches]
+    return grid(torch.stack(parts, dim=1).flatten(0, 2), columns)
 
 
 def scatter(real: Tensor, fake: Tensor, landscape: Callable[[Tensor], Tensor] | None = None) -> np.ndarray:
@@ -57,9 +68,10 @@ def landscape(family: Family) -> Callable[[Tensor], Tensor] | None:
 
 @torch.no_grad()
 def snapshot(family: Family, data: Dataset, n: int = 64) -> dict[str, np.ndarray]:
-    """Pictures of what a family can do: `samples`, `reconstructions`, by name. Draws from the global generator.
+    """Pictures of what a family can do: `samples`, `reconstructions`, `translations`. Draws from the global generator.
 
-    Images: a grid of n samples; rows of real images over their reconstructions. Points: scatter plots over test data.
+    Images: a grid of n samples; rows of real images over their reconstructions, or over their translation and the way
+    back. Points: scatter plots over test data, of the other domain for translations.
     """
     pictures = {}
     image = data.spec.is_image
@@ -73,8 +85,15 @@ def snapshot(family: Family, data: Dataset, n: int = 64) -> dict[str, np.ndarray
         x = data.head("test", 32 if image else POINTS)["x"]
         again = data.decode(family.reconstruct(x))
         if image:
-            rows = torch.stack([data.decode(x).view(4, 8, *x.shape[1:]), again.view(4, 8, *x.shape[1:])], dim=1)
-            pictures["reconstructions"] = grid(rows.flatten(0, 2), columns=8)
+            pictures["reconstructions"] = rows(data.decode(x), again)
         else:
             pictures["reconstructions"] = scatter(data.decode(x), again)
+    if isinstance(family, Translator) and (image or data.spec.shape == (2,)):
+        batch = data.head("test", 32 if image else POINTS)
+        there = family.translate(batch["a"], "b")
+        if image:
+            back = family.translate(there, "a")
+            pictures["translations"] = rows(data.decode(batch["a"]), data.decode(there), data.decode(back))
+        else:
+            pictures["translations"] = scatter(data.decode(batch["b"]), data.decode(there))
     return pictures

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import yaml
 
-from genlab.cli import configs
+from genlab import configs
 from genlab.errors import choose
 
 KINDS = {"models": "model", "data": "data", "presets": "experiment"}

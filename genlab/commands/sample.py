@@ -23,7 +23,8 @@ def sample(config: DictConfig, folder: Path) -> None:
     """Draw `n` samples with a seed; the same seed gives the same samples.
 
     `samples.npz` holds `samples` (n, *shape) float32: images in [0, 1], points in data units. A model that has no
-    prior to draw from writes reconstructions of n test samples instead, and those as `originals`.
+    prior to draw from writes reconstructions of n test samples instead, and those as `originals`; one that translates
+    writes translations of n test samples, those as `originals`, and what comes back from the translations as `cycles`.
 
     Raises:
         UserError: no such run or checkpoint, a wrong value, or a folder that cannot be written.
@@ -60,27 +61,39 @@ def draw(model: "Family", n: int, run: Run) -> dict[str, "Tensor"]:
     """Samples in data units, by the name they get in samples.npz. Draws from torch's global generator."""
     import torch
 
-    from genlab.models.base import Reconstructor, Sampler
+    from genlab.models.base import Reconstructor, Sampler, Translator
 
     with torch.no_grad():
         if isinstance(model, Sampler):
             counts = [min(CHUNK, n - start) for start in range(0, n, CHUNK)]
             return {"samples": torch.cat([model.spec.decode(model.sample(count)) for count in counts])}
+        if isinstance(model, Translator):
+            x = build.data(run.read_config()).to(model.device).head("test", n)["a"]
+            there = torch.cat([model.translate(part, "b") for part in x.split(CHUNK)])
+            back = torch.cat([model.translate(part, "a") for part in there.split(CHUNK)])
+            arrays = {"samples": there, "originals": x, "cycles": back}
+            return {name: model.spec.decode(array) for name, array in arrays.items()}
         if isinstance(model, Reconstructor):
             print("this model has no prior to draw from: these are reconstructions of test samples")
             x = build.data(run.read_config()).to(model.device).head("test", n)["x"]
             again = torch.cat([model.reconstruct(part) for part in x.split(CHUNK)])
             return {"samples": model.spec.decode(again), "originals": model.spec.decode(x)}
-    raise UserError("this model can neither sample nor reconstruct")
+    raise UserError("this model can neither sample nor translate nor reconstruct")
 
 
 def picture(arrays: dict[str, "Tensor"], model: "Family", run: Run) -> "np.ndarray | None":
-    """A grid of images, or a scatter plot of points over real ones; None for data of another shape."""
-    from genlab.pictures import grid, scatter
+    """A grid of images, or a scatter plot of points over real ones; None for data of another shape.
+
+    Of translations: rows of images, their translations, and what comes back; or points over the other domain.
+    """
+    from genlab.pictures import grid, rows, scatter
 
     if model.spec.is_image:
+        if "cycles" in arrays:
+            return rows(*(arrays[name][:SHOWN] for name in ("originals", "samples", "cycles")), columns=10)
         return grid(arrays["samples"][:SHOWN])
     if model.spec.shape != (2,):
         return None
-    real = build.data(run.read_config()).real("test", SHOWN * 20)
+    data = build.data(run.read_config())
+    real = data.decode(data.head("test", SHOWN * 20)["b"]) if "cycles" in arrays else data.real("test", SHOWN * 20)
     return scatter(real, arrays["samples"])

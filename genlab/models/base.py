@@ -40,6 +40,7 @@ class Family(nn.Module):
     """
 
     prefers: ClassVar[Range] = "symmetric"  # the range that image data comes in unless the user says otherwise
+    domains: ClassVar[int] = 1  # 2: batches hold "a" and "b" (genlab.data.pairs)
 
     def __init__(self, spec: Spec) -> None:
         super().__init__()
@@ -93,6 +94,13 @@ class Sampler(Protocol):
 class Reconstructor(Protocol):
     def reconstruct(self, x: Tensor) -> Tensor:
         """Encode and decode: (B, *shape) -> (B, *shape)."""
+        ...
+
+
+@runtime_checkable
+class Translator(Protocol):
+    def translate(self, x: Tensor, to: str = "b") -> Tensor:
+        """Carry samples of one domain over to the domain `to`, "a" or "b": (B, *shape) -> (B, *shape)."""
         ...
 
 
