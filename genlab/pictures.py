@@ -44,9 +44,9 @@ def scatter(real: Tensor, fake: Tensor, landscape: Callable[[Tensor], Tensor] | 
 
     figure = Figure(figsize=(5, 5), dpi=100, layout="constrained")
     canvas, axes = FigureCanvasAgg(figure), figure.add_subplot(aspect="equal")
-    low, high = real.amin(0).cpu() - 0.5, real.amax(0).cpu() + 0.5
+    low, high = (real.amin(0) - 0.5).tolist(), (real.amax(0) + 0.5).tolist()
     if landscape is not None:
-        sides = [torch.linspace(low[i].item(), high[i].item(), 60) for i in (0, 1)]
+        sides = [torch.linspace(low[i], high[i], 60) for i in (0, 1)]
         points = torch.cartesian_prod(*sides).to(real)
         heights = landscape(points).float().cpu().view(60, 60).T.numpy()
         axes.contourf(sides[0].numpy(), sides[1].numpy(), heights, levels=16, cmap="Blues", alpha=0.6)

@@ -147,7 +147,8 @@ def evaluator(data: "Dataset", where: "torch.device", seed: int) -> "Callable[[F
             there = torch.cat([family.translate(part, "b") for part in batch["a"].split(CHUNK)])
             back = torch.cat([family.translate(part, "a") for part in there.split(CHUNK)])
             truth = data.decode(data.transform(batch["a"])) if data.known else None
-            return translation(*(data.decode(x) for x in (batch["a"], there, back, batch["b"])), truth)
+            a, b = data.decode(batch["a"]), data.decode(batch["b"])
+            return translation(a, data.decode(there), data.decode(back), b, truth)
         if not isinstance(family, Sampler):
             return {}
         return suite.quick(data.decode(family.sample(count)), data.real("validation", count), *known)

@@ -53,14 +53,12 @@ def auroc(normal: Tensor, anomalous: Tensor) -> float:
     if n == 0 or m == 0 or scores.isnan().any():
         raise ValueError("scores must be numbers, at least one on each side")
     _, group, counts = torch.unique(scores, return_inverse=True, return_counts=True)  # groups of equal scores, sorted
-    rank = counts.cumsum(0) - 0.5 * (counts - 1)  # mean rank of each group, counted from 1
+    rank = counts.cumsum(0).double() - 0.5 * (counts.double() - 1)  # mean rank of each group, counted from 1
     return ((rank[group[n:]].sum() - 0.5 * m * (m + 1)) / (n * m)).item()
 
 
 @torch.no_grad()
-def separation(
-    scores: Mapping[str, Score], normal: Tensor, anomalous: Tensor, chunk: int = 500
-) -> dict[str, float]:
+def separation(scores: Mapping[str, Score], normal: Tensor, anomalous: Tensor, chunk: int = 500) -> dict[str, float]:
     """AUROC of each score between two data sets, by name: `auroc/NAME`.
 
     Args:
