@@ -1,6 +1,5 @@
-"""Two domains, the pool of past fakes, and CycleGAN: against their definitions."""
+"""The pool of past fakes, and CycleGAN: against their definitions."""
 
-import math
 from functools import partial
 
 import numpy as np
@@ -10,10 +9,9 @@ import torch
 from genlab import build
 from genlab.data.base import Dataset, Split
 from genlab.data.gaussian2d import Gaussian2D
-from genlab.data.pairs import ANGLE, SHIFT, Pairs
+from genlab.data.pairs import Pairs
 from genlab.errors import UserError
 from genlab.metrics.translation import mean_distance, translation
-from genlab.models.base import Translator
 from genlab.models.cyclegan import CycleGAN
 from genlab.networks.pool import Pool
 from genlab.networks.resnet import LARGE, patches, translator
@@ -54,61 +52,6 @@ def trainer(data: Pairs, steps: int, **options) -> Trainer:
     adam = {phase.name: partial(torch.optim.Adam, lr=1e-3) for phase in model.phases()}
     quiet = Options(steps=steps, batch_size=4, log_every=1, sample_every=0, evaluate_every=2, device="cpu")
     return Trainer(model, data, adam, quiet, seed=3)
-
-
-# Pairs
-
-
-def test_no_sample_stands_on_both_sides():
-    whole = Gaussian2D("moons", n=101)
-    pairs = Pairs(whole)
-    for name in ("train", "validation", "test"):
-        a, b = pairs.a.splits[name].x, pairs.b.splits[name].x
-        assert torch.equal(torch.cat([a, b]), whole.splits[name].x)  # disjoint by place, nothing lost
-    assert len(pairs) == 51  # the longer half
-    assert len(whole) == 101  # the set that was given keeps all
-
-
-def test_true_map_of_points_is_a_rotation_and_a_shift():
-    pairs = points()
-    x = torch.randn(50, 2, dtype=torch.float64)
-    turned = torch.view_as_complex(x) * complex(math.cos(ANGLE), math.sin(ANGLE)) + complex(*SHIFT)
-    torch.testing.assert_close(pairs.transform(x), torch.view_as_real(turned), rtol=0, atol=1e-14)  # float64
-
-
-@pytest.mark.parametrize("range", ["symmetric", "unit"])
-def test_true_map_of_images_inverts_and_thickens(range):
-    pairs = Pairs(images(range=range))
-    low = pairs.batch("train", torch.arange(3))["a"].min()
-    x = torch.full((1, 1, 5, 5), -1.0 if range == "symmetric" else 0.0)
-    assert low >= x.min()
-    x[0, 0, 0, 2] = x[0, 0, 3, 3] = 1.0
-    ink = (pairs.spec.decode(pairs.transform(x))[0, 0] == 0).int()  # black on white now
-    expected = [[0, 1, 1, 1, 0], [0, 0, 1, 0, 0], [0, 0, 0, 1, 0], [0, 0, 1, 1, 1], [0, 0, 0, 1, 0]]
-    assert ink.tolist() == expected
-
-
-def test_b_is_the_transform_of_the_second_half():
-    pairs = points(20)
-    batch = pairs.batch("train", torch.tensor([0, 7, 9]))
-    assert torch.equal(batch["b"], pairs.transform(pairs.b.splits["train"].x[[0, 7, 9]]))
-    assert torch.equal(batch["x"], batch["a"])
-    assert torch.equal(batch["y_b"], Gaussian2D("moons", n=20).splits["train"].y[[10, 17, 19]])  # pyright: ignore[reportOptionalSubscript]
-
-
-def test_another_set_gives_b_whole_and_no_true_map():
-    first, second = images(20, seed=0), images(50, seed=1)
-    pairs = Pairs(first, second)
-    assert len(pairs) == 50
-    batch = pairs.batch("train", torch.tensor([3, 43]))
-    assert torch.equal(batch["a"][0], batch["a"][1])  # the shorter side is repeated
-    assert torch.equal(batch["b"], second.batch("train", torch.tensor([3, 43]))["x"])
-    with pytest.raises(UserError, match="no true map"):
-        pairs.transform(batch["a"])
-    with pytest.raises(UserError, match=r"data\.other"):
-        Pairs(first, images(side=32))
-    with pytest.raises(UserError, match="at least 2"):
-        points(1)
 
 
 # The pool
@@ -321,26 +264,6 @@ def config():
             return compose("train", overrides=list(overrides))
 
     return make
-
-
-def test_config_wraps_the_data_for_two_domains_only(config):
-    pairs = build.data(config("model=cyclegan", "name=x"))
-    assert isinstance(pairs, Pairs)
-    assert isinstance(build.family(config("model=cyclegan", "name=x"), pairs.spec), Translator)
-    assert not isinstance(build.data(config("model=gan", "name=x")), Pairs)
-    with pytest.raises(UserError, match="only models of two domains"):
-        build.data(config("model=gan", "name=x", "data.other=gaussian2d"))
-    with pytest.raises(UserError, match="did you mean 'gaussian2d'"):
-        build.data(config("model=cyclegan", "name=x", "data.other=gaussian"))
-
-
-@pytest.mark.real_data
-def test_other_data_set_takes_over_the_size(config):
-    pairs = build.data(config("model=cyclegan", "data=mnist", "name=x", "data.other=fashionmnist", "data.size=32"))
-    assert isinstance(pairs, Pairs)
-    assert pairs.b.spec == pairs.a.spec
-    assert pairs.b.spec.shape == (1, 32, 32)
-    assert not pairs.known
 
 
 def test_sample_writes_translations_and_what_comes_back(config, tmp_path):
