@@ -17,7 +17,8 @@ from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from genlab.errors import UserError, brief, did_you_mean
+from genlab import configs
+from genlab.errors import UserError, brief, choose, did_you_mean
 from genlab.run import Run
 
 if TYPE_CHECKING:
@@ -35,11 +36,37 @@ def options(config: DictConfig) -> "Options":
 
 
 def data(config: DictConfig) -> "Dataset":
-    """The data set; `data.range: auto` becomes the range that the model prefers."""
-    node = config.data.copy()
+    """The data set; `data.range: auto` becomes the range that the model prefers.
+
+    A model of two domains gets pairs: of this set and a known transform of it, or of this set and `data.other`.
+
+    Raises:
+        UserError: `data.other` is no data set, or the model has no use for it.
+    """
+    node, other = config.data.copy(), config.data.get("other")
+    if "other" in node:
+        node = OmegaConf.masked_copy(node, [key for key in node if key != "other"])
+    model = _target(config.model, "model") if "model" in config else None
     if node.get("range") == "auto":
-        node.range = _target(config.model, "model").prefers if "model" in config else "unit"
-    return _make(node, "data")
+        node.range = model.prefers if model else "unit"
+    first = _make(node, "data")
+    if model is None or model.domains == 1:
+        if other is not None:
+            raise UserError(f"data.other: '{other}' has no place here; only models of two domains (cyclegan) take it")
+        return first
+
+    from genlab.data.pairs import Pairs
+
+    return Pairs(first, None if other is None else _make(_other(str(other), node), "data.other"))
+
+
+def _other(name: str, node: DictConfig) -> DictConfig:
+    """The config of the data set `name`, with the values of `node` wherever both have a key."""
+    choose("data.other", name, sorted(path.stem for path in (configs() / "data").glob("*.yaml")))
+    other = OmegaConf.load(configs() / "data" / f"{name}.yaml")
+    assert isinstance(other, DictConfig)
+    shared = {key: node[key] for key in other if key in node and key != "_target_"}
+    return OmegaConf.create({key: value for key, value in {**other, **shared}.items() if key != "other"})
 
 
 def family(config: DictConfig, spec: "Spec") -> "Family":

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from genlab.data.base import Dataset
-from genlab.models.base import Codec, Density, Family, Reconstructor, Sampler, Scorer
+from genlab.models.base import Codec, Density, Family, Reconstructor, Sampler, Scorer, Translator
 
 POINTS = 2000  # drawn in a scatter plot
 
@@ -24,6 +24,17 @@ def grid(images: Tensor, columns: int | None = None) -> np.ndarray:
         top, left = 1 + i // columns * (height + 1), 1 + i % columns * (width + 1)
         canvas[top : top + height, left : left + width] = image
     return canvas
+
+
+def rows(*batches: Tensor, columns: int = 8) -> np.ndarray:
+    """Batches of images (N, C, H, W) that belong together, one under the other, `columns` at a time.
+
+    What is left over after the last full row is not shown.
+    """
+    columns = min(columns, len(batches[0]))
+    kept = len(batches[0]) // columns * columns
+    parts = [images[:kept].view(-1, columns, *images.shape[1:]) for images in batches]
+    return grid(torch.stack(parts, dim=1).flatten(0, 2), columns)
 
 
 def scatter(real: Tensor, fake: Tensor, landscape: Callable[[Tensor], Tensor] | None = None) -> np.ndarray:
@@ -88,8 +99,9 @@ def snapshot(family: Family, data: Dataset, n: int = 64) -> dict[str, np.ndarray
     """Pictures of what a family can do, by name. Draws from the global generator.
 
     Images: `samples`, a grid of n (of a conditional family a class a column); `reconstructions`, rows of real images
-    over theirs; `interpolation` between test images; `latent_grid` where the code of a sampler has two dimensions.
-    Points: scatter plots over test data.
+    over theirs; `interpolation` between test images; `latent_grid` where the code of a sampler has two dimensions;
+    `translations`, rows of images over their translation and the way back.
+    Points: scatter plots over test data, of the other domain for translations.
     """
     pictures = {}
     image = data.spec.is_image
@@ -104,8 +116,7 @@ def snapshot(family: Family, data: Dataset, n: int = 64) -> dict[str, np.ndarray
         x = data.head("test", 32 if image else POINTS)["x"]
         again = data.decode(family.reconstruct(x))
         if image:
-            rows = torch.stack([data.decode(x).view(4, 8, *x.shape[1:]), again.view(4, 8, *x.shape[1:])], dim=1)
-            pictures["reconstructions"] = grid(rows.flatten(0, 2), columns=8)
+            pictures["reconstructions"] = rows(data.decode(x), again)
         else:
             pictures["reconstructions"] = scatter(data.decode(x), again)
     if isinstance(family, Codec) and image:
@@ -113,4 +124,12 @@ def snapshot(family: Family, data: Dataset, n: int = 64) -> dict[str, np.ndarray
         pictures["interpolation"] = grid(data.decode(interpolation(family, x)), columns=10)
         if isinstance(family, Sampler) and family.encode(x).shape[1:] == (2,):
             pictures["latent_grid"] = grid(data.decode(latent_grid(family, x.device)))
+    if isinstance(family, Translator) and (image or data.spec.shape == (2,)):
+        batch = data.head("test", 32 if image else POINTS)
+        there = family.translate(batch["a"], "b")
+        if image:
+            back = family.translate(there, "a")
+            pictures["translations"] = rows(data.decode(batch["a"]), data.decode(there), data.decode(back))
+        else:
+            pictures["translations"] = scatter(data.decode(batch["b"]), data.decode(there))
     return pictures

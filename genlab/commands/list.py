@@ -22,7 +22,7 @@ def show(arguments: list[str]) -> None:
     for kind in arguments or KINDS:
         print(f"{kind} ({KINDS[kind]}=...)")
         for path in sorted((configs() / KINDS[kind]).glob("*.yaml")):
-            print(f"  {path.stem:26}{describe(path)}")
+            print(f"  {path.stem:27} {describe(path)}")
         print()
 
 

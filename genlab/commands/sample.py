@@ -23,8 +23,9 @@ def sample(config: DictConfig, folder: Path) -> None:
     """Draw `n` samples with a seed; the same seed gives the same samples.
 
     `samples.npz` holds `samples` (n, *shape) float32: images in [0, 1], points in data units; and, of a conditional
-    model, `labels` (n,): the class `y` for all, or all classes in turn. A model that has no
-    prior to draw from writes reconstructions of n test samples instead, and those as `originals`.
+    model, `labels` (n,): the class `y` for all, or all classes in turn. A model that translates writes translations of
+    n test samples, those as `originals`, and what comes back from the translations as `cycles`. One that has no prior
+    to draw from writes reconstructions of n test samples, and those as `originals`.
 
     Raises:
         UserError: no such run or checkpoint, a wrong value, or a folder that cannot be written.
@@ -65,7 +66,7 @@ def draw(model: "Family", n: int, run: Run, y: int | None = None) -> dict[str, "
     """
     import torch
 
-    from genlab.models.base import Reconstructor, Sampler
+    from genlab.models.base import Reconstructor, Sampler, Translator
     from genlab.pictures import classes_in_turn
 
     if y is not None and not model.conditional:
@@ -81,21 +82,33 @@ def draw(model: "Family", n: int, run: Run, y: int | None = None) -> dict[str, "
             labels = labels if y is None else torch.full_like(labels, y)
             parts = [model.sample(len(part), part) for part in labels.split(CHUNK)]
             return {"samples": model.spec.decode(torch.cat(parts)), "labels": labels}
+        if isinstance(model, Translator):
+            x = build.data(run.read_config()).to(model.device).head("test", n)["a"]
+            there = torch.cat([model.translate(part, "b") for part in x.split(CHUNK)])
+            back = torch.cat([model.translate(part, "a") for part in there.split(CHUNK)])
+            arrays = {"samples": there, "originals": x, "cycles": back}
+            return {name: model.spec.decode(array) for name, array in arrays.items()}
         if isinstance(model, Reconstructor):
             print("this model has no prior to draw from: these are reconstructions of test samples")
             x = build.data(run.read_config()).to(model.device).head("test", n)["x"]
             again = torch.cat([model.reconstruct(part) for part in x.split(CHUNK)])
             return {"samples": model.spec.decode(again), "originals": model.spec.decode(x)}
-    raise UserError("this model can neither sample nor reconstruct")
+    raise UserError("this model can neither sample nor translate nor reconstruct")
 
 
 def picture(arrays: dict[str, "Tensor"], model: "Family", run: Run) -> "np.ndarray | None":
-    """A grid of images, or a scatter plot of points over real ones; None for data of another shape."""
-    from genlab.pictures import grid, scatter
+    """A grid of images, or a scatter plot of points over real ones; None for data of another shape.
+
+    Of translations: rows of images, their translations, and what comes back; or points over the other domain.
+    """
+    from genlab.pictures import grid, rows, scatter
 
     if model.spec.is_image:
+        if "cycles" in arrays:
+            return rows(*(arrays[name][:SHOWN] for name in ("originals", "samples", "cycles")), columns=10)
         return grid(arrays["samples"][:SHOWN], columns=model.spec.classes if "labels" in arrays else None)
     if model.spec.shape != (2,):
         return None
-    real = build.data(run.read_config()).real("test", SHOWN * 20)
+    data = build.data(run.read_config())
+    real = data.decode(data.head("test", SHOWN * 20)["b"]) if "cycles" in arrays else data.real("test", SHOWN * 20)
     return scatter(real, arrays["samples"])

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from genlab.trainer.options import Options
 
 MEASURED = 5000  # samples for the measures of the training loop; a fifth of it for images
+CHUNK = 500  # of them translated at a time, to bound the memory
 
 
 def train(config: DictConfig, folder: Path, state: dict[str, Any] | None = None) -> float | None:
@@ -122,8 +123,10 @@ def evaluator(data: "Dataset", where: "torch.device", seed: int) -> "Callable[[F
     """The measures of the training loop: of samples against the validation split, in data units."""
     import torch
 
+    from genlab.data.pairs import Pairs
     from genlab.metrics import suite
-    from genlab.models.base import Sampler
+    from genlab.metrics.translation import translation
+    from genlab.models.base import Sampler, Translator
     from genlab.trainer import device
 
     count = min(MEASURED // 5 if data.spec.is_image else MEASURED, len(data.splits["validation"].x))
@@ -132,9 +135,16 @@ def evaluator(data: "Dataset", where: "torch.device", seed: int) -> "Callable[[F
 
     @torch.no_grad()
     def evaluate(family: "Family") -> dict[str, float]:
+        device.seed(where, seed)
+        if isinstance(family, Translator) and isinstance(data, Pairs):
+            batch = data.head("validation", count)
+            there = torch.cat([family.translate(part, "b") for part in batch["a"].split(CHUNK)])
+            back = torch.cat([family.translate(part, "a") for part in there.split(CHUNK)])
+            truth = data.decode(data.transform(batch["a"])) if data.known else None
+            a, b = data.decode(batch["a"]), data.decode(batch["b"])
+            return translation(a, data.decode(there), data.decode(back), b, truth)
         if not isinstance(family, Sampler):
             return {}
-        device.seed(where, seed)
         return suite.quick(data.decode(family.sample(count)), data.real("validation", count), *known)
 
     return evaluate
@@ -190,6 +200,9 @@ def summary(trainer: "Trainer", result: "Result") -> str:
         parts.append(f"{100 * measures['eval/high_quality']:.1f} % of samples within 3σ of a mode")
     if "eval/sliced_w2" in measures:
         parts.append(f"sliced W2 {measures['eval/sliced_w2']:.3g}")
+    if "eval/translation_error" in measures:
+        error, still = measures["eval/translation_error"], measures["eval/identity_error"]
+        parts.append(f"translation error {error:.3g} (doing nothing: {still:.3g})")
     if "eval/loss" in measures:
         parts.append(f"validation loss {measures['eval/loss']:.4g}")
     parts.append(f"{result.samples_per_s:,.0f} samples/s")

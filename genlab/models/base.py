@@ -41,6 +41,7 @@ class Family(nn.Module):
 
     prefers: ClassVar[Range] = "symmetric"  # the range that image data comes in unless the user says otherwise
     conditional: bool = False  # whether `sample` heeds the classes it is given
+    domains: ClassVar[int] = 1  # 2: batches hold "a" and "b" (genlab.data.pairs)
 
     def __init__(self, spec: Spec) -> None:
         super().__init__()
@@ -105,6 +106,13 @@ class Codec(Protocol):
 
     def decode(self, z: Tensor) -> Tensor:
         """What a code stands for: (B, z_dim) -> (B, *shape)."""
+        ...
+
+
+@runtime_checkable
+class Translator(Protocol):
+    def translate(self, x: Tensor, to: str = "b") -> Tensor:
+        """Carry samples of one domain over to the domain `to`, "a" or "b": (B, *shape) -> (B, *shape)."""
         ...
 
 

@@ -1,0 +1,168 @@
+"""Nets that keep the shape of a sample, and nets that judge it patch by patch.
+
+`translator` picks the generator of an image-to-image translation, (B, *shape) -> (B, *shape), and `patches` its
+discriminator. Images: a ResNet and a PatchGAN. Points: an MLP around the identity, G(x) = x + mlp(x), whose last layer
+starts at 0; and a plain MLP with one number a point.
+
+J.-Y. Zhu et al., "Unpaired Image-to-Image Translation using Cycle-Consistent Adversarial Networks", 2017,
+https://arxiv.org/abs/1703.10593 (section 7.2 has both nets, for 128 to 256 pixels; here they are cut down to 28 to 64).
+J. Johnson, A. Alahi, L. Fei-Fei, "Perceptual Losses for Real-Time Style Transfer", 2016,
+https://arxiv.org/abs/1603.08155 (the ResNet).
+P. Isola et al., "Image-to-Image Translation with Conditional Adversarial Networks", 2017,
+https://arxiv.org/abs/1611.07004 (the PatchGAN).
+"""
+
+from collections.abc import Callable, Sequence
+
+from torch import Tensor, nn
+
+from genlab.errors import UserError, choose
+from genlab.networks.mlp import MLP
+
+Translator = Callable[[Sequence[int]], nn.Module]  # from the shape of a sample
+LARGE = 64  # pixels from which on the nets halve the side once more
+
+
+def translator(
+    shape: Sequence[int],
+    net: str = "auto",
+    hidden: Sequence[int] = (128, 128),
+    width: int = 32,
+    blocks: int = 3,
+    activation: str = "relu",
+) -> nn.Module:
+    """A net from samples to samples of the same shape; raw values, squashing is the family's part.
+
+    Args:
+        net: auto (resnet for images, mlp for points), mlp or resnet.
+        hidden, activation: of an mlp.
+        width, blocks: channels at full size and residual blocks of a resnet.
+    """
+    if _pick(net, shape) == "mlp":
+        return ResidualMLP(shape, hidden, activation)
+    return ResNet(shape, width, blocks)
+
+
+def patches(
+    shape: Sequence[int],
+    net: str = "auto",
+    hidden: Sequence[int] = (128, 128),
+    width: int = 32,
+    activation: str = "leaky_relu",
+) -> nn.Module:
+    """A net from samples to numbers: (B, h, w), one for each patch of an image, or (B,) from an mlp.
+
+    The options are those of `translator`, with resnet standing for the PatchGAN; `width` is at half the side.
+    """
+    if _pick(net, shape) == "mlp":
+        return MLP(shape, (), hidden, activation)
+    return PatchGAN(shape, width)
+
+
+def _pick(net: str, shape: Sequence[int]) -> str:
+    choose("net", net, ("auto", "mlp", "resnet"))
+    fits = len(shape) == 3 and all(side % 4 == 0 and side >= 16 for side in shape[1:])
+    if net == "resnet" and not fits:
+        raise UserError(
+            f"net resnet: it needs images whose sides are 16 or more and divide by 4, not samples of shape "
+            f"{tuple(shape)}; choose net=mlp"
+        )
+    return ("resnet" if fits else "mlp") if net == "auto" else net
+
+
+class ResidualMLP(nn.Module):
+    """x + mlp(x): the identity when training begins, so that training starts from the map that moves nothing."""
+
+    def __init__(self, shape: Sequence[int], hidden: Sequence[int], activation: str) -> None:
+        super().__init__()
+        self.mlp = MLP(shape, shape, hidden, activation)
+        last = self.mlp.layers[-1]
+        assert isinstance(last, nn.Linear)
+        nn.init.zeros_(last.weight)
+        nn.init.zeros_(last.bias)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, *shape) -> (B, *shape)."""
+        return x + self.mlp(x)
+
+
+def _normed(convolution: nn.Module, channels: int, activation: nn.Module) -> list[nn.Module]:
+    return [convolution, nn.InstanceNorm2d(channels), activation]
+
+
+def _initialise(net: nn.Module) -> None:
+    """N(0, 0.02²) for all convolutions (section 7.1 of the paper); instance norm sets the scale anew."""
+    for module in net.modules():
+        if isinstance(module, (nn.Conv2d, nn.ConvTranspose2d)):
+            nn.init.normal_(module.weight, 0.0, 0.02)
+            if module.bias is not None:
+                nn.init.zeros_(module.bias)
+
+
+class ResidualBlock(nn.Module):
+    """x + two 3x3 convolutions with instance norm; reflection padding leaves no dark frame."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+
+        def convolution() -> nn.Module:
+            return nn.Conv2d(channels, channels, 3, padding=1, padding_mode="reflect", bias=False)
+
+        first = _normed(convolution(), channels, nn.ReLU())
+        self.layers = nn.Sequential(*first, convolution(), nn.InstanceNorm2d(channels))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x + self.layers(x)
+
+
+class ResNet(nn.Module):
+    """7x7 convolution, strided convolutions, residual blocks, transposed convolutions, 7x7 convolution.
+
+    Args:
+        shape: (C, H, W); the side is halved once, twice from 64 pixels on.
+        width: channels at full size; they double at each halving.
+        blocks: residual blocks at the lowest size (the paper has 6 at 128 pixels).
+    """
+
+    def __init__(self, shape: Sequence[int], width: int, blocks: int) -> None:
+        super().__init__()
+        channels, halvings = width, 2 if min(shape[1:]) >= LARGE else 1
+        ends = {"padding": 3, "padding_mode": "reflect"}
+        layers = _normed(nn.Conv2d(shape[0], width, 7, **ends, bias=False), width, nn.ReLU())
+        for _ in range(halvings):
+            layers += _normed(nn.Conv2d(channels, 2 * channels, 3, 2, 1, bias=False), 2 * channels, nn.ReLU())
+            channels *= 2
+        layers += [ResidualBlock(channels) for _ in range(blocks)]
+        for _ in range(halvings):
+            up = nn.ConvTranspose2d(channels, channels // 2, 3, 2, 1, output_padding=1, bias=False)
+            channels //= 2
+            layers += _normed(up, channels, nn.ReLU())
+        self.layers = nn.Sequential(*layers, nn.Conv2d(width, shape[0], 7, **ends))
+        _initialise(self)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, C, H, W) -> (B, C, H, W)."""
+        return self.layers(x)
+
+
+class PatchGAN(nn.Module):
+    """4x4 convolutions whose every output sees a patch of 16x16 pixels (34x34 from 64 pixels on), not the image.
+
+    Args:
+        width: channels after the first convolution; they double at each further one.
+    """
+
+    def __init__(self, shape: Sequence[int], width: int) -> None:
+        super().__init__()
+        layers: list[nn.Module] = [nn.Conv2d(shape[0], width, 4, 2, 1), nn.LeakyReLU(0.2)]  # no norm on the first
+        channels = width
+        for stride in (2, 1) if min(shape[1:]) >= LARGE else (1,):
+            convolution = nn.Conv2d(channels, 2 * channels, 4, stride, 1, bias=False)
+            channels *= 2
+            layers += _normed(convolution, channels, nn.LeakyReLU(0.2))
+        self.layers = nn.Sequential(*layers, nn.Conv2d(channels, 1, 4, 1, 1))
+        _initialise(self)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, C, H, W) -> (B, h, w), a logit for each patch."""
+        return self.layers(x).squeeze(1)

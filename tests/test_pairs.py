@@ -1,0 +1,112 @@
+"""Two domains of one data set or of two: disjoint, unpaired, with a true map that is exact."""
+
+import math
+
+import pytest
+import torch
+
+from genlab import build
+from genlab.data.base import Dataset, Split
+from genlab.data.gaussian2d import Gaussian2D
+from genlab.data.pairs import ANGLE, SHIFT, Pairs
+from genlab.errors import UserError
+from genlab.models.base import Translator
+
+
+def images(n: int = 40, side: int = 16, range: str = "symmetric", seed: int = 0) -> Dataset:
+    g = torch.Generator().manual_seed(seed)
+
+    def split(size: int) -> Split:
+        x = torch.randint(256, (size, 1, side, side), generator=g).to(torch.uint8)
+        return Split(x, torch.arange(size) % 10)
+
+    return Dataset("noise", {"train": split(n), "validation": split(12), "test": split(12)}, range, classes=10)  # pyright: ignore[reportArgumentType]
+
+
+def points(n: int = 64) -> Pairs:
+    return Pairs(Gaussian2D("moons", n=n))
+
+
+def test_no_sample_stands_on_both_sides():
+    whole = Gaussian2D("moons", n=101)
+    pairs = Pairs(whole)
+    for name in ("train", "validation", "test"):
+        a, b = pairs.a.splits[name].x, pairs.b.splits[name].x
+        assert torch.equal(torch.cat([a, b]), whole.splits[name].x)  # disjoint by place, nothing lost
+    assert len(pairs) == 51  # the longer half
+    assert len(whole) == 101  # the set that was given keeps all
+
+
+def test_true_map_of_points_is_a_rotation_and_a_shift():
+    pairs = points()
+    x = torch.randn(50, 2, dtype=torch.float64)
+    turned = torch.view_as_complex(x) * complex(math.cos(ANGLE), math.sin(ANGLE)) + complex(*SHIFT)
+    torch.testing.assert_close(pairs.transform(x), torch.view_as_real(turned), rtol=0, atol=1e-14)  # float64
+
+
+@pytest.mark.parametrize("range", ["symmetric", "unit"])
+def test_true_map_of_images_inverts_and_thickens(range):
+    pairs = Pairs(images(range=range))
+    low = pairs.batch("train", torch.arange(3))["a"].min()
+    x = torch.full((1, 1, 5, 5), -1.0 if range == "symmetric" else 0.0)
+    assert low >= x.min()
+    x[0, 0, 0, 2] = x[0, 0, 3, 3] = 1.0
+    ink = (pairs.spec.decode(pairs.transform(x))[0, 0] == 0).int()  # black on white now
+    expected = [[0, 1, 1, 1, 0], [0, 0, 1, 0, 0], [0, 0, 0, 1, 0], [0, 0, 1, 1, 1], [0, 0, 0, 1, 0]]
+    assert ink.tolist() == expected
+
+
+def test_b_is_the_transform_of_the_second_half():
+    pairs = points(20)
+    batch = pairs.batch("train", torch.tensor([0, 7, 9]))
+    assert torch.equal(batch["b"], pairs.transform(pairs.b.splits["train"].x[[0, 7, 9]]))
+    assert torch.equal(batch["x"], batch["a"])
+    assert torch.equal(batch["y_b"], Gaussian2D("moons", n=20).splits["train"].y[[10, 17, 19]])  # pyright: ignore[reportOptionalSubscript]
+
+
+def test_another_set_gives_b_whole_and_no_true_map():
+    first, second = images(20, seed=0), images(50, seed=1)
+    pairs = Pairs(first, second)
+    assert len(pairs) == 50
+    batch = pairs.batch("train", torch.tensor([3, 43]))
+    assert torch.equal(batch["a"][0], batch["a"][1])  # the shorter side is repeated
+    assert torch.equal(batch["b"], second.batch("train", torch.tensor([3, 43]))["x"])
+    with pytest.raises(UserError, match="no true map"):
+        pairs.transform(batch["a"])
+    with pytest.raises(UserError, match=r"data\.other"):
+        Pairs(first, images(side=32))
+    with pytest.raises(UserError, match="at least 2"):
+        points(1)
+
+
+@pytest.fixture
+def config():
+    from hydra import compose, initialize_config_dir
+
+    from genlab import configs
+
+    def make(*overrides: str):
+        with initialize_config_dir(str(configs()), version_base="1.3"):
+            return compose("train", overrides=list(overrides))
+
+    return make
+
+
+def test_config_wraps_the_data_for_two_domains_only(config):
+    pairs = build.data(config("model=cyclegan", "name=x"))
+    assert isinstance(pairs, Pairs)
+    assert isinstance(build.family(config("model=cyclegan", "name=x"), pairs.spec), Translator)
+    assert not isinstance(build.data(config("model=gan", "name=x")), Pairs)
+    with pytest.raises(UserError, match="only models of two domains"):
+        build.data(config("model=gan", "name=x", "data.other=gaussian2d"))
+    with pytest.raises(UserError, match="did you mean 'gaussian2d'"):
+        build.data(config("model=cyclegan", "name=x", "data.other=gaussian"))
+
+
+@pytest.mark.real_data
+def test_other_data_set_takes_over_the_size(config):
+    pairs = build.data(config("model=cyclegan", "data=mnist", "name=x", "data.other=fashionmnist", "data.size=32"))
+    assert isinstance(pairs, Pairs)
+    assert pairs.b.spec == pairs.a.spec
+    assert pairs.b.spec.shape == (1, 32, 32)
+    assert not pairs.known
