@@ -135,7 +135,7 @@ class DDPM(Diffusion):
     @torch.no_grad()
     def sample(self, n: int, y: Tensor | None = None) -> Tensor:
         """Draw n samples, of the classes y (n,) or of random ones if the model is conditional: (n, *shape)."""
-        x, y = self.noise_like(n), self.labels(n, y)
+        x, y = self.noise(n), self.labels(n, y)
         times = sample_times(self.timesteps, self.sample_steps)
         for t, s in zip(times, times[1:], strict=False):
             x = self.reverse(x, t, s, y)

@@ -18,8 +18,6 @@ Points and codes have any scale, while the noise has variance 1. So x is divided
 the first steps of training; images keep their range.
 """
 
-from collections.abc import Sequence
-
 import torch
 from torch import Tensor
 
@@ -111,6 +109,10 @@ class Timed(Family):
                 self.mean_square.lerp_(x.float().square().mean(), rate)
         return x / self.scale
 
+    def noise(self, n: int) -> Tensor:
+        """n draws of ε ~ N(0, I): (n, *shape)."""
+        return torch.randn(n, *self.spec.shape, device=self.device, dtype=self.mean_square.dtype)
+
     def labels(self, n: int, y: Tensor | None) -> Tensor | None:
         """The classes to sample: those given, else drawn evenly; None where the net sees no labels."""
         if not self.conditional:
@@ -122,19 +124,20 @@ class Timed(Family):
         return torch.where(torch.rand_like(y, dtype=torch.float) < self.drop_label, self.spec.classes, y)
 
     def answer(self, batch: Batch, x_t: Tensor, t: Tensor) -> Tensor:
-        """The net's answer in training, with some labels hidden, fp32."""
-        return self.net(x_t, t, self.hide(batch["y"]) if self.conditional else None).float()
+        """The net's answer in training, with some labels hidden, in the precision of x_t (fp32 under bf16)."""
+        return self.net(x_t, t, self.hide(batch["y"]) if self.conditional else None).to(x_t.dtype)
 
     def guided(self, x_t: Tensor, t: Tensor, y: Tensor | None = None) -> Tensor:
-        """f̃(x_t, t, y), or f(x_t, t) without a class, fp32: (B, *shape), (B,) -> (B, *shape)."""
+        """f̃(x_t, t, y), or f(x_t, t) without a class: (B, *shape), (B,) -> (B, *shape)."""
         if not self.conditional:
-            return self.net(x_t, t, None).float()
+            return self.net(x_t, t, None).to(x_t.dtype)
         none = torch.full((len(x_t),), self.spec.classes, device=x_t.device)
         if y is None or self.guidance == 0:
-            return self.net(x_t, t, none).float()
+            return self.net(x_t, t, none).to(x_t.dtype)
         if self.guidance == 1:
-            return self.net(x_t, t, y).float()
-        with_class, without = self.net(torch.cat([x_t, x_t]), torch.cat([t, t]), torch.cat([y, none])).float().chunk(2)
+            return self.net(x_t, t, y).to(x_t.dtype)
+        both = self.net(torch.cat([x_t, x_t]), torch.cat([t, t]), torch.cat([y, none]))
+        with_class, without = both.to(x_t.dtype).chunk(2)
         return without + self.guidance * (with_class - without)
 
 
@@ -189,7 +192,3 @@ class Diffusion(Timed):
             return x, noise
         x = x.clamp(-1, 1)
         return x, (x_t - alpha * x) / sigma
-
-    def noise_like(self, n: int, shape: Sequence[int] | None = None) -> Tensor:
-        """ε ~ N(0, I): (n, *shape), of the net's dtype."""
-        return torch.randn(n, *(shape or self.spec.shape), device=self.device, dtype=self.mean_square.dtype)

@@ -88,7 +88,7 @@ class FlowMatching(Timed):
     def sample(self, n: int, y: Tensor | None = None) -> Tensor:
         """Draw n samples, of the classes y (n,) or of random ones if the model is conditional: (n, *shape)."""
         y = self.labels(n, y)
-        x = integrate(lambda x, t: self.velocity(x, t, y), self.noise_like(n), times(self.sample_steps), self.solver)
+        x = integrate(lambda x, t: self.velocity(x, t, y), self.noise(n), times(self.sample_steps), self.solver)
         return x * self.scale
 
     @torch.no_grad()

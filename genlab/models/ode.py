@@ -2,14 +2,13 @@
 
     d log p(x(t)) / dt = -div v(x(t), t)                the instantaneous change of variables
 
-The divergence is exact, one directional derivative for each dimension, or Hutchinson's unbiased estimate u·(∂v/∂x u)
+The divergence is exact, one gradient for each dimension, or Hutchinson's unbiased estimate u·(∂v/∂x u)
 with one random u of independent signs, the same along the whole path.
 
 R. T. Q. Chen et al., "Neural Ordinary Differential Equations", 2018, https://arxiv.org/abs/1806.07366 (theorem 1).
 W. Grathwohl et al., "FFJORD", 2019, https://arxiv.org/abs/1810.01367 (Hutchinson's estimate, section 3.1).
 """
 
-import math
 from collections.abc import Callable
 
 import torch
@@ -49,17 +48,16 @@ def integrate_density(
 
 def with_divergence(function: Callable[[Tensor], Tensor], x: Tensor, signs: Tensor | None) -> State:
     """function(x) and its divergence, exact or estimated with `signs`: (B, *shape) -> (B, *shape), (B,)."""
-    if signs is not None:
-        value, slope = torch.func.jvp(function, (x,), (signs,))
-        return value, (signs * slope).flatten(1).sum(1)
-    size = math.prod(x.shape[1:])
-    basis = torch.eye(size, dtype=x.dtype, device=x.device)
-    total, value = x.new_zeros(len(x)), x
-    for i in range(size):
-        direction = basis[i].view(1, *x.shape[1:]).expand_as(x)
-        value, slope = torch.func.jvp(function, (x,), (direction,))
-        total = total + slope.flatten(1)[:, i]
-    return value, total
+    with torch.enable_grad():
+        x = x.detach().requires_grad_()
+        value = function(x)
+        if signs is not None:
+            slope = torch.autograd.grad(value, x, signs)[0]
+            return value.detach(), (slope * signs).flatten(1).sum(1)
+        columns = value.flatten(1).unbind(1)
+        # A sample's value depends on no other sample: the sum over the batch has the gradients of all of them.
+        slopes = [torch.autograd.grad(v.sum(), x, retain_graph=True)[0].flatten(1)[:, i] for i, v in enumerate(columns)]
+    return value.detach(), torch.stack(slopes).sum(0)
 
 
 def _solve(change: Callable[[State, float], State], state: State, times: list[float], solver: str) -> State:

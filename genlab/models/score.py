@@ -68,9 +68,10 @@ class Score(Diffusion):
     Args:
         prediction: what the net predicts: epsilon, x0 or v.
         sampler: ode or langevin.
-        sample_steps: steps of the ODE, or noise levels of Langevin dynamics.
+        sample_steps: steps of the ODE.
         solver: of the ODE: euler (this is DDIM; one call of the net a step), midpoint (two), rk4 (four).
-        langevin_steps: steps at each noise level.
+        langevin_levels: noise levels of Langevin dynamics, in geometric progression.
+        langevin_steps: steps at each level.
         langevin_size: c, the step's size h over ς².
         likelihood_steps: midpoint steps of `log_prob`.
         divergence: in `log_prob`: exact, hutchinson (an unbiased estimate), or auto: exact for points.
@@ -85,9 +86,10 @@ class Score(Diffusion):
         sampler: str = "ode",
         sample_steps: int = 25,
         solver: str = "midpoint",
-        langevin_steps: int = 5,
-        langevin_size: float = 0.2,
-        likelihood_steps: int = 50,
+        langevin_levels: int = 100,
+        langevin_steps: int = 10,
+        langevin_size: float = 0.5,
+        likelihood_steps: int = 100,
         divergence: str = "auto",
         conditional: bool = False,
         drop_label: float = 0.1,
@@ -100,6 +102,7 @@ class Score(Diffusion):
         choose("model.divergence", divergence, DIVERGENCES)
         for name, value in (
             ("sample_steps", sample_steps),
+            ("langevin_levels", langevin_levels),
             ("langevin_steps", langevin_steps),
             ("langevin_size", langevin_size),
             ("likelihood_steps", likelihood_steps),
@@ -107,7 +110,7 @@ class Score(Diffusion):
             if not value > 0:
                 raise UserError(f"model.{name}: {value} is not positive")
         self.sampler, self.sample_steps, self.solver = sampler, sample_steps, solver
-        self.langevin_steps, self.langevin_size = langevin_steps, langevin_size
+        self.langevin_levels, self.langevin_steps, self.langevin_size = langevin_levels, langevin_steps, langevin_size
         self.likelihood_steps, self.divergence = likelihood_steps, divergence
 
     def loss(self, batch: Batch) -> Out:
@@ -126,8 +129,8 @@ class Score(Diffusion):
     @torch.no_grad()
     def sample(self, n: int, y: Tensor | None = None) -> Tensor:
         """Draw n samples, of the classes y (n,) or of random ones if the model is conditional: (n, *shape)."""
-        y, levels = self.labels(n, y), ratios(self.sample_steps)
-        x = self.noise_like(n) * math.sqrt(1 + levels[0] ** 2)  # x_1 ~ N(0, I), over α
+        y, levels = self.labels(n, y), ratios(self.sample_steps if self.sampler == "ode" else self.langevin_levels)
+        x = self.noise(n) * math.sqrt(1 + levels[0] ** 2)  # x_1 ~ N(0, I), over α
         if self.sampler == "ode":
             x = integrate(lambda points, ratio: self.noise_at(points, ratio, y), x, levels, self.solver)
         else:

@@ -118,10 +118,10 @@ class Attention(nn.Module):
         _zero(self.last)
 
     def forward(self, x: Tensor) -> Tensor:
-        query, key, value = self.parts(self.norm(x)).flatten(2).chunk(3, dim=1)  # (B, C, places) each
-        # Written out: the fused kernels have no forward-mode derivative, which likelihoods by an ODE need.
-        weight = (query.transpose(1, 2) @ key / query.shape[1] ** 0.5).softmax(dim=-1)
-        return x + self.last((value @ weight.transpose(1, 2)).view_as(x))
+        # (B, 3C, H, W) -> (B, places, C) each
+        query, key, value = self.parts(self.norm(x)).flatten(2).transpose(1, 2).chunk(3, dim=2)
+        mixed = F.scaled_dot_product_attention(query, key, value)
+        return x + self.last(mixed.transpose(1, 2).reshape(x.shape))
 
 
 def _zero(layer: nn.Module) -> None:
