@@ -18,6 +18,7 @@ A. Nichol, P. Dhariwal, "Improved Denoising Diffusion Probabilistic Models", 202
 """
 
 import math
+from itertools import pairwise
 
 import torch
 from torch import Tensor
@@ -63,7 +64,7 @@ def ddim(bar_s: Tensor, bar_t: Tensor, eta: float) -> tuple[Tensor, Tensor, Tens
 
 
 def sample_times(timesteps: int, steps: int) -> list[int]:
-    """`steps` + 1 times from T down to 0, T (i/steps)²: dense near 0, where the details are. All times for steps = T."""
+    """`steps` + 1 times from T down to 0, T (i/steps)²: dense near 0, where details arise; all times for steps = T."""
     times = [0]
     for i in range(1, steps + 1):
         times.append(max(times[-1] + 1, round(timesteps * (i / steps) ** 2)))
@@ -137,7 +138,7 @@ class DDPM(Diffusion):
         """Draw n samples, of the classes y (n,) or of random ones if the model is conditional: (n, *shape)."""
         x, y = self.noise(n), self.labels(n, y)
         times = sample_times(self.timesteps, self.sample_steps)
-        for t, s in zip(times, times[1:], strict=False):
+        for t, s in pairwise(times):
             x = self.reverse(x, t, s, y)
         return x * self.scale
 
@@ -159,9 +160,9 @@ class DDPM(Diffusion):
         """Unbiased estimate of the variational bound of log p(x), in nats: (B, *shape) -> (B,).
 
         log p(x) >= log p(x_0|x_1) - KL(q(x_T|x_0) || N(0, I)) - Σ_{t=2}^T KL(q(x_{t-1}|x_t,x_0) || p(x_{t-1}|x_t))
-        (eq. 5), with the variance of p fixed to β_t or β̃_t, and to β_1 at t = 1. The sum is estimated from k of its terms,
-        spread evenly over t and over the batch; k >= T - 1 takes every term once. Pixels are counted as discrete
-        values (eq. 13): the result over -D log 2 is in bits/dim. A conditional model is asked without a class.
+        (eq. 5), with the variance of p fixed to β_t or β̃_t, and to β_1 at t = 1. The sum is estimated from k of its
+        terms, spread evenly over t and over the batch; k >= T - 1 takes every term once. Pixels are counted as
+        discrete values (eq. 13): the result over -D log 2 is in bits/dim. A conditional model is asked without class.
         """
         terms = self.timesteps - 1
         k, size, x = min(k, terms), len(x), x / self.scale

@@ -10,6 +10,7 @@ W. Grathwohl et al., "FFJORD", 2019, https://arxiv.org/abs/1810.01367 (Hutchinso
 """
 
 from collections.abc import Callable
+from itertools import pairwise
 
 import torch
 from torch import Tensor
@@ -64,7 +65,7 @@ def _solve(change: Callable[[State, float], State], state: State, times: list[fl
     def moved(slope: State, h: float) -> State:
         return tuple(s + h * k for s, k in zip(state, slope, strict=True))
 
-    for t, end in zip(times, times[1:], strict=False):
+    for t, end in pairwise(times):
         h = end - t
         first = change(state, t)
         if solver == "euler":

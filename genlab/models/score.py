@@ -22,6 +22,7 @@ https://arxiv.org/abs/1907.05600 (annealed Langevin dynamics, algorithm 1).
 """
 
 import math
+from typing import TypeVar
 
 import torch
 from torch import Tensor
@@ -36,9 +37,10 @@ from genlab.networks.denoisers import Denoiser, denoiser
 BETA_0, BETA_1 = 0.1, 20.0  # the values of appendix C of Song et al. 2021
 T_MIN = 1e-5  # times below would divide by a σ of about 0
 SAMPLERS = ("ode", "langevin")
+Time = TypeVar("Time", Tensor, float)
 
 
-def log_ratio(t: Tensor | float) -> Tensor | float:
+def log_ratio(t: Time) -> Time:
     """B(t) = -log α²."""
     return 0.5 * t * t * (BETA_1 - BETA_0) + t * BETA_0
 
@@ -155,7 +157,7 @@ class Score(Diffusion):
         """
         levels = ratios(self.likelihood_steps)
         end, change = integrate_density(self.noise_at, x / self.scale, levels[::-1], "midpoint", self.divergence)
-        log_alpha, size = -0.5 * float(log_ratio(1.0)), math.prod(x.shape[1:])
+        log_alpha, size = -0.5 * log_ratio(1.0), math.prod(x.shape[1:])
         # x_1 = α x̂_1 ~ N(0, I).
         log_p = -0.5 * (end * math.exp(log_alpha)).square().flatten(1).sum(1)
         log_p = log_p + size * (log_alpha - 0.5 * math.log(2 * math.pi))

@@ -58,6 +58,8 @@ class TimedMLP(nn.Module):
         features: octaves of sines and cosines added to each coordinate, 0 for none.
     """
 
+    octaves: Tensor
+
     def __init__(
         self,
         shape: Sequence[int],

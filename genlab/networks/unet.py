@@ -11,6 +11,7 @@ block a level and way instead of two and attention at the lowest level only, so 
 """
 
 from collections.abc import Sequence
+from itertools import pairwise
 
 import torch
 from torch import Tensor, nn
@@ -68,7 +69,7 @@ class UNet(nn.Module):
         self.up = nn.ModuleList(Block(2 * c, c, size, dropout) for c in channels)
         self.shrink = nn.ModuleList(nn.Conv2d(c, c, 3, 2, 1) for c in channels[:-1])
         # Before the side is doubled, where it is cheap: the block above smooths the result.
-        self.grow = nn.ModuleList(nn.Conv2d(below, c, 1) for c, below in zip(channels, channels[1:], strict=False))
+        self.grow = nn.ModuleList(nn.Conv2d(below, c, 1) for c, below in pairwise(channels))
         self.last = nn.Sequential(nn.GroupNorm(GROUPS, width), nn.SiLU(), nn.Conv2d(width, shape[0], 3, padding=1))
         _zero(self.last[-1])
 
