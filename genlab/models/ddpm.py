@@ -164,15 +164,14 @@ class DDPM(Diffusion):
         terms, spread evenly over t and over the batch; k >= T - 1 takes every term once. Pixels are counted as
         discrete values (eq. 13): the result over -D log 2 is in bits/dim. A conditional model is asked without class.
         """
-        terms = self.timesteps - 1
-        k, size, x = min(k, terms), len(x), x / self.scale
+        terms, size, x = self.timesteps - 1, len(x), x / self.scale
+        k = min(k, terms)
         bound = self.decoder(x) - self.prior_kl(x)
-        order = torch.randperm(size, device=x.device)
-        start = torch.rand((), device=x.device)
+        # Offsets of a batch lie evenly in [0, 1), in random order: each is uniform, and their terms cover the sum.
+        offset = (torch.rand((), device=x.device) + torch.randperm(size, device=x.device) / size) % 1
         for i in range(k):
-            # Term number (i + u) (T - 1) / k, where the u of a batch lie evenly in [0, 1).
-            u = (start + order / size) % 1 if k < terms else torch.zeros(size, device=x.device)
-            t = 2 + ((i + u) * terms / k + 1e-4 * (k == terms)).long().clamp(max=terms - 1)
+            place = (i + offset) * terms / k if k < terms else torch.full_like(offset, i)
+            t = 2 + place.long().clamp(max=terms - 1)
             bound = bound - terms / k * self.step_kl(x, t, torch.randn_like(x))
         return bound - math.prod(x.shape[1:]) * self.scale.log()
 

@@ -70,9 +70,11 @@ class LatentDiffusion(Family):
                 f"while this data has shape {spec.shape}, data.range={spec.range}"
             )
         if self.frozen:
-            self.autoencoder.requires_grad_(False).eval()
+            self.autoencoder.requires_grad_(False)
+        self.autoencoder.eval()  # so that the probe leaves no trace in BatchNorm's statistics
         with torch.no_grad():
-            code = self.coder.encode(torch.zeros(2, *spec.shape))
+            code = self.coder.encode(torch.zeros(1, *spec.shape))
+        self.autoencoder.train(not self.frozen)
         self.prior = prior(Spec(tuple(code.shape[1:]), spec.classes))
 
     @property
@@ -103,7 +105,7 @@ class LatentDiffusion(Family):
         return Out(out.loss + own.loss, logs)
 
     def sample(self, n: int, y: Tensor | None = None) -> Tensor:
-        """Decode n codes drawn from the prior: (n, *shape)."""
+        """Decode n codes drawn from the prior, without the decoder's own noise: (n, *shape)."""
         return self.coder.decode(cast(Sampler, self.prior).sample(n, y))
 
     def reconstruct(self, x: Tensor) -> Tensor:
