@@ -70,8 +70,16 @@ def _other(name: str, node: DictConfig) -> DictConfig:
 
 
 def family(config: DictConfig, spec: "Spec") -> "Family":
-    """The model, its nets picked by the shape of the data; weights drawn from torch's global generator."""
-    return _make(config.model, "model", spec=spec)
+    """The model, its nets picked by the shape of the data; weights drawn from torch's global generator.
+
+    Where the model takes another family (an autoencoder, say), the config names the run folder of a trained one.
+    """
+    node, trained = config.model.copy(), {}
+    OmegaConf.set_struct(node, False)
+    for key in _families(_target(node, "model")):
+        if isinstance(node.get(key), str):
+            trained[key] = _trained(node.pop(key), f"model.{key}")
+    return _make(node, "model", spec=spec, **trained)
 
 
 def optimizers(config: DictConfig) -> dict[str, "OptimizerFactory"]:
@@ -104,6 +112,28 @@ def restore(run: Run, which: str, device: "torch.device") -> "Family":
     except RuntimeError as error:
         raise UserError(f"the checkpoint does not fit {run.config}: {brief(error)}") from error
     return model.to(device).requires_grad_(False).eval()
+
+
+def _families(target: Callable) -> list[str]:
+    """The parameters of a model that take another family."""
+    from genlab.models.base import Family
+
+    hints = typing.get_type_hints(target.__init__ if inspect.isclass(target) else target)
+    return [name for name, hint in hints.items() if hint is Family or Family in typing.get_args(hint)]
+
+
+def _trained(folder: str, path: str) -> "Family":
+    """The family of the run in a folder, from its last checkpoint.
+
+    Raises:
+        UserError: there is none.
+    """
+    import torch
+
+    try:
+        return restore(Run.open(folder), "last", torch.device("cpu"))
+    except UserError as error:
+        raise UserError(f"{path}: {error}") from error
 
 
 def _make(node: DictConfig, path: str, **given: Any) -> Any:

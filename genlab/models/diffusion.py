@@ -1,0 +1,194 @@
+"""What diffusion models and flow matching share: nets that know the time, the data's scale, classes and guidance.
+
+A sample x is mixed with noise ε ~ N(0, I), and a net f sees the mixture:
+
+    x_t = α x + σ ε,    α² + σ² = 1                 α falls from 1 to about 0 as t goes from 0 to 1
+    epsilon   f = ε     x = (x_t - σ f) / α         J. Ho, A. Jain, P. Abbeel, "Denoising Diffusion Probabilistic
+                                                    Models", 2020, https://arxiv.org/abs/2006.11239, eq. 14
+    x0        f = x     ε = (x_t - α f) / σ
+    v         f = α ε - σ x                         T. Salimans, J. Ho, "Progressive Distillation for Fast Sampling
+              x = α x_t - σ f,  ε = σ x_t + α f     of Diffusion Models", 2022, https://arxiv.org/abs/2202.00512
+
+Guidance of strength w follows f̃ = f(x_t) + w (f(x_t, y) - f(x_t)): 0 ignores the class, 1 is the class-conditional
+model, more exaggerates the class. (J. Ho, T. Salimans, "Classifier-Free Diffusion Guidance", 2022,
+https://arxiv.org/abs/2207.12598, whose eq. 6 counts from 1: their w is ours less 1.) One net is both f(x_t) and
+f(x_t, y): in training a label is replaced by "no class" with a small probability.
+
+Points and codes have any scale, while the noise has variance 1. So x is divided by its root mean square, averaged over
+the first steps of training; images keep their range.
+"""
+
+import torch
+from torch import Tensor
+
+from genlab.data.base import Batch, Spec
+from genlab.errors import UserError, choose
+from genlab.models.base import Family, Out, Phase
+from genlab.networks.denoisers import Denoiser, denoiser
+
+PREDICTIONS = ("epsilon", "x0", "v")
+SCALE_STEPS = 1000  # over which the data's mean square is averaged; then it stays
+
+
+def mixture(x: Tensor, noise: Tensor, alpha: Tensor | float, sigma: Tensor | float) -> Tensor:
+    """x_t = α x + σ ε, a draw of q(x_t|x)."""
+    return alpha * x + sigma * noise
+
+
+def target(kind: str, x: Tensor, noise: Tensor, alpha: Tensor | float, sigma: Tensor | float) -> Tensor:
+    """What the net should answer at x_t = α x + σ ε."""
+    if kind == "epsilon":
+        return noise
+    return x if kind == "x0" else alpha * noise - sigma * x
+
+
+def separate(kind: str, x_t: Tensor, f: Tensor, alpha: Tensor | float, sigma: Tensor | float) -> tuple[Tensor, Tensor]:
+    """The clean sample and the noise (x, ε) that the net's answer f at x_t stands for."""
+    if kind == "epsilon":
+        return (x_t - sigma * f) / alpha, f
+    if kind == "x0":
+        return f, (x_t - alpha * f) / sigma
+    return alpha * x_t - sigma * f, sigma * x_t + alpha * f
+
+
+def column(values: Tensor, like: Tensor) -> Tensor:
+    """(B,) -> (B, 1, ...) with as many dimensions as `like`."""
+    return values.view(-1, *[1] * (like.dim() - 1))
+
+
+class Timed(Family):
+    """Base of all families whose net is a denoiser f(x_t, t, y).
+
+    Args:
+        conditional: whether the net sees the labels.
+        drop_label: probability that a label is hidden in training.
+        guidance: w, used by `sample`.
+        net: makes the net, from (shape, classes).
+
+    Raises:
+        UserError: conditional, and the data has no labels.
+    """
+
+    mean_square: Tensor
+
+    def __init__(
+        self,
+        spec: Spec,
+        conditional: bool = False,
+        drop_label: float = 0.1,
+        guidance: float = 1.0,
+        net: Denoiser = denoiser,
+    ) -> None:
+        super().__init__(spec)
+        if conditional and not spec.classes:
+            raise UserError("model.conditional: this data has no labels")
+        if not 0 <= drop_label <= 1:
+            raise UserError(f"model.drop_label: {drop_label} is no probability")
+        self.conditional, self.drop_label, self.guidance = conditional, drop_label, guidance
+        self.net = net(spec.shape, spec.classes if conditional else 0)
+        self.register_buffer("mean_square", torch.ones(()))
+
+    def phases(self) -> tuple[Phase, ...]:
+        return (Phase("model", (self.net,), self.loss),)
+
+    def loss(self, batch: Batch) -> Out:
+        raise NotImplementedError
+
+    @property
+    def scale(self) -> Tensor:
+        """What one unit of the net's space is in the data's, ()."""
+        return self.mean_square.sqrt()
+
+    def measure(self, batch: Batch) -> Tensor:
+        """x / scale. In training the scale is first brought up to date; images are left as they are."""
+        x = batch["x"]
+        if self.training and self.spec.range == "real":
+            with torch.no_grad():
+                step = batch["step"].float()
+                rate = torch.where(step < SCALE_STEPS, 1 / (1 + step), 0.0)  # the mean of all steps so far
+                self.mean_square.lerp_(x.float().square().mean(), rate)
+        return x / self.scale
+
+    def noise(self, n: int) -> Tensor:
+        """n draws of ε ~ N(0, I): (n, *shape)."""
+        return torch.randn(n, *self.spec.shape, device=self.device, dtype=self.mean_square.dtype)
+
+    def labels(self, n: int, y: Tensor | None) -> Tensor | None:
+        """The classes to sample: those given, else drawn evenly; None where the net sees no labels."""
+        if not self.conditional:
+            return None
+        return torch.randint(self.spec.classes, (n,), device=self.device) if y is None else y
+
+    def hide(self, y: Tensor) -> Tensor:
+        """Replace labels by "no class" with probability `drop_label`: (B,) -> (B,)."""
+        return torch.where(torch.rand_like(y, dtype=torch.float) < self.drop_label, self.spec.classes, y)
+
+    def answer(self, batch: Batch, x_t: Tensor, t: Tensor) -> Tensor:
+        """The net's answer in training, with some labels hidden, in the precision of x_t (fp32 under bf16)."""
+        return self.net(x_t, t, self.hide(batch["y"]) if self.conditional else None).to(x_t.dtype)
+
+    def guided(self, x_t: Tensor, t: Tensor, y: Tensor | None = None) -> Tensor:
+        """f̃(x_t, t, y), or f(x_t, t) without a class: (B, *shape), (B,) -> (B, *shape)."""
+        if not self.conditional:
+            return self.net(x_t, t, None).to(x_t.dtype)
+        none = torch.full((len(x_t),), self.spec.classes, device=x_t.device)
+        if y is None or self.guidance == 0:
+            return self.net(x_t, t, none).to(x_t.dtype)
+        if self.guidance == 1:
+            return self.net(x_t, t, y).to(x_t.dtype)
+        both = self.net(torch.cat([x_t, x_t]), torch.cat([t, t]), torch.cat([y, none]))
+        with_class, without = both.to(x_t.dtype).chunk(2)
+        return without + self.guidance * (with_class - without)
+
+
+class Diffusion(Timed):
+    """Base of the families whose net predicts ε, x or v at x_t = α x + σ ε.
+
+    Args:
+        prediction: epsilon, x0 or v.
+    """
+
+    def __init__(
+        self,
+        spec: Spec,
+        prediction: str = "epsilon",
+        conditional: bool = False,
+        drop_label: float = 0.1,
+        guidance: float = 1.0,
+        net: Denoiser = denoiser,
+    ) -> None:
+        super().__init__(spec, conditional, drop_label, guidance, net)
+        choose("model.prediction", prediction, PREDICTIONS)
+        self.prediction = prediction
+
+    def simple_loss(self, batch: Batch, x: Tensor, t: Tensor, alpha: Tensor, sigma: Tensor) -> Out:
+        """E |target - f(x_t, t)|², averaged over dimensions too: L_simple (eq. 14 of Ho et al.) for epsilon.
+
+        Args:
+            x: (B, *shape) in the net's space.
+            t, alpha, sigma: (B,) times in [0, 1] with their α and σ.
+        """
+        noise = torch.randn_like(x)
+        alpha, sigma = column(alpha, x), column(sigma, x)
+        f = self.answer(batch, mixture(x, noise, alpha, sigma), t)
+        error = (target(self.prediction, x, noise, alpha, sigma) - f).square().flatten(1).mean(1)
+        late = (t > 0.5).float()
+        logs = {
+            "error_early": (error * (1 - late)).sum() / (1 - late).sum().clamp(min=1),  # more sample than noise
+            "error_late": (error * late).sum() / late.sum().clamp(min=1),
+        }
+        return Out(error.mean(), logs)
+
+    def denoise(
+        self, x_t: Tensor, t: Tensor, alpha: Tensor | float, sigma: Tensor | float, y: Tensor | None = None
+    ) -> tuple[Tensor, Tensor]:
+        """The clean sample and the noise that the net sees in x_t; x is clipped to [-1, 1] for images in that range.
+
+        Args:
+            t: (B,) times in [0, 1]; alpha and sigma broadcast against x_t (B, *shape).
+        """
+        x, noise = separate(self.prediction, x_t, self.guided(x_t, t, y), alpha, sigma)
+        if self.spec.range != "symmetric":
+            return x, noise
+        x = x.clamp(-1, 1)
+        return x, (x_t - alpha * x) / sigma

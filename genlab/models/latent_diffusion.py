@@ -1,0 +1,113 @@
+"""Latent diffusion: a diffusion model of the codes of an autoencoder, and its decoder behind it.
+
+    z = encode(x),    prior: a model of p(z),    sample: x = decode(z), z ~ prior
+
+The autoencoder is that of a trained run, frozen, or the model trains a VAE of its own beside the prior: the VAE on its
+bound, the prior on the codes of the moment, which send no gradient back. One optimizer step moves both; as Adam treats
+each number alone, that is the same as two optimizers.
+
+R. Rombach, A. Blattmann, D. Lorenz, P. Esser, B. Ommer, "High-Resolution Image Synthesis with Latent Diffusion
+Models", 2022, https://arxiv.org/abs/2112.10752. Here codes are vectors, and the prior's net is an MLP.
+"""
+
+from collections.abc import Callable
+from typing import Protocol, cast, runtime_checkable
+
+import torch
+from torch import Tensor
+
+from genlab.data.base import Batch, Spec
+from genlab.errors import UserError
+from genlab.models.base import Family, Out, Phase, Sampler
+from genlab.models.ddpm import DDPM
+from genlab.models.vae import VAE
+
+
+@runtime_checkable
+class Coder(Protocol):
+    """What a model must be able to do to carry a prior over its codes."""
+
+    def encode(self, x: Tensor) -> Tensor:
+        """(B, *shape) -> (B, D)."""
+        ...
+
+    def decode(self, z: Tensor) -> Tensor:
+        """(B, D) -> (B, *shape)."""
+        ...
+
+
+class LatentDiffusion(Family):
+    """A diffusion prior over the codes of an autoencoder (Rombach et al. 2022).
+
+    Args:
+        autoencoder: a trained family that encodes and decodes, kept as it is; on the command line, its run folder.
+            None: train `own` beside the prior.
+        own: makes the autoencoder to train, from the data's spec.
+        prior: makes the model of the codes, from their spec: DDPM, Score or FlowMatching.
+
+    Raises:
+        UserError: the autoencoder was trained on other data, or cannot encode and decode.
+    """
+
+    prefers = "unit"
+
+    def __init__(
+        self,
+        spec: Spec,
+        autoencoder: Family | None = None,
+        own: Callable[[Spec], Family] = VAE,
+        prior: Callable[[Spec], Family] = DDPM,
+    ) -> None:
+        super().__init__(spec)
+        self.frozen = autoencoder is not None
+        self.autoencoder = autoencoder if autoencoder is not None else own(spec)
+        if not isinstance(self.autoencoder, Coder):
+            raise UserError(f"model.autoencoder: a {type(self.autoencoder).__name__} cannot encode and decode")
+        theirs = self.autoencoder.spec
+        if (theirs.shape, theirs.range) != (spec.shape, spec.range):
+            raise UserError(
+                f"model.autoencoder: trained on shape {theirs.shape}, data.range={theirs.range}, "
+                f"while this data has shape {spec.shape}, data.range={spec.range}"
+            )
+        if self.frozen:
+            self.autoencoder.requires_grad_(False)
+        self.autoencoder.eval()  # so that the probe leaves no trace in BatchNorm's statistics
+        with torch.no_grad():
+            code = self.coder.encode(torch.zeros(1, *spec.shape))
+        self.autoencoder.train(not self.frozen)
+        self.prior = prior(Spec(tuple(code.shape[1:]), spec.classes))
+
+    @property
+    def coder(self) -> Coder:
+        return cast(Coder, self.autoencoder)
+
+    def train(self, mode: bool = True) -> "LatentDiffusion":
+        """Training mode for all but a frozen autoencoder."""
+        super().train(mode)
+        if self.frozen:
+            self.autoencoder.eval()
+        return self
+
+    def phases(self) -> tuple[Phase, ...]:
+        return (Phase("model", (self.prior,) if self.frozen else (self.autoencoder, self.prior), self.loss),)
+
+    def loss(self, batch: Batch) -> Out:
+        """The prior's loss on the codes, plus the autoencoder's own where it is trained as well."""
+        with torch.no_grad():
+            z = self.coder.encode(batch["x"])
+        (phase,) = self.prior.phases()
+        out = phase.loss(batch | {"x": z.float()})
+        if self.frozen:
+            return out
+        (phase,) = self.autoencoder.phases()
+        own = phase.loss(batch)
+        logs = {"prior": out.loss, "autoencoder": own.loss} | out.logs | own.logs
+        return Out(out.loss + own.loss, logs)
+
+    def sample(self, n: int, y: Tensor | None = None) -> Tensor:
+        """Decode n codes drawn from the prior, without the decoder's own noise: (n, *shape)."""
+        return self.coder.decode(cast(Sampler, self.prior).sample(n, y))
+
+    def reconstruct(self, x: Tensor) -> Tensor:
+        """Decode the code of x: (B, *shape) -> (B, *shape)."""
+        return self.coder.decode(self.coder.encode(x))

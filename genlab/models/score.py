@@ -1,0 +1,164 @@
+"""Score models in continuous time: noise is added by a diffusion, and the net knows the gradient of log p_t.
+
+The variance-preserving diffusion for t from 0 to 1, with β(t) = β_0 + t (β_1 - β_0):
+
+    dx = -½ β(t) x dt + √β(t) dw          x_t = α x + σ ε,  α² = e^{-B(t)},  B(t) = ½ t² (β_1 - β_0) + t β_0   (eq. 33)
+    ∇ log p_t(x_t) = -E[ε | x_t] / σ       so a net that predicts ε (or x, or v) is a score
+
+Its probability flow ODE (eq. 13) has the same densities p_t as the diffusion. In x̂ = x_t/α and ς = σ/α it is
+
+    dx̂/dς = ε̂(x_t, t)                      t from ς:  B(t) = log(1 + ς²)            (eq. 14 of DDIM)
+
+which is solved from noise to data to sample, and from data to noise, with the divergence, for log p(x). Annealed
+Langevin dynamics instead walks along the score at each of a row of falling ς, with h = c ς²:
+
+    x̂ <- x̂ + ½ h ∇ log p_ς(x̂) + √h z,  z ~ N(0, I)
+
+Y. Song et al., "Score-Based Generative Modeling through Stochastic Differential Equations", 2021,
+https://arxiv.org/abs/2011.13456.
+J. Song, C. Meng, S. Ermon, "Denoising Diffusion Implicit Models", 2021, https://arxiv.org/abs/2010.02502.
+Y. Song, S. Ermon, "Generative Modeling by Estimating Gradients of the Data Distribution", 2019,
+https://arxiv.org/abs/1907.05600 (annealed Langevin dynamics, algorithm 1).
+"""
+
+import math
+from typing import TypeVar
+
+import torch
+from torch import Tensor
+
+from genlab.data.base import Batch, Spec
+from genlab.errors import UserError, choose
+from genlab.models.base import Out
+from genlab.models.diffusion import Diffusion
+from genlab.models.ode import DIVERGENCES, SOLVERS, integrate, integrate_density
+from genlab.networks.denoisers import Denoiser, denoiser
+
+BETA_0, BETA_1 = 0.1, 20.0  # the values of appendix C of Song et al. 2021
+T_MIN = 1e-5  # times below would divide by a σ of about 0
+SAMPLERS = ("ode", "langevin")
+Time = TypeVar("Time", Tensor, float)
+
+
+def log_ratio(t: Time) -> Time:
+    """B(t) = -log α²."""
+    return 0.5 * t * t * (BETA_1 - BETA_0) + t * BETA_0
+
+
+def noise_ratio(t: float) -> float:
+    """ς = σ/α at time t."""
+    return math.sqrt(math.expm1(log_ratio(t)))
+
+
+def time_of(ratio: float) -> float:
+    """The time t at which σ/α is `ratio`: the positive root of B(t) = log(1 + ς²)."""
+    slope = BETA_1 - BETA_0
+    # (-β_0 + √(β_0² + 2 slope B)) / slope, free of the difference of nearly equal numbers.
+    b = 2 * math.log1p(ratio**2)
+    return b / (BETA_0 + math.sqrt(BETA_0**2 + slope * b))
+
+
+def ratios(steps: int) -> list[float]:
+    """`steps` + 1 values of ς in geometric progression, from t = 1 down to `T_MIN`."""
+    top, low = math.log(noise_ratio(1.0)), math.log(noise_ratio(T_MIN))
+    return [math.exp(top + (low - top) * i / steps) for i in range(steps + 1)]
+
+
+class Score(Diffusion):
+    """Score model: probability-flow ODE with exact likelihood, annealed Langevin (Song et al. 2021).
+
+    Args:
+        prediction: what the net predicts: epsilon, x0 or v.
+        sampler: ode or langevin.
+        sample_steps: steps of the ODE.
+        solver: of the ODE: euler (this is DDIM; one call of the net a step), midpoint (two), rk4 (four).
+        langevin_levels: noise levels of Langevin dynamics, in geometric progression.
+        langevin_steps: steps at each level.
+        langevin_size: c, the step's size h over ς².
+        likelihood_steps: midpoint steps of `log_prob`.
+        divergence: in `log_prob`: exact, hutchinson (an unbiased estimate), or auto: exact for points.
+        conditional, drop_label, guidance: see `Timed`.
+        net: makes the net, from (shape, classes).
+    """
+
+    def __init__(
+        self,
+        spec: Spec,
+        prediction: str = "epsilon",
+        sampler: str = "ode",
+        sample_steps: int = 25,
+        solver: str = "midpoint",
+        langevin_levels: int = 100,
+        langevin_steps: int = 10,
+        langevin_size: float = 0.5,
+        likelihood_steps: int = 100,
+        divergence: str = "auto",
+        conditional: bool = False,
+        drop_label: float = 0.1,
+        guidance: float = 1.0,
+        net: Denoiser = denoiser,
+    ) -> None:
+        super().__init__(spec, prediction, conditional, drop_label, guidance, net)
+        choose("model.sampler", sampler, SAMPLERS)
+        choose("model.solver", solver, SOLVERS)
+        choose("model.divergence", divergence, DIVERGENCES)
+        for name, value in (
+            ("sample_steps", sample_steps),
+            ("langevin_levels", langevin_levels),
+            ("langevin_steps", langevin_steps),
+            ("langevin_size", langevin_size),
+            ("likelihood_steps", likelihood_steps),
+        ):
+            if not value > 0:
+                raise UserError(f"model.{name}: {value} is not positive")
+        self.sampler, self.sample_steps, self.solver = sampler, sample_steps, solver
+        self.langevin_levels, self.langevin_steps, self.langevin_size = langevin_levels, langevin_steps, langevin_size
+        self.likelihood_steps, self.divergence = likelihood_steps, divergence
+
+    def loss(self, batch: Batch) -> Out:
+        """E |ε - ε̂|², which is score matching with weight σ² (eq. 7), at t ~ U(T_MIN, 1)."""
+        x = self.measure(batch)
+        t = T_MIN + (1 - T_MIN) * torch.rand(len(x), device=x.device)
+        b = log_ratio(t)
+        return self.simple_loss(batch, x, t, (-0.5 * b).exp(), (-torch.expm1(-b)).sqrt())
+
+    def noise_at(self, x: Tensor, ratio: float, y: Tensor | None = None) -> Tensor:
+        """ε̂ at x̂ (B, *shape) = x_t/α with σ/α = `ratio`: the velocity dx̂/dς, and -ς times the score of x̂."""
+        alpha = 1 / math.sqrt(1 + ratio**2)
+        t = torch.full((len(x),), time_of(ratio), dtype=x.dtype, device=x.device)
+        return self.denoise(alpha * x, t, alpha, alpha * ratio, y)[1]
+
+    @torch.no_grad()
+    def sample(self, n: int, y: Tensor | None = None) -> Tensor:
+        """Draw n samples, of the classes y (n,) or of random ones if the model is conditional: (n, *shape)."""
+        y, levels = self.labels(n, y), ratios(self.sample_steps if self.sampler == "ode" else self.langevin_levels)
+        x = self.noise(n) * math.sqrt(1 + levels[0] ** 2)  # x_1 ~ N(0, I), over α
+        if self.sampler == "ode":
+            x = integrate(lambda points, ratio: self.noise_at(points, ratio, y), x, levels, self.solver)
+        else:
+            x = self.langevin(x, levels, y)
+        return x * self.scale
+
+    def langevin(self, x: Tensor, levels: list[float], y: Tensor | None = None) -> Tensor:
+        """Annealed Langevin dynamics of x̂ (B, *shape) through the noise levels ς, and one step of denoising."""
+        for ratio in levels:
+            h = self.langevin_size * ratio**2
+            for _ in range(self.langevin_steps):
+                score = -self.noise_at(x, ratio, y) / ratio
+                x = x + 0.5 * h * score + math.sqrt(h) * torch.randn_like(x)
+        # E[x|x̂]: A. Jolicoeur-Martineau et al., 2020, https://arxiv.org/abs/2009.05475.
+        return x - levels[-1] * self.noise_at(x, levels[-1], y)
+
+    @torch.no_grad()
+    def log_prob(self, x: Tensor) -> Tensor:
+        """Log-density of x in nats by the ODE, exact up to its steps: (B, *shape) -> (B,).
+
+        It is the density of x with the noise of `T_MIN`, in the model's range; of a conditional model, without class.
+        """
+        levels = ratios(self.likelihood_steps)
+        end, change = integrate_density(self.noise_at, x / self.scale, levels[::-1], "midpoint", self.divergence)
+        log_alpha, size = -0.5 * log_ratio(1.0), math.prod(x.shape[1:])
+        # x_1 = α x̂_1 ~ N(0, I).
+        log_p = -0.5 * (end * math.exp(log_alpha)).square().flatten(1).sum(1)
+        log_p = log_p + size * (log_alpha - 0.5 * math.log(2 * math.pi))
+        return log_p + change - size * self.scale.log()

@@ -1,0 +1,55 @@
+"""Which net denoises what: `net=auto` picks a residual MLP for points and codes, a U-Net for images.
+
+A denoiser maps (x, t, y) to something of the shape of x: x (B, *shape), times t (B,) in [0, 1], labels y (B,) or None.
+Whether that is the noise, the clean sample or a velocity is the family's affair.
+"""
+
+from collections.abc import Callable, Sequence
+
+from torch import nn
+
+from genlab.errors import UserError, choose
+from genlab.networks.timed_mlp import TimedMLP
+from genlab.networks.unet import UNet, sides
+
+NETS = ("auto", "mlp", "unet")
+Denoiser = Callable[[Sequence[int], int], nn.Module]  # (shape of a sample, number of classes or 0)
+
+
+def denoiser(
+    shape: Sequence[int],
+    classes: int = 0,
+    net: str = "auto",
+    hidden: int = 128,
+    blocks: int = 3,
+    width: int = 32,
+    dropout: float = 0.0,
+    features: int | None = None,
+) -> nn.Module:
+    """A net (x, t, y) -> (B, *shape).
+
+    Args:
+        classes: number of classes, 0 for none; the label `classes` then stands for "no class".
+        net: auto, mlp or unet.
+        hidden, blocks: width and residual blocks of an mlp.
+        width: channels of a unet at full size.
+        dropout: share of the hidden numbers set to 0 in training.
+        features: octaves of sines and cosines of each coordinate that an mlp sees; None: 4 in the plane, else 0.
+    """
+    if pick(net, shape) == "unet":
+        return UNet(shape, classes, width, dropout)
+    if features is None:
+        features = 4 if tuple(shape) == (2,) else 0
+    return TimedMLP(shape, classes, hidden, blocks, dropout, features)
+
+
+def pick(net: str, shape: Sequence[int]) -> str:
+    """Resolve `auto` by the shape of a sample: "unet" for images that it can halve, else "mlp"."""
+    choose("net", net, NETS)
+    if net != "auto":
+        return net
+    try:
+        sides(shape)
+    except UserError:
+        return "mlp"
+    return "unet"

@@ -1,0 +1,106 @@
+"""A residual multi-layer perceptron that knows the time: (x, t, y) -> (B, *shape), for points and codes.
+
+    h <- h + W₂ silu(W₁ silu(h) + E(t, y)),    E: the sum of the embeddings of time and class
+
+Time enters through sines and cosines of many frequencies (section 3.5 of A. Vaswani et al., "Attention Is All You
+Need", 2017, https://arxiv.org/abs/1706.03762), as in J. Ho, A. Jain, P. Abbeel, "Denoising Diffusion Probabilistic
+Models", 2020, https://arxiv.org/abs/2006.11239. Coordinates may enter so as well, which lets a small net follow
+details much finer than the data's extent (M. Tancik et al., "Fourier Features Let Networks Learn High Frequency
+Functions in Low Dimensional Domains", 2020, https://arxiv.org/abs/2006.10739).
+"""
+
+import math
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+TIMES = 1000.0  # t in [0, 1] is embedded as the step 1000 t
+
+
+def sinusoids(t: Tensor, width: int) -> Tensor:
+    """Sines and cosines of 1000 t at width / 2 frequencies from 1 down to 1/10000: (B,) -> (B, width)."""
+    half = width // 2
+    frequency = torch.exp(-math.log(10000.0) / half * torch.arange(half, device=t.device, dtype=t.dtype))
+    angle = TIMES * t[:, None] * frequency
+    return torch.cat([angle.sin(), angle.cos()], dim=1)
+
+
+class TimeEmbedding(nn.Module):
+    """(t, y) -> one vector: a small net on the sinusoids of t, plus a learned vector for each class.
+
+    Args:
+        width: length of the sinusoids; the result has 4 width numbers.
+        classes: 0 for none; else there is one vector more, of the label `classes`, which stands for "no class".
+    """
+
+    def __init__(self, width: int, classes: int = 0) -> None:
+        super().__init__()
+        self.width, self.size = width, 4 * width
+        self.layers = nn.Sequential(nn.Linear(width, self.size), nn.SiLU(), nn.Linear(self.size, self.size))
+        self.labels = nn.Embedding(classes + 1, self.size) if classes else None
+
+    def forward(self, t: Tensor, y: Tensor | None = None) -> Tensor:
+        """(B,) times in [0, 1], (B,) labels -> (B, 4 width)."""
+        embedded = self.layers(sinusoids(t, self.width))
+        return embedded if self.labels is None else embedded + self.labels(y)
+
+
+class TimedMLP(nn.Module):
+    """Residual MLP with time and class embedding, zero at the start.
+
+    Args:
+        shape: of one sample, flattened inside.
+        classes: number of classes, 0 for none.
+        hidden: width of the residual stream.
+        blocks: residual blocks.
+        dropout: share of the hidden numbers of a block set to 0.
+        features: octaves of sines and cosines added to each coordinate, 0 for none.
+    """
+
+    octaves: Tensor
+
+    def __init__(
+        self,
+        shape: Sequence[int],
+        classes: int = 0,
+        hidden: int = 128,
+        blocks: int = 3,
+        dropout: float = 0.0,
+        features: int = 0,
+    ) -> None:
+        super().__init__()
+        self.shape = tuple(shape)
+        size = math.prod(shape)
+        self.register_buffer("octaves", math.pi * 2.0 ** torch.arange(-1, features - 1), persistent=False)
+        self.embedding = TimeEmbedding(hidden // 4, classes)
+        self.first = nn.Linear(size * (1 + 2 * features), hidden)
+        self.blocks = nn.ModuleList(Block(hidden, self.embedding.size, dropout) for _ in range(blocks))
+        self.last = nn.Linear(hidden, size)
+        nn.init.zeros_(self.last.weight)
+        nn.init.zeros_(self.last.bias)
+
+    def forward(self, x: Tensor, t: Tensor, y: Tensor | None = None) -> Tensor:
+        """(B, *shape), (B,) times in [0, 1], (B,) labels -> (B, *shape)."""
+        x = x.flatten(1)
+        if len(self.octaves):
+            angle = (x[:, :, None] * self.octaves).flatten(1)
+            x = torch.cat([x, angle.sin(), angle.cos()], dim=1)
+        h, embedded = self.first(x), nn.functional.silu(self.embedding(t, y))
+        for block in self.blocks:
+            h = block(h, embedded)
+        return self.last(nn.functional.silu(h)).view(-1, *self.shape)
+
+
+class Block(nn.Module):
+    """h + W₂ silu(W₁ silu(h) + E): (B, hidden), (B, size) -> (B, hidden)."""
+
+    def __init__(self, hidden: int, size: int, dropout: float) -> None:
+        super().__init__()
+        self.first, self.second = nn.Linear(hidden, hidden), nn.Linear(hidden, hidden)
+        self.time = nn.Linear(size, hidden)
+        self.dropout = nn.Dropout(dropout)
+
+    def forward(self, h: Tensor, embedded: Tensor) -> Tensor:
+        inner = nn.functional.silu(self.first(nn.functional.silu(h)) + self.time(embedded))
+        return h + self.second(self.dropout(inner))

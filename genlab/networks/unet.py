@@ -1,0 +1,131 @@
+"""The U-Net of diffusion models: (x, t, y) -> (B, C, H, W), for square images whose side halves down to 8 or less.
+
+At each level down: a residual block, then half the side; at the lowest: self-attention and a block; at each level up:
+twice the side, then a block that sees the level's own result from the way down as well. A residual block is
+
+    h <- skip(x) + conv(dropout(silu(norm(conv(silu(norm(x))) + E(t, y)))))
+
+O. Ronneberger, P. Fischer, T. Brox, "U-Net", 2015, https://arxiv.org/abs/1505.04597; in the form of J. Ho, A. Jain,
+P. Abbeel, "Denoising Diffusion Probabilistic Models", 2020, https://arxiv.org/abs/2006.11239 (appendix B), with one
+block a level and way instead of two and attention at the lowest level only, so that a CPU can train it.
+"""
+
+from collections.abc import Sequence
+from itertools import pairwise
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from genlab.errors import UserError
+from genlab.networks.timed_mlp import TimeEmbedding
+
+GROUPS = 8  # of each group norm
+
+
+def sides(shape: Sequence[int]) -> list[int]:
+    """The sides of the levels, from the image's own down to 8 or less: 28 -> [28, 14, 7], 64 -> [64, 32, 16, 8].
+
+    Raises:
+        UserError: the images are not square, or do not halve so far.
+    """
+    found = [shape[-1]]
+    while found[-1] > 8 and found[-1] % 2 == 0:
+        found.append(found[-1] // 2)
+    if len(shape) != 3 or shape[1] != shape[2] or found[-1] > 8:
+        raise UserError(
+            f"net unet: it needs square images whose side halves down to 8 or less (28, 32, 64, ...), "
+            f"not samples of shape {tuple(shape)}; choose net=mlp"
+        )
+    return found
+
+
+class UNet(nn.Module):
+    """U-Net with time and class embedding, zero at the start; 0.6 million parameters at 28x28 and width 32.
+
+    Args:
+        shape: (C, H, W) of the images.
+        classes: number of classes, 0 for none.
+        width: channels at full size; twice as many at all levels below. A multiple of 8.
+        dropout: share of the channels' numbers set to 0 within a block.
+
+    Raises:
+        UserError: images or a width that do not fit.
+    """
+
+    def __init__(self, shape: Sequence[int], classes: int = 0, width: int = 32, dropout: float = 0.0) -> None:
+        super().__init__()
+        if width < GROUPS or width % GROUPS:
+            raise UserError(f"width: {width} is no multiple of {GROUPS}, the groups of the norm of a unet")
+        channels = [width] + [2 * width] * (len(sides(shape)) - 1)
+        self.embedding = TimeEmbedding(width, classes)
+        size = self.embedding.size
+        self.first = nn.Conv2d(shape[0], width, 3, padding=1)
+        incoming = [width, *channels[:-1]]
+        self.down = nn.ModuleList(Block(i, c, size, dropout) for i, c in zip(incoming, channels, strict=True))
+        deep = channels[-1]
+        self.attention = Attention(deep)
+        self.middle = Block(deep, deep, size, dropout)
+        self.up = nn.ModuleList(Block(2 * c, c, size, dropout) for c in channels)
+        self.shrink = nn.ModuleList(nn.Conv2d(c, c, 3, 2, 1) for c in channels[:-1])
+        # Before the side is doubled, where it is cheap: the block above smooths the result.
+        self.grow = nn.ModuleList(nn.Conv2d(below, c, 1) for c, below in pairwise(channels))
+        self.last = nn.Sequential(nn.GroupNorm(GROUPS, width), nn.SiLU(), nn.Conv2d(width, shape[0], 3, padding=1))
+        _zero(self.last[-1])
+
+    def forward(self, x: Tensor, t: Tensor, y: Tensor | None = None) -> Tensor:
+        """(B, C, H, W), (B,) times in [0, 1], (B,) labels -> (B, C, H, W)."""
+        embedded = F.silu(self.embedding(t, y))
+        h, kept = self.first(x), []
+        for level, block in enumerate(self.down):
+            h = block(h, embedded)
+            kept.append(h)
+            if level < len(self.shrink):
+                h = self.shrink[level](h)
+        h = self.middle(self.attention(h), embedded)
+        for level in reversed(range(len(self.up))):
+            if level < len(self.grow):
+                h = F.interpolate(self.grow[level](h), scale_factor=2.0)
+            h = self.up[level](torch.cat([h, kept[level]], dim=1), embedded)
+        return self.last(h)
+
+
+class Block(nn.Module):
+    """Residual block: (B, inputs, H, W), (B, size) -> (B, outputs, H, W)."""
+
+    def __init__(self, inputs: int, outputs: int, size: int, dropout: float) -> None:
+        super().__init__()
+        self.norms = nn.ModuleList([nn.GroupNorm(GROUPS, inputs), nn.GroupNorm(GROUPS, outputs)])
+        self.first = nn.Conv2d(inputs, outputs, 3, padding=1)
+        self.second = nn.Conv2d(outputs, outputs, 3, padding=1)
+        self.time = nn.Linear(size, outputs)
+        self.dropout = nn.Dropout(dropout)
+        self.skip = nn.Identity() if inputs == outputs else nn.Conv2d(inputs, outputs, 1)
+        _zero(self.second)
+
+    def forward(self, x: Tensor, embedded: Tensor) -> Tensor:
+        h = self.first(F.silu(self.norms[0](x))) + self.time(embedded)[:, :, None, None]
+        return self.skip(x) + self.second(self.dropout(F.silu(self.norms[1](h))))
+
+
+class Attention(nn.Module):
+    """Self-attention over all places of an image, one head, with a residual: (B, C, H, W) -> (B, C, H, W)."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.norm = nn.GroupNorm(GROUPS, channels)
+        self.parts = nn.Conv2d(channels, 3 * channels, 1)
+        self.last = nn.Conv2d(channels, channels, 1)
+        _zero(self.last)
+
+    def forward(self, x: Tensor) -> Tensor:
+        # (B, 3C, H, W) -> (B, places, C) each
+        query, key, value = self.parts(self.norm(x)).flatten(2).transpose(1, 2).chunk(3, dim=2)
+        mixed = F.scaled_dot_product_attention(query, key, value)
+        return x + self.last(mixed.transpose(1, 2).reshape(x.shape))
+
+
+def _zero(layer: nn.Module) -> None:
+    """Start a residual branch as the identity: all weights of its last layer are 0."""
+    for parameter in layer.parameters():
+        nn.init.zeros_(parameter)

@@ -1,0 +1,123 @@
+"""What all families with a denoiser share: losses, samples, classes, guidance, scale; and the nets themselves."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import torch
+from closed_forms import IMAGES, POINTS, batch, small
+from torch import nn
+
+from genlab.data.base import Spec
+from genlab.errors import UserError
+from genlab.models.ddpm import DDPM
+from genlab.models.flow_matching import FlowMatching
+from genlab.models.score import Score
+from genlab.networks.unet import UNet
+
+FAMILIES: dict[str, Callable[..., Any]] = {
+    "ddpm": lambda spec, **o: DDPM(spec, sample_steps=3, net=small, **o),
+    "ddpm x0 ancestral": lambda spec, **o: DDPM(spec, "x0", sampler="ancestral", sample_steps=3, net=small, **o),
+    "ddpm v cosine": lambda spec, **o: DDPM(spec, "v", "cosine", sample_steps=3, eta=0.5, net=small, **o),
+    "score": lambda spec, **o: Score(spec, sample_steps=2, net=small, **o),
+    "langevin": lambda spec, **o: Score(spec, sampler="langevin", langevin_levels=2, net=small, **o),
+    "flow_matching": lambda spec, **o: FlowMatching(spec, sample_steps=2, net=small, **o),
+}
+
+
+@pytest.mark.parametrize("spec", [POINTS, IMAGES], ids=["points", "images"])
+@pytest.mark.parametrize("name", FAMILIES)
+@pytest.mark.parametrize("conditional", [False, True])
+def test_loss_and_samples(name: str, spec: Spec, conditional: bool) -> None:
+    torch.manual_seed(0)
+    model = FAMILIES[name](spec, conditional=conditional, guidance=2.0)
+    out = model.loss(batch(spec))
+    out.loss.backward()
+    last = list(model.net.parameters())[-1]
+    assert last.grad is not None
+    assert last.grad.abs().sum() > 0
+    assert all(value.dim() == 0 for value in out.logs.values())
+    x = model.eval().sample(3)
+    assert x.shape == (3, *spec.shape)
+    assert x.isfinite().all()
+
+
+def perturbed(model: DDPM) -> DDPM:
+    """Nets start at 0: make their answers depend on everything."""
+    for parameter in model.parameters():
+        nn.init.normal_(parameter, std=0.1)
+    return model.eval()
+
+
+def test_guidance() -> None:
+    torch.manual_seed(0)
+    model = perturbed(DDPM(POINTS, conditional=True, net=small))
+    x, t, y = torch.randn(5, 2), torch.rand(5), torch.tensor([0, 1, 0, 1, 1])
+    free, bound = model.guided(x, t), model.net(x, t, y)
+    assert not torch.allclose(free, bound)
+    for weight in (0.0, 1.0, 3.0):
+        model.guidance = weight
+        torch.testing.assert_close(model.guided(x, t, y), free + weight * (bound - free))
+    model.guidance = 0.0
+    torch.manual_seed(1)
+    one = model.sample(4, torch.zeros(4, dtype=torch.long))
+    torch.manual_seed(1)
+    torch.testing.assert_close(one, model.sample(4, torch.ones(4, dtype=torch.long)), rtol=0, atol=0)
+
+
+def test_hidden_labels() -> None:
+    torch.manual_seed(0)
+    model = DDPM(POINTS, conditional=True, drop_label=0.3, net=small)
+    hidden = model.hide(torch.zeros(10000, dtype=torch.long))
+    assert set(hidden.tolist()) == {0, POINTS.classes}
+    assert (hidden == POINTS.classes).float().mean().item() == pytest.approx(0.3, abs=0.02)
+
+
+def test_scale_is_the_mean_of_the_first_steps() -> None:
+    model, x = DDPM(POINTS, net=small), torch.randn(3, 8, 2) * 5
+    for i in range(3):
+        model.measure({"x": x[i], "step": torch.tensor(i)})
+    torch.testing.assert_close(model.mean_square, x.square().mean())
+    before = model.mean_square.clone()
+    model.measure({"x": 100 * x[0], "step": torch.tensor(1000)})
+    model.eval().measure({"x": 100 * x[0], "step": torch.tensor(3)})
+    assert torch.equal(model.mean_square, before)
+    assert "mean_square" in model.state_dict()
+
+
+@pytest.mark.parametrize("side", [28, 32, 64])
+def test_unet(side: int) -> None:
+    torch.manual_seed(0)
+    net = UNet((3, side, side), classes=4, width=8, dropout=0.1)
+    x = torch.randn(2, 3, side, side)
+    assert net(x, torch.rand(2), torch.tensor([0, 4])).abs().max() == 0  # zero at the start
+    perturbed_net = net.eval()
+    for parameter in perturbed_net.parameters():
+        nn.init.normal_(parameter, std=0.1)
+    y = torch.tensor([1, 1])
+    first = net(x, torch.tensor([0.2, 0.2]), y)
+    assert first.shape == x.shape
+    assert not torch.allclose(first, net(x, torch.tensor([0.8, 0.8]), y))
+    assert not torch.allclose(first, net(x, torch.tensor([0.2, 0.2]), torch.tensor([2, 2])))
+
+
+def test_unet_size() -> None:
+    assert 450_000 < sum(p.numel() for p in UNet((1, 28, 28)).parameters()) < 700_000
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: DDPM(POINTS, "noise"),
+        lambda: DDPM(POINTS, sample_steps=1001),
+        lambda: DDPM(POINTS, eta=1.5),
+        lambda: DDPM(Spec((2,)), conditional=True),
+        lambda: UNet((1, 27, 27)),
+        lambda: UNet((1, 28, 28), width=12),
+        lambda: Score(POINTS, sampler="ddim"),
+        lambda: FlowMatching(POINTS, solver="heun"),
+    ],
+)
+def test_wrong_options(make) -> None:
+    with pytest.raises(UserError):
+        make()

@@ -1,0 +1,165 @@
+"""Denoising diffusion against closed forms: the forward process, the samplers, the variational bound."""
+
+import math
+from itertools import pairwise
+
+import pytest
+import torch
+from closed_forms import MEAN, STD, best_ddpm, best_score, log_density, small
+
+from genlab.data.base import Spec
+from genlab.models import ddpm
+from genlab.models.ddpm import DDPM
+from genlab.models.diffusion import PREDICTIONS, mixture, separate, target
+
+
+@pytest.mark.parametrize("schedule", ddpm.SCHEDULES)
+@pytest.mark.parametrize("timesteps", [20, 1000])
+def test_schedules(schedule: str, timesteps: int) -> None:
+    bars = ddpm.alpha_bars(schedule, timesteps)
+    assert bars.shape == (timesteps + 1,)
+    assert bars.dtype == torch.float64
+    assert bars[0] == 1
+    assert (bars[1:] < bars[:-1]).all()
+    assert (bars > 0).all()
+    assert bars[-1] < 5e-4  # nothing is left of the sample
+
+
+def test_linear_schedule_is_that_of_the_paper() -> None:
+    beta = torch.linspace(1e-4, 0.02, 1000, dtype=torch.float64)
+    torch.testing.assert_close(ddpm.alpha_bars("linear", 1000)[1:], (1 - beta).cumprod(0), rtol=1e-12, atol=0)
+
+
+@pytest.mark.parametrize("schedule", ddpm.SCHEDULES)
+def test_jump_equals_the_steps(schedule: str) -> None:
+    """Mean factor and variance of q(x_t|x_0) against the product of all q(x_i|x_{i-1})."""
+    bars = ddpm.alpha_bars(schedule, 200)
+    factor, variance = torch.ones(()).double(), torch.zeros(()).double()
+    for t in range(1, 201):
+        beta = 1 - bars[t] / bars[t - 1]
+        factor, variance = (1 - beta).sqrt() * factor, (1 - beta) * variance + beta
+        torch.testing.assert_close(factor, bars[t].sqrt(), rtol=1e-12, atol=0)
+        torch.testing.assert_close(variance, 1 - bars[t], rtol=1e-12, atol=1e-15)
+    x, noise = torch.randn(3, 2).double(), torch.randn(3, 2).double()
+    torch.testing.assert_close(
+        mixture(x, noise, factor, variance.sqrt()), bars[-1].sqrt() * x + (1 - bars[-1]).sqrt() * noise
+    )
+
+
+def test_posterior_is_bayes_rule() -> None:
+    """The precision and mean of q(x_s|x_t, x_0) from the product of q(x_t|x_s) and q(x_s|x_0)."""
+    bars = ddpm.alpha_bars("linear", 100)
+    for t, s in [(2, 1), (50, 49), (100, 37)]:
+        ratio = bars[t] / bars[s]
+        precision = ratio / (1 - ratio) + 1 / (1 - bars[s])
+        from_x, from_x_t, variance = ddpm.posterior(bars[s], bars[t])
+        torch.testing.assert_close(variance, 1 / precision)
+        torch.testing.assert_close(from_x, bars[s].sqrt() / (1 - bars[s]) / precision)
+        torch.testing.assert_close(from_x_t, ratio.sqrt() / (1 - ratio) / precision)
+
+
+@pytest.mark.parametrize("kind", PREDICTIONS)
+def test_predictions_convert_exactly(kind: str) -> None:
+    x, noise = torch.randn(2, 16, 2, dtype=torch.float64)
+    for angle in (0.1, 0.8, 1.5):
+        alpha, sigma = math.cos(angle), math.sin(angle)
+        x_t = mixture(x, noise, alpha, sigma)
+        clean, found = separate(kind, x_t, target(kind, x, noise, alpha, sigma), alpha, sigma)
+        torch.testing.assert_close(clean, x, rtol=1e-10, atol=1e-12)
+        torch.testing.assert_close(found, noise, rtol=1e-10, atol=1e-12)
+
+
+@pytest.mark.parametrize("schedule", ddpm.SCHEDULES)
+@pytest.mark.parametrize("steps", [200, 30])
+def test_ddim_with_eta_one_is_ancestral(schedule: str, steps: int) -> None:
+    """As functions of (x_0, x_t), the means of both have the same factors, and the variances are the same."""
+    bars, times = ddpm.alpha_bars(schedule, 200), ddpm.sample_times(200, steps)
+    for t, s in pairwise(times):
+        from_x, from_noise, variance = ddpm.ddim(bars[s], bars[t], 1.0)
+        a, b, c = ddpm.posterior(bars[s], bars[t])
+        # ε = (x_t - α x_0) / σ
+        in_x_t = from_noise / (1 - bars[t]).sqrt()
+        torch.testing.assert_close(in_x_t, b, rtol=1e-9, atol=1e-12)
+        torch.testing.assert_close(from_x - in_x_t * bars[t].sqrt(), a, rtol=1e-9, atol=1e-12)
+        torch.testing.assert_close(variance, c, rtol=1e-12, atol=0)
+
+
+def test_one_step_of_both_samplers_agrees() -> None:
+    one, other = best_ddpm(sampler="ancestral", variance="small"), best_ddpm(sampler="ddim", eta=1.0)
+    x = torch.randn(5, 2).double()
+    for t in (1000, 400, 2, 1):
+        torch.manual_seed(0)
+        a = one.reverse(x, t, t - 1)
+        torch.manual_seed(0)
+        torch.testing.assert_close(a, other.reverse(x, t, t - 1), rtol=1e-8, atol=1e-10)
+
+
+@pytest.mark.parametrize(("timesteps", "steps"), [(1000, 1000), (1000, 50), (20, 20), (20, 1), (100, 99)])
+def test_sample_times(timesteps: int, steps: int) -> None:
+    times = ddpm.sample_times(timesteps, steps)
+    assert (times[0], times[-1], len(times)) == (timesteps, 0, steps + 1)
+    assert all(t > s for t, s in pairwise(times))
+
+
+SAMPLERS = {
+    "ddim": lambda: best_ddpm(sample_steps=100),
+    "ddim, η 1, all steps": lambda: best_ddpm(sample_steps=1000, eta=1.0),
+    "ancestral, all steps": lambda: best_ddpm(sample_steps=1000, sampler="ancestral"),
+    "ode": lambda: best_score(sample_steps=30),
+    "langevin": lambda: best_score(sampler="langevin"),
+}
+
+
+@pytest.mark.parametrize("name", SAMPLERS)
+def test_samplers_reach_gaussian_data(name: str) -> None:
+    """With the exact denoiser of a Gaussian, samples have its mean and standard deviation."""
+    torch.manual_seed(0)
+    model, n = SAMPLERS[name](), 5000
+    x = model.sample(n)
+    # Four standard errors, and 3 % for the discretisation.
+    assert ((x.mean(0) - MEAN).abs() < 4 * STD / n**0.5 + 0.03 * STD).all()
+    assert ((x.std(0) / STD - 1).abs() < 4 / (2 * n) ** 0.5 + 0.03).all()
+
+
+@pytest.mark.parametrize("schedule", ddpm.SCHEDULES)
+def test_bound_of_the_best_denoiser_is_close(schedule: str) -> None:
+    torch.manual_seed(0)
+    model = best_ddpm(schedule=schedule)
+    x = MEAN + STD * torch.randn(200, 2).double()
+    gap = (log_density(x) - model.elbo(x, k=999)).mean().item()
+    # Exact inference leaves what the fixed variances cost; the noise of 200 points x 999 terms is about 0.02.
+    assert -0.03 < gap < 0.15
+
+
+def test_bound_from_few_terms_is_unbiased() -> None:
+    torch.manual_seed(0)
+    model = best_ddpm()
+    x = (MEAN + STD * torch.randn(50, 2).double()).repeat(40, 1)
+    few, all_terms = model.elbo(x, k=4), model.elbo(x[:500], k=999)
+    assert abs(few.mean() - all_terms.mean()).item() < 4 * few.std().item() / len(x) ** 0.5 + 0.05
+
+
+def test_small_variance_costs_more_on_wide_data() -> None:
+    torch.manual_seed(0)
+    x = MEAN + STD * torch.randn(100, 2).double()
+    large, little = (best_ddpm(variance=v).elbo(x, k=999).mean() for v in ("large", "small"))
+    assert large > little
+
+
+def test_bins_of_pixels_sum_to_one() -> None:
+    """Σ over all 256 values of the discretised decoder, far in the tails as well."""
+    values = torch.arange(256).double() / 127.5 - 1
+    for mean, sigma in [(0.0, 0.01), (-1.3, 0.1), (0.999, 1e-3), (3.0, 0.5)]:
+        above = torch.where(values > 1 - 1 / 255, math.inf, (values + 1 / 255 - mean) / sigma)
+        below = torch.where(values < -1 + 1 / 255, -math.inf, (values - 1 / 255 - mean) / sigma)
+        assert ddpm.log_interval(below, above).logsumexp(0).item() == pytest.approx(0, abs=1e-9)
+
+
+def test_bound_of_images_is_finite() -> None:
+    for values in ("symmetric", "unit", "binary"):
+        spec = Spec((1, 28, 28), range=values)
+        x = torch.rand(4, 1, 28, 28).round()
+        x = 2 * x - 1 if values == "symmetric" else x
+        bound = DDPM(spec, net=small).elbo(x, k=2)
+        assert bound.shape == (4,)
+        assert bound.isfinite().all()

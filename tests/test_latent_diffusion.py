@@ -1,0 +1,86 @@
+"""Latent diffusion: the autoencoder stays as it is, or is trained beside the prior."""
+
+from pathlib import Path
+
+import pytest
+import torch
+from closed_forms import POINTS, batch, small
+from omegaconf import OmegaConf
+
+from genlab import build
+from genlab.data.base import Spec
+from genlab.errors import UserError
+from genlab.models.base import Family
+from genlab.models.ddpm import DDPM
+from genlab.models.gan import GAN
+from genlab.models.latent_diffusion import LatentDiffusion
+from genlab.models.vae import VAE
+from genlab.run import Run
+from genlab.trainer import checkpoint
+
+
+def small_prior(spec: Spec) -> DDPM:
+    return DDPM(spec, sample_steps=3, net=small)
+
+
+def latent(autoencoder: Family | None = None) -> LatentDiffusion:
+    return LatentDiffusion(POINTS, autoencoder, own=lambda spec: VAE(spec, z_dim=3), prior=small_prior)
+
+
+def test_latent_diffusion_keeps_a_given_autoencoder() -> None:
+    torch.manual_seed(0)
+    vae = VAE(POINTS, z_dim=3)
+    model = latent(vae).train()
+    assert not vae.training
+    assert model.prior.training
+    assert model.prior.spec == Spec((3,), 2)
+    assert not any(p.requires_grad for p in vae.parameters())
+    model.loss(batch(POINTS)).loss.backward()
+    assert any(p.grad is not None for p in model.prior.parameters())
+    assert model.sample(4).shape == (4, 2)
+    other = latent(VAE(POINTS, z_dim=3))
+    other.load_state_dict(model.state_dict())  # the checkpoint holds the autoencoder
+    x = torch.randn(4, 2)
+    assert torch.equal(other.reconstruct(x), model.reconstruct(x))
+
+
+def test_latent_diffusion_trains_its_own_autoencoder() -> None:
+    """The sum's gradients are those of the two losses alone: the prior's sends none into the autoencoder."""
+    torch.manual_seed(0)
+    model, data = latent(), batch(POINTS)
+    own = list(model.autoencoder.parameters())
+    torch.manual_seed(1)
+    together = torch.autograd.grad(model.loss(data).loss, own)
+    (phase,) = model.autoencoder.phases()
+    torch.manual_seed(1)
+    (prior,) = model.prior.phases()
+    prior.loss(data | {"x": model.coder.encode(data["x"])})  # draws the same noise first
+    for a, b in zip(together, torch.autograd.grad(phase.loss(data).loss, own), strict=True):
+        torch.testing.assert_close(a, b)
+
+
+def test_latent_diffusion_refuses_what_does_not_fit() -> None:
+    with pytest.raises(UserError, match=r"data\.range"):
+        latent(VAE(Spec((2,), range="unit")))
+    with pytest.raises(UserError, match="cannot encode"):
+        latent(GAN(POINTS))
+
+
+def test_autoencoder_of_a_run(tmp_path: Path) -> None:
+    """`model.autoencoder=RUN`: the config names a run folder, and the model gets the family trained there."""
+    run, vae = Run(tmp_path), VAE(POINTS, z_dim=3)
+    vae_node = {"_target_": "genlab.models.vae.VAE", "z_dim": 3}
+    run.write_config(OmegaConf.create({"model": vae_node, "data": {}, "trainer": {}, "optimizer": {}}))
+    spec = [list(POINTS.shape), POINTS.classes, POINTS.range]
+    checkpoint.save(run.checkpoints, {"step": 1, "spec": spec, "family": vae.state_dict(), "ema": None}, keep=0)
+    node = {"_target_": "genlab.models.latent_diffusion.LatentDiffusion", "autoencoder": str(tmp_path)}
+    config = OmegaConf.create({"model": node})
+    OmegaConf.set_struct(config, True)
+    model = build.family(config, POINTS)
+    assert isinstance(model, LatentDiffusion)
+    assert model.frozen
+    x = torch.randn(4, 2)
+    assert torch.equal(model.reconstruct(x), vae.reconstruct(x))
+    config.model.autoencoder = str(tmp_path / "none")
+    with pytest.raises(UserError, match=r"model\.autoencoder: no folder"):
+        build.family(config, POINTS)
