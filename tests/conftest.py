@@ -2,6 +2,7 @@
 
 import os
 from pathlib import Path
+from pkgutil import resolve_name
 
 import pytest
 import torch
@@ -12,6 +13,7 @@ from genlab import build, configs
 from genlab.cli import main
 from genlab.data.base import Dataset, Range, Split
 from genlab.data.gaussian2d import Gaussian2D
+from genlab.data.pairs import Pairs
 from genlab.trainer.loop import Trainer
 from genlab.trainer.options import Options
 
@@ -20,6 +22,7 @@ torch.set_num_threads(1)  # small tensors: threads would only wait for one anoth
 MODELS = sorted(path.stem for path in (configs() / "model").glob("*.yaml"))
 PRESETS = sorted(path.stem for path in (configs() / "experiment").glob("*.yaml"))
 DATA = ("points", "images")
+POINTS_ONLY = {"boltzmann"}  # it learns from an energy of points
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -47,13 +50,10 @@ def blobs(size: int = 28, range: Range = "symmetric", n: int = 64) -> Dataset:
 
 
 def dataset(kind: str, model: str = "gan") -> Dataset:
-    """Small data of a kind in the range that the model prefers."""
-    if kind == "points":
-        return Gaussian2D(n=100)
-    name = config(f"model={model}").model._target_
-    from pkgutil import resolve_name
-
-    return blobs(range=resolve_name(name).prefers)
+    """Small data of a kind, in the range and the number of domains that the model wants."""
+    family = resolve_name(config(f"model={model}").model._target_)
+    data = Gaussian2D(n=100) if kind == "points" else blobs(range=family.prefers)
+    return data if family.domains == 1 else Pairs(data)
 
 
 def trainer(model: str, data: Dataset, folder: Path | None = None, **options) -> Trainer:
@@ -93,4 +93,4 @@ def cli(capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.
     return Cli(capsys)
 
 
-__all__ = ["DATA", "MODELS", "PRESETS", "Cli", "blobs", "config", "dataset", "equal", "trainer"]
+__all__ = ["DATA", "MODELS", "POINTS_ONLY", "PRESETS", "Cli", "blobs", "config", "dataset", "equal", "trainer"]

@@ -4,13 +4,15 @@ import json
 
 import pytest
 import torch
-from conftest import DATA, MODELS, dataset, equal, trainer
+from conftest import DATA, MODELS, POINTS_ONLY, dataset, equal, trainer
 
-from genlab.models.base import Bounded, Density, Reconstructor, Sampler, Scorer
+from genlab.models.base import Bounded, Codec, Density, Reconstructor, Sampler, Scorer, Translator
 from genlab.trainer import checkpoint, device
 from genlab.trainer.step import parameters
 
-pairs = pytest.mark.parametrize(("model", "kind"), [(m, d) for m in MODELS for d in DATA])
+pairs = pytest.mark.parametrize(
+    ("model", "kind"), [(m, d) for m in MODELS for d in DATA if d == "points" or m not in POINTS_ONLY]
+)
 CPU = torch.device("cpu")
 
 
@@ -60,13 +62,18 @@ def test_abilities_return_the_shapes_they_promise(model, kind):
             assert first.max() <= high
         if isinstance(family, Reconstructor):
             assert family.reconstruct(x).shape == x.shape
+        if isinstance(family, Translator):
+            for to in ("a", "b"):
+                assert family.translate(x, to).shape == x.shape
+        if isinstance(family, Codec):
+            assert family.decode(family.encode(x)).shape == x.shape
         if isinstance(family, Scorer):
             assert family.score(x).shape == (6,)
         if isinstance(family, Bounded):
             assert family.elbo(x, 2).shape == (6,)
         if isinstance(family, Density):
             assert family.log_prob(x).shape == (6,)
-    assert isinstance(family, (Sampler, Reconstructor))
+    assert isinstance(family, (Sampler, Reconstructor, Translator))
 
 
 @pairs

@@ -140,7 +140,7 @@ class DDPM(Diffusion):
         times = sample_times(self.timesteps, self.sample_steps)
         for t, s in pairwise(times):
             x = self.reverse(x, t, s, y)
-        return x * self.scale
+        return self.restore(x)
 
     def reverse(self, x_t: Tensor, t: int, s: int, y: Tensor | None = None) -> Tensor:
         """Draw x_s given x_t, s < t; at s = 0 the net's x̂_0 itself: (B, *shape) -> (B, *shape)."""

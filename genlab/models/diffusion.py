@@ -109,6 +109,12 @@ class Timed(Family):
                 self.mean_square.lerp_(x.float().square().mean(), rate)
         return x / self.scale
 
+    def restore(self, x: Tensor) -> Tensor:
+        """From the net's space back to the data's; what a solver leaves outside the range of images is clipped."""
+        x = x * self.scale
+        low = -1.0 if self.spec.range == "symmetric" else 0.0
+        return x if self.spec.range == "real" else x.clamp(low, 1.0)
+
     def noise(self, n: int) -> Tensor:
         """n draws of ε ~ N(0, I): (n, *shape)."""
         return torch.randn(n, *self.spec.shape, device=self.device, dtype=self.mean_square.dtype)

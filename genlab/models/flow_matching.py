@@ -89,7 +89,7 @@ class FlowMatching(Timed):
         """Draw n samples, of the classes y (n,) or of random ones if the model is conditional: (n, *shape)."""
         y = self.labels(n, y)
         x = integrate(lambda x, t: self.velocity(x, t, y), self.noise(n), times(self.sample_steps), self.solver)
-        return x * self.scale
+        return self.restore(x)
 
     @torch.no_grad()
     def log_prob(self, x: Tensor) -> Tensor:

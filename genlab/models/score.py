@@ -137,7 +137,7 @@ class Score(Diffusion):
             x = integrate(lambda points, ratio: self.noise_at(points, ratio, y), x, levels, self.solver)
         else:
             x = self.langevin(x, levels, y)
-        return x * self.scale
+        return self.restore(x)
 
     def langevin(self, x: Tensor, levels: list[float], y: Tensor | None = None) -> Tensor:
         """Annealed Langevin dynamics of x̂ (B, *shape) through the noise levels ς, and one step of denoising."""
