@@ -75,7 +75,7 @@ class GAN(Family):
         minibatch: int = 0,
         replay: int = 0,
         unrolled: int = 0,
-        unrolled_rate: float = 0.1,
+        unrolled_rate: float = 0.01,
         instance_noise: float = 0.0,
         noise_steps: int = 1000,
         packing: int = 1,
