@@ -102,7 +102,7 @@ def test_sample_times(timesteps: int, steps: int) -> None:
 
 
 SAMPLERS = {
-    "ddim": lambda: best_ddpm(sample_steps=100),
+    "ddim, η 0": lambda: best_ddpm(sample_steps=100, eta=0.0),
     "ddim, η 1, all steps": lambda: best_ddpm(sample_steps=1000, eta=1.0),
     "ancestral, all steps": lambda: best_ddpm(sample_steps=1000, sampler="ancestral"),
     "ode": lambda: best_score(sample_steps=30),

@@ -80,7 +80,7 @@ class DDPM(Diffusion):
         timesteps: T.
         sampler: ddim or ancestral.
         sample_steps: of the sampler, at most T.
-        eta: η of ddim, in [0, 1].
+        eta: η of ddim, in [0, 1]; the noise of 1 makes up for errors of a net that is not trained to the end.
         variance: of the ancestral sampler's steps, and of the model that `elbo` bounds: large (β) or small (β̃).
         conditional, drop_label, guidance: see `Timed`.
         net: makes the net, from (shape, classes).
@@ -100,7 +100,7 @@ class DDPM(Diffusion):
         timesteps: int = 1000,
         sampler: str = "ddim",
         sample_steps: int = 50,
-        eta: float = 0.0,
+        eta: float = 1.0,
         variance: str = "large",
         conditional: bool = False,
         drop_label: float = 0.1,
