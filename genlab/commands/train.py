@@ -47,7 +47,7 @@ def train(config: DictConfig, folder: Path, state: dict[str, Any] | None = None)
         raise
     if trainer.step >= trainer.steps:
         print(f"{folder} is at step {trainer.step} of {trainer.steps}: raise trainer.steps to go on")
-        return trainer.best[0] if trainer.best else None
+        return trainer.best.found[0] if trainer.best.found else None
     with run.lock(), signals:
         run.write_config(config)
         run.write_status("running")

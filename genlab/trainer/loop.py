@@ -12,7 +12,6 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import torch
-from torch import Tensor
 
 from genlab.data.base import Batch, Dataset, Stream
 from genlab.errors import RunFailed, UserError, brief
@@ -24,9 +23,7 @@ from genlab.trainer.monitors import CollapseMonitor
 from genlab.trainer.options import Options
 from genlab.trainer.schedule import factor
 from genlab.trainer.step import OptimizerFactory, make_optimizer, make_update
-
-VALIDATION_BATCHES = 20  # of batch_size samples each, at most, for one validation loss
-ANNEALED = 2**31 - 1  # the step that validation losses see: after all annealing, so that they compare over time
+from genlab.trainer.validate import Best, validation_losses
 
 
 class Result(NamedTuple):
@@ -89,7 +86,7 @@ class Trainer:
         self.ema = EMA(family, options.ema) if options.ema else None
         self.meter = Meter()
         self.step = 0
-        self.best: tuple[float, int] | None = None
+        self.best = Best(options.monitor, options.mode, len(self.phases))
         self.measures: dict[str, float] = {}
         self.collapse = CollapseMonitor()
         self._clock = 0.0  # seconds of training; side work is taken out
@@ -124,7 +121,9 @@ class Trainer:
                         self.meter.clear()
                 if self._due(options.evaluate_every, ends):
                     with self._side_work(), self._model() as model:
-                        self.measures = self._losses(model) | self.evaluate(model)
+                        device.seed(self.device, self.seed)  # the same noise each time
+                        losses = validation_losses(model, self.data, options.batch_size)
+                        self.measures = losses | self.evaluate(model)
                         partial = self.step % options.evaluate_every != 0
                         tracker.log(self.step, self.measures, partial)
                     warning = "" if partial or options.on_collapse == "off" else self.collapse(self.measures)
@@ -133,10 +132,10 @@ class Trainer:
                         halt = warning if options.on_collapse == "stop" else ""  # in good order, after the next step
                 if self._due(options.sample_every, ends):
                     with self._side_work(), self._model() as model:
-                        device.seed(self.device, self.seed)  # the same noise each time: one sees the samples change
+                        device.seed(self.device, self.seed)  # one sees the same samples change
                         for name, picture in self.snapshot(model).items():
                             tracker.picture(self.step, name, picture)
-                improved = self._due(options.evaluate_every, ends) and self._improved()
+                improved = self._due(options.evaluate_every, ends) and self.best.update(self.step, self.measures)
                 if self._due(options.checkpoint_every, ends) or (improved and options.checkpoint_every):
                     with self._side_work():
                         self.save(best=improved)
@@ -145,7 +144,7 @@ class Trainer:
         device.synchronize(self.device)
         seconds = self._clock + time.perf_counter()
         rate = (self.step - start) * options.batch_size / max(seconds, 1e-9)
-        return Result(self.step, reason, seconds, rate, self.measures, self.best)
+        return Result(self.step, reason, seconds, rate, self.measures, self.best.found)
 
     def train_step(self) -> None:
         """All phases once: each repeat on a fresh batch, each phase seeing what the earlier ones carried."""
@@ -193,7 +192,7 @@ class Trainer:
             "ema": self.ema.twin.state_dict() if self.ema else None,
             "optimizers": {name: optimizer.state_dict() for name, optimizer in self.optimizers.items()},
             "meter": self.meter.state_dict(),
-            "best": self.best,
+            "best": self.best.found,
             "collapse": self.collapse.count,
         }
 
@@ -212,7 +211,8 @@ class Trainer:
         except (RuntimeError, KeyError, ValueError) as error:
             raise UserError(f"the checkpoint does not fit this model: {brief(error)}") from error
         self.meter.load_state_dict(state["meter"])
-        self.step, self.best, self.collapse.count = state["step"], state["best"], state.get("collapse", 0)
+        self.best.found, self.collapse.count = state["best"], state["collapse"]
+        self.step = state["step"]
 
     @contextmanager
     def _model(self):
@@ -223,41 +223,6 @@ class Trainer:
         self.family.eval()
         yield self.family
         self.family.train()
-
-    @torch.no_grad()
-    def _losses(self, model: Family) -> dict[str, float]:
-        """Losses and what they log, on the validation split, with the same noise each time."""
-        device.seed(self.device, self.seed)
-        split, size = self.data.splits["validation"], self.options.batch_size
-        step = torch.full((), ANNEALED, dtype=torch.int64, device=self.device)
-        totals: dict[str, list[Tensor]] = {}
-        phases = model.phases()
-        for index in torch.arange(len(split.x), device=self.device).split(size)[:VALIDATION_BATCHES]:
-            batch = self.data.batch("validation", index) | {"step": step}
-            for phase in phases:
-                out = phase.loss(batch)
-                batch |= out.carry
-                prefix = "eval" if len(phases) == 1 else f"eval/{phase.name}"
-                for key, value in (("loss", out.loss), *out.logs.items()):
-                    totals.setdefault(f"{prefix}/{key}", []).append(value)
-        return {key: torch.stack(values).mean().item() for key, values in totals.items()}
-
-    def _improved(self) -> bool:
-        """Whether the monitored measure is better than ever before; remembers it if so."""
-        monitor = self.options.monitor
-        if monitor == "auto":
-            # One loss is a bound or an error and falls as the model gets better; the losses of a game do not.
-            monitor = "eval/loss" if len(self.phases) == 1 else "eval/sliced_w2"
-            if monitor not in self.measures:
-                return False
-        if monitor not in self.measures:
-            raise UserError(f"trainer.monitor: '{monitor}' is none of {', '.join(self.measures)}")
-        value = self.measures[monitor]
-        sign = 1 if self.options.mode == "min" else -1
-        if self.best is not None and not sign * value < sign * self.best[0]:
-            return False
-        self.best = (value, self.step)
-        return True
 
     def _read(self) -> dict[str, float]:
         return {f"train/{key}": value for key, value in self.meter.read().items()}

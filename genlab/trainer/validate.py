@@ -1,0 +1,69 @@
+"""Losses on held-out data, and which state of the model was the best."""
+
+import torch
+from torch import Tensor
+
+from genlab.data.base import Dataset
+from genlab.errors import UserError
+from genlab.models.base import Family
+
+BATCHES = 20  # at most, for one validation loss
+ANNEALED = 2**31 - 1  # the step that validation losses see: after all annealing, so that they compare over time
+
+
+@torch.no_grad()
+def validation_losses(model: Family, data: Dataset, size: int) -> dict[str, float]:
+    """Means over validation batches of `size` of the losses and what they log; draws from torch's global generator.
+
+    Named eval/<key> for a family of one phase, else eval/<phase>/<key>.
+    """
+    phases = model.phases()
+    length = len(data.splits["validation"].x)
+    step = torch.full((), ANNEALED, dtype=torch.int64, device=model.device)
+    totals: dict[str, Tensor] = {}
+    seen = 0
+    for index in torch.arange(length, device=model.device).split(size)[:BATCHES]:
+        batch = data.batch("validation", index) | {"step": step}
+        seen += len(index)
+        for phase in phases:
+            out = phase.loss(batch)
+            batch |= out.carry
+            prefix = "eval" if len(phases) == 1 else f"eval/{phase.name}"
+            for key, value in (("loss", out.loss), *out.logs.items()):
+                name = f"{prefix}/{key}"
+                totals[name] = totals.get(name, torch.zeros_like(value)) + len(index) * value
+    return {name: (total / seen).item() for name, total in totals.items()}
+
+
+class Best:
+    """The best value so far of the measure that best.pt follows.
+
+    Args:
+        monitor: the measure's name; "auto": the validation loss of a family of one phase, which is a bound or an error
+            and falls as the model gets better. The losses of a game do not: there it is the sliced Wasserstein
+            distance, where that is measured.
+        mode: min or max, what is better.
+        phases: of the family.
+    """
+
+    def __init__(self, monitor: str, mode: str, phases: int) -> None:
+        self.required = monitor != "auto"
+        self.monitor = monitor if self.required else "eval/loss" if phases == 1 else "eval/sliced_w2"
+        self.sign = 1 if mode == "min" else -1
+        self.found: tuple[float, int] | None = None  # the value and its step
+
+    def update(self, step: int, measures: dict[str, float]) -> bool:
+        """Whether the measures of this step are better than all before.
+
+        Raises:
+            UserError: the chosen measure is not among them.
+        """
+        if self.monitor not in measures:
+            if self.required:
+                raise UserError(f"trainer.monitor: '{self.monitor}' is none of {', '.join(measures)}")
+            return False
+        value = measures[self.monitor]
+        if self.found is not None and not self.sign * value < self.sign * self.found[0]:
+            return False
+        self.found = (value, step)
+        return True
