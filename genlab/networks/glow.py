@@ -79,8 +79,8 @@ class Split(Invertible):
 def conv_net(inputs: int, outputs: int, width: int) -> nn.Module:
     """The net of Glow's coupling, 3x3 - 1x1 - 3x3 convolutions: (B, inputs, H, W) -> (B, outputs, H, W); 0 at first."""
     last = nn.Conv2d(width, outputs, 3, padding=1)
-    nn.init.zeros_(last.weight)
-    nn.init.zeros_(last.bias) if last.bias is not None else None
+    for parameter in last.parameters():
+        nn.init.zeros_(parameter)
     return nn.Sequential(nn.Conv2d(inputs, width, 3, padding=1), nn.ReLU(), nn.Conv2d(width, width, 1), nn.ReLU(), last)
 
 
@@ -150,7 +150,7 @@ class Dequantizer(nn.Module):
         )
 
     def forward(self, noise: Tensor, x: Tensor) -> Mapped:
-        """ε and pixels x in [0, 1], (B, C, H, W) -> u and log q(u|x) + log 1 = log q in nats (B,)."""
+        """ε and pixels x in [0, 1], (B, C, H, W) -> u and log q(u|x) in nats (B,)."""
         squeezed, log_det = self.flow(F.pixel_unshuffle(noise, 2), F.pixel_unshuffle(2 * x - 1, 2))
         # log q(u|x) = log N(ε) - log |∂f/∂ε| - Σ log φ(f); the constants of both normals cancel.
         log_q = 0.5 * (squeezed.square() - F.pixel_unshuffle(noise, 2).square()).flatten(1).sum(1) - log_det

@@ -1,0 +1,254 @@
+"""Flows: inverses and Jacobians against autograd, densities that integrate to 1, dequantization, reweighting."""
+
+import math
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from genlab.data.base import Spec
+from genlab.errors import UserError
+from genlab.models.boltzmann import Boltzmann, double_well, quadrature, right
+from genlab.models.flow import Flow, Weighted, effective_sample_size, normal_log_prob
+from genlab.networks.coupling import ActNorm, Affine, Chain, Coupling, Invertible, InvertibleConv, Permute, Spline
+from genlab.networks.glow import Dequantizer, Flatten, Split, Squeeze, conv_net, glow, realnvp
+from genlab.networks.mlp import MLP
+from genlab.networks.spline import spline
+
+IMAGE, POINTS = (4, 4, 4), (5,)
+PIXELS = Spec((1, 8, 8), range="unit")
+
+
+def scrambled(module: nn.Module, scale: float = 0.3) -> nn.Module:
+    """The module in float64 and evaluation mode, its parameters moved at random: no layer is the identity."""
+    torch.manual_seed(0)
+    with torch.no_grad():
+        for parameter in module.parameters():
+            parameter.add_(scale * torch.randn_like(parameter))
+    return module.double().eval()
+
+
+def initialised(channels: int) -> ActNorm:
+    layer = ActNorm(channels)
+    layer.initialise(3 + 2 * torch.randn(50, channels, generator=torch.Generator().manual_seed(0)))
+    return layer
+
+
+def coupling(transform: Affine | Spline) -> Coupling:
+    return Coupling(MLP((2,), (3 * transform.size,), (16,)), 2, transform)
+
+
+def conv_coupling(transform: Affine | Spline) -> Coupling:
+    return Coupling(conv_net(1, 3 * transform.size, 8), 1, transform)
+
+
+LAYERS = {
+    "actnorm points": (lambda: initialised(5), POINTS),
+    "actnorm images": (lambda: initialised(4), IMAGE),
+    "permute": (lambda: Permute(torch.tensor([3, 1, 0, 4, 2])), POINTS),
+    "invertible conv": (lambda: InvertibleConv(4), IMAGE),
+    "affine": (lambda: coupling(Affine()), POINTS),
+    "spline": (lambda: coupling(Spline(5, 1.5)), POINTS),
+    "affine conv": (lambda: conv_coupling(Affine()), IMAGE),
+    "spline conv": (lambda: conv_coupling(Spline(5, 1.5)), IMAGE),
+    "squeeze": (Squeeze, IMAGE),
+    "flatten": (lambda: Flatten(IMAGE), IMAGE),
+    "split": (lambda: Split(IMAGE, Chain(InvertibleConv(2), Flatten((2, 4, 4)))), IMAGE),
+    "realnvp affine": (lambda: realnvp((5,), Affine(), 4, (16,)), POINTS),
+    "realnvp spline": (lambda: realnvp((2,), Spline(8, 2.0), 4, (16,)), (2,)),
+    "realnvp images": (lambda: realnvp((1, 3, 3), Affine(), 3, (16,)), (1, 3, 3)),
+    "glow affine": (lambda: glow((1, 8, 8), Affine(), 2, 2, 8), (1, 8, 8)),
+    "glow spline": (lambda: glow((1, 4, 4), Spline(5, 2.0), 2, 1, 8), (1, 4, 4)),
+}
+
+
+@pytest.mark.parametrize("name", LAYERS)
+def test_inverse_and_jacobian(name: str):
+    make, shape = LAYERS[name]
+    layer = scrambled(make())
+    assert isinstance(layer, Invertible)
+    x = torch.randn(6, *shape, dtype=torch.float64)
+    z, log_det = layer(x)
+    again, back = layer.inverse(z)
+    assert log_det.shape == back.shape == (6,)
+    assert (again - x).abs().max() < 1e-6
+    assert (back + log_det).abs().max() < 1e-6
+    for i in range(2):
+        jacobian = torch.autograd.functional.jacobian(lambda one: layer(one[None])[0].flatten(), x[i])
+        size = math.prod(shape)
+        assert (torch.linalg.slogdet(jacobian.reshape(size, size))[1] - log_det[i]).abs() < 1e-6  # pyright: ignore
+
+
+def test_spline_is_the_identity_at_zero_and_outside():
+    x = torch.linspace(-3, 3, 101, dtype=torch.float64)
+    y, log_slope = spline(x, x.new_zeros(101, 14), 2.0)
+    assert (y - x).abs().max() < 1e-12
+    assert log_slope.abs().max() < 1e-12
+    raw = torch.randn(14, dtype=torch.float64, generator=torch.Generator().manual_seed(1)).expand(101, 14)
+    y, log_slope = spline(x, raw, 2.0)
+    assert torch.equal(y[x.abs() > 2], x[x.abs() > 2])
+    assert (y.diff() > 0).all()
+    assert (y - x).abs().max() > 0.1
+
+
+def test_actnorm_takes_the_first_batch_only_and_keeps_it():
+    torch.manual_seed(0)
+    flow = Flow(Spec((2,)), couplings=2, hidden=(8,)).train()
+    first = torch.tensor([100.0, -7.0]) + torch.tensor([0.01, 30.0]) * torch.randn(256, 2)
+    z, _ = flow.flow.layers[0](first)
+    assert z.mean(0).abs().max() < 1e-2  # fp32 at 100 has steps of 8e-6, and the deviation is 0.01
+    assert (z.std(0) - 1).abs().max() < 1e-2
+    flow.loss({"x": torch.randn(64, 2)})
+    assert torch.equal(z, flow.flow.layers[0](first)[0])
+    other = Flow(Spec((2,)), couplings=2, hidden=(8,)).train()
+    other.load_state_dict(flow.state_dict())
+    other.loss({"x": torch.randn(64, 2)})
+    assert torch.equal(flow.log_prob(first), other.log_prob(first))
+
+
+def test_actnorm_leaves_its_statistics_alone_in_evaluation():
+    layer = ActNorm(2).eval()
+    x = 5 + torch.randn(10, 2)
+    assert torch.equal(layer(x)[0], x)
+    assert not layer.initialised
+
+
+@pytest.mark.parametrize("kind", ["affine", "spline"])
+def test_density_integrates_to_one(kind: str):
+    flow = scrambled(Flow(Spec((2,)), coupling=kind, couplings=3, hidden=(8,), bins=6), 0.2)
+    assert isinstance(flow, Flow)
+    axis = (torch.arange(300, dtype=torch.float64) + 0.5) * (16 / 300) - 8
+    with torch.no_grad():
+        mass = flow.log_prob(torch.cartesian_prod(axis, axis)).exp().sum() * (16 / 300) ** 2
+    assert mass.item() == pytest.approx(1.0, abs=2e-3)  # kinks of relu nets limit the midpoint rule
+
+
+class Quantile(Invertible):
+    """z = Φ⁻¹(v): the flow under which the unit cube is uniform."""
+
+    def forward(self, x: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        z = torch.special.ndtri(x).flatten(1)
+        return z, -normal_log_prob(z)
+
+
+@pytest.mark.parametrize("dequantization", ["uniform", "variational"])
+@pytest.mark.parametrize("k", [1, 3])
+def test_uniform_density_has_8_bits(dequantization: str, k: int):
+    flow = Flow(PIXELS, alpha=0.0, dequantization=dequantization).double()
+    flow.flow = Quantile()
+    x = torch.randint(0, 256, (5, *PIXELS.shape)).double() / 255
+    assert (flow.bits_per_dim(x, k) - 8).abs().max() < 1e-9
+
+
+def test_dequantizer_density_is_that_of_its_noise():
+    dequantizer = scrambled(Dequantizer((1, 4, 4), 8))
+    noise, x = torch.randn(2, 1, 4, 4, dtype=torch.float64), torch.rand(2, 1, 4, 4, dtype=torch.float64)
+    u, log_q = dequantizer(noise, x)
+    assert ((u > 0) & (u < 1)).all()
+    jacobian = torch.autograd.functional.jacobian(lambda e: dequantizer(e, x[:1])[0], noise[:1]).view(16, 16)  # pyright: ignore
+    expected = normal_log_prob(noise[:1].flatten(1)) - torch.linalg.slogdet(jacobian)[1]
+    assert (log_q[:1] - expected).abs().max() < 1e-6
+
+
+@pytest.mark.parametrize("alpha", [0.0, 0.05])
+def test_draw_agrees_with_density(alpha: float):
+    flow = scrambled(Flow(PIXELS, steps=2, width=8, alpha=alpha), 0.05)
+    assert isinstance(flow, Flow)
+    x, log_p = flow.draw(torch.randn(4, 64, dtype=torch.float64))
+    assert (flow.log_density(x) - log_p).abs().max() < 1e-6
+
+
+@pytest.mark.parametrize("range", ["unit", "symmetric"])
+def test_samples_are_pixels(range):
+    flow = Flow(Spec((1, 8, 8), range=range), steps=1, width=8)
+    torch.manual_seed(0)
+    pixels = 255 * flow.spec.decode(flow.sample(3))
+    assert pixels.shape == (3, 1, 8, 8)
+    assert (pixels - pixels.round()).abs().max() < 1e-3
+    torch.manual_seed(0)
+    cold = flow.sample(3, temperature=0.0)
+    assert torch.equal(cold[0], cold[1])
+
+
+@pytest.mark.parametrize("shape", [(1, 28, 28), (1, 32, 32), (1, 64, 64), (3, 5, 7)])
+def test_images_of_any_size(shape):
+    flow = Flow(Spec(shape, range="unit"), steps=1, width=4, couplings=2, hidden=(8,))
+    x = torch.rand(2, *shape)
+    assert flow.loss({"x": x}).loss.isfinite()
+    assert flow.sample(2).shape == x.shape
+
+
+def test_bf16_keeps_the_log_determinant_in_full_precision():
+    flow = Flow(PIXELS, steps=1, width=8)
+    with torch.autocast("cpu", torch.bfloat16):
+        out = flow.loss({"x": torch.rand(4, *PIXELS.shape)})
+    assert out.loss.dtype == torch.float32
+
+
+def test_wrong_words():
+    with pytest.raises(UserError, match="binary"):
+        Flow(Spec((1, 8, 8), range="binary"))
+    with pytest.raises(UserError, match="cannot halve"):
+        Flow(Spec((1, 6, 6), range="unit"), architecture="glow", levels=3)
+    with pytest.raises(UserError, match="did you mean"):
+        Flow(Spec((2,)), coupling="splin")
+    with pytest.raises(UserError, match="images"):
+        Boltzmann(PIXELS)
+
+
+def test_effective_sample_size():
+    assert effective_sample_size(torch.full((10,), 700.0)) == pytest.approx(10)  # no overflow
+    assert effective_sample_size(torch.tensor([0.0, -torch.inf])) == pytest.approx(1)
+    weights = torch.tensor([1.0, 2.0, 3.0])
+    assert effective_sample_size(weights.log()) == pytest.approx(36 / 14)
+
+
+def test_importance_sampling_finds_a_known_integral():
+    flow = scrambled(Flow(Spec((2,)), couplings=2, hidden=(8,)), 0.1)
+    assert isinstance(flow, Flow)
+    torch.manual_seed(0)
+    with torch.no_grad():
+        weighted = flow.importance_sample(20000, lambda x: normal_log_prob(x - 0.5) + 2.0)
+    assert isinstance(weighted, Weighted)
+    log_z = weighted.log_weights.logsumexp(0) - math.log(20000)
+    sampling_error = (1 / weighted.effective_sample_size - 1 / 20000).sqrt().item()
+    assert abs(log_z.item() - 2.0) < 4 * sampling_error
+
+
+def test_quadrature_against_the_one_dimensional_integral():
+    """The second coordinate cancels."""
+    from scipy.integrate import quad
+
+    def density(x: float) -> float:
+        return math.exp(-(0.25 * x**4 - 3 * x**2 + x))
+
+    expected = math.log(quad(density, -8, 0)[0] / quad(density, 0, 8)[0])
+    assert quadrature(double_well) == pytest.approx(expected, abs=1e-4)
+    assert quadrature(lambda x: 0.5 * x.square().sum(1), right) == pytest.approx(0.0, abs=1e-9)
+
+
+def test_boltzmann_learns_both_wells_of_a_small_barrier():
+    """A double well with a barrier of 2 kT and a tilt, in 100 steps: reweighting gives the free energy."""
+
+    def energy(x: Tensor) -> Tensor:
+        return 2 * (x[:, 0].square() - 1).square() + 0.5 * x[:, 0] + 0.5 * x[:, 1].square()
+
+    torch.manual_seed(0)
+    model = Boltzmann(Spec((2,)), energy, anneal_steps=50, couplings=4, hidden=(32,), bins=8, bound=4.0)
+    optimizer = torch.optim.Adam(model.parameters(), lr=5e-3)
+    for step in range(100):
+        out = model.loss({"x": torch.zeros(128, 2), "step": torch.tensor(step)})
+        optimizer.zero_grad()
+        out.loss.backward()
+        optimizer.step()
+    with torch.no_grad():
+        difference, size = model.free_energy_difference(20000)
+    assert size > 0.5 * 20000
+    assert abs(difference.item() - quadrature(energy)) < 0.1
+
+
+def test_boltzmann_anneals_by_the_step_alone():
+    model = Boltzmann(Spec((2,)), start=0.01, anneal_steps=100)
+    assert model.beta_at(torch.tensor(0)) == pytest.approx(0.01)
+    assert model.beta_at(torch.tensor(50)) == pytest.approx(0.1)
+    assert model.beta_at(torch.tensor(2**31 - 1)) == 1.0
