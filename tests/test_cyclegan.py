@@ -18,6 +18,7 @@ from genlab.networks.resnet import LARGE, patches, translator
 from genlab.pictures import rows, snapshot
 from genlab.trainer.loop import Trainer
 from genlab.trainer.options import Options
+from genlab.trainer.validate import validation_losses
 from genlab.trainer.step import make_optimizer, make_update
 
 CPU = torch.device("cpu")
@@ -182,8 +183,8 @@ def test_validation_leaves_the_pool_alone():
     before = {name: b.clone() for name, b in run.family.named_buffers()}
     assert before["pools.a.count"] == 10  # 12 fakes came by
     with run._model() as model:
-        run._losses(model)
-    run._losses(run.family.eval())
+        validation_losses(model, run.data, 4)
+    validation_losses(run.family.eval(), run.data, 4)
     assert all(torch.equal(b, before[name]) for name, b in run.family.named_buffers())
 
 

@@ -62,6 +62,8 @@ class Chain(Invertible):
 class Permute(Invertible):
     """A fixed order of the channels: z_i = x_order[i]."""
 
+    order: Tensor
+
     def __init__(self, order: Tensor) -> None:
         super().__init__()
         self.register_buffer("order", order)
@@ -76,9 +78,13 @@ class Permute(Invertible):
 class ActNorm(Invertible):
     """z = (x - m) / d · exp(s) + t for each channel (Glow, section 3.1).
 
-    m and d are the mean and the standard deviation of the first training batch: buffers, so that a resume and the
-    averaged twin have the very same ones. s and t start at 0 and are learned.
+    m and d are the mean and the standard deviation of the first batch that comes in training mode: buffers, so that a
+    resume and the averaged twin have the very same ones. s and t start at 0 and are learned.
     """
+
+    mean: Tensor
+    log_deviation: Tensor
+    initialised: Tensor
 
     def __init__(self, channels: int) -> None:
         super().__init__()
@@ -116,6 +122,10 @@ class InvertibleConv(Invertible):
     W = P L (U + diag(d)) with P a fixed permutation, L and U triangular: log |det W| = Σ log |d| (Glow, eq. 10 and 11),
     and the inverse takes two triangular solves.
     """
+
+    sign: Tensor
+    permutation: Tensor
+    unit: Tensor
 
     def __init__(self, channels: int) -> None:
         super().__init__()

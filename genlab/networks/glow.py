@@ -1,7 +1,7 @@
 """Whole flows from the invertible layers: RealNVP for vectors, a multiscale Glow for images, and a dequantizer.
 
 L. Dinh, J. Sohl-Dickstein, S. Bengio, "Density estimation using Real NVP", 2017, https://arxiv.org/abs/1605.08803
-(squeeze and multiscale architecture: sections 3.6 and figure 4).
+(squeeze and multiscale architecture: section 3.6).
 D. P. Kingma, P. Dhariwal, "Glow", 2018, https://arxiv.org/abs/1807.03039 (one step of flow: figure 2a).
 J. Ho et al., "Flow++: Improving Flow-Based Generative Models with Variational Dequantization and Architecture Design",
 2019, https://arxiv.org/abs/1902.00275.
@@ -62,7 +62,7 @@ class Split(Invertible):
 
     def __init__(self, shape: Sequence[int], rest: Invertible) -> None:
         super().__init__()
-        self.half = (shape[0] // 2, *shape[1:])
+        self.part = (shape[0] // 2, *shape[1:])
         self.rest = rest
 
     def forward(self, x: Tensor, context: Tensor | None = None) -> Mapped:
@@ -73,7 +73,7 @@ class Split(Invertible):
     def inverse(self, z: Tensor, context: Tensor | None = None) -> Mapped:
         on, done = z.chunk(2, dim=1)
         x, log_det = self.rest.inverse(on, context)
-        return torch.cat([x, done.unflatten(1, self.half)], dim=1), log_det
+        return torch.cat([x, done.unflatten(1, self.part)], dim=1), log_det
 
 
 def conv_net(inputs: int, outputs: int, width: int) -> nn.Module:
