@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from genlab.data.base import Dataset
-from genlab.models.base import Codec, Density, Family, Reconstructor, Sampler, Scorer, Translator
+from genlab.models.base import Codec, Density, Family, Measured, Reconstructor, Sampler, Scorer, Translator
 
 POINTS = 2000  # drawn in a scatter plot
 
@@ -37,20 +37,23 @@ def rows(*batches: Tensor, columns: int = 8) -> np.ndarray:
     return grid(torch.stack(parts, dim=1).flatten(0, 2), columns)
 
 
-def scatter(real: Tensor, fake: Tensor, landscape: Callable[[Tensor], Tensor] | None = None) -> np.ndarray:
+def scatter(real: Tensor | None, fake: Tensor, landscape: Callable[[Tensor], Tensor] | None = None) -> np.ndarray:
     """Real points (N, 2) in gray under generated ones (M, 2) in colour, over contours of `landscape` (B, 2) -> (B,)."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
+    shown = fake if real is None else real
     figure = Figure(figsize=(5, 5), dpi=100, layout="constrained")
     canvas, axes = FigureCanvasAgg(figure), figure.add_subplot(aspect="equal")
-    low, high = (real.amin(0) - 0.5).tolist(), (real.amax(0) + 0.5).tolist()
+    low, high = (shown.amin(0) - 0.5).tolist(), (shown.amax(0) + 0.5).tolist()
     if landscape is not None:
         sides = [torch.linspace(low[i], high[i], 60) for i in (0, 1)]
-        points = torch.cartesian_prod(*sides).to(real)
+        points = torch.cartesian_prod(*sides).to(shown)
         heights = landscape(points).float().cpu().view(60, 60).T.numpy()
         axes.contourf(sides[0].numpy(), sides[1].numpy(), heights, levels=16, cmap="Blues", alpha=0.6)
     for cloud, colour, label in ((real, "0.45", "real"), (fake, "tab:orange", "generated")):
+        if cloud is None:
+            continue
         points = cloud[:POINTS].float().cpu().numpy()
         axes.plot(points[:, 0], points[:, 1], ".", color=colour, markersize=3, alpha=0.5, label=label)
     axes.set(xlim=(low[0], high[0]), ylim=(low[1], high[1]))
@@ -111,7 +114,8 @@ def snapshot(family: Family, data: Dataset, n: int = 64) -> dict[str, np.ndarray
         if image:
             pictures["samples"] = grid(fake, columns=family.spec.classes if family.conditional else None)
         else:
-            pictures["samples"] = scatter(data.real("test", POINTS), fake, landscape(family))
+            real = None if isinstance(family, Measured) else data.real("test", POINTS)
+            pictures["samples"] = scatter(real, fake, landscape(family))
     if isinstance(family, Reconstructor) and (image or data.spec.shape == (2,)):
         x = data.head("test", 32 if image else POINTS)["x"]
         again = data.decode(family.reconstruct(x))

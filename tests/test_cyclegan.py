@@ -18,8 +18,8 @@ from genlab.networks.resnet import LARGE, patches, translator
 from genlab.pictures import rows, snapshot
 from genlab.trainer.loop import Trainer
 from genlab.trainer.options import Options
-from genlab.trainer.validate import validation_losses
 from genlab.trainer.step import make_optimizer, make_update
+from genlab.trainer.validate import validation_losses
 
 CPU = torch.device("cpu")
 

@@ -241,6 +241,12 @@ def test_boltzmann_learns_both_wells_of_a_small_barrier():
         difference, size = model.free_energy_difference(20000)
     assert size > 0.5 * 20000
     assert abs(difference.item() - quadrature(energy)) < 0.1
+    torch.manual_seed(1)
+    measures = model.measures(20000)
+    assert measures["effective_sample_size"] > 0.5
+    assert measures["free_energy_error"] == pytest.approx(
+        abs(measures["free_energy_difference"] - quadrature(energy)), abs=1e-6
+    )
 
 
 def test_boltzmann_anneals_by_the_step_alone():

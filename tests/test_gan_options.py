@@ -17,8 +17,9 @@ from genlab.models.gan import GAN, discriminator_loss, generator_loss
 from genlab.networks.choice import decoder, encoder
 from genlab.run import Run
 from genlab.trainer import checkpoint
-from genlab.trainer.loop import ANNEALED, Trainer
+from genlab.trainer.loop import Trainer
 from genlab.trainer.options import Options
+from genlab.trainer.validate import ANNEALED
 
 POINTS = Spec((2,), 4)
 IMAGES = Spec((1, 28, 28), 10, "symmetric")

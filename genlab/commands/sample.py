@@ -101,6 +101,7 @@ def picture(arrays: dict[str, "Tensor"], model: "Family", run: Run) -> "np.ndarr
 
     Of translations: rows of images, their translations, and what comes back; or points over the other domain.
     """
+    from genlab.models.base import Measured
     from genlab.pictures import grid, rows, scatter
 
     if model.spec.is_image:
@@ -109,6 +110,8 @@ def picture(arrays: dict[str, "Tensor"], model: "Family", run: Run) -> "np.ndarr
         return grid(arrays["samples"][:SHOWN], columns=model.spec.classes if "labels" in arrays else None)
     if model.spec.shape != (2,):
         return None
+    if isinstance(model, Measured):
+        return scatter(None, arrays["samples"])
     data = build.data(run.read_config())
     real = data.decode(data.head("test", SHOWN * 20)["b"]) if "cycles" in arrays else data.real("test", SHOWN * 20)
     return scatter(real, arrays["samples"])

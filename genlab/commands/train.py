@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from genlab.trainer.options import Options
 
 MEASURED = 5000  # samples for the measures of the training loop; a fifth of it for images
+OWN_MEASURES = 100_000  # for what a family measures of itself
 CHUNK = 500  # of them translated at a time, to bound the memory
 
 
@@ -126,7 +127,7 @@ def evaluator(data: "Dataset", where: "torch.device", seed: int) -> "Callable[[F
     from genlab.data.pairs import Pairs
     from genlab.metrics import suite
     from genlab.metrics.translation import translation
-    from genlab.models.base import Sampler, Translator
+    from genlab.models.base import Measured, Sampler, Translator
     from genlab.trainer import device
 
     count = min(MEASURED // 5 if data.spec.is_image else MEASURED, len(data.splits["validation"].x))
@@ -143,6 +144,8 @@ def evaluator(data: "Dataset", where: "torch.device", seed: int) -> "Callable[[F
             truth = data.decode(data.transform(batch["a"])) if data.known else None
             a, b = data.decode(batch["a"]), data.decode(batch["b"])
             return translation(a, data.decode(there), data.decode(back), b, truth)
+        if isinstance(family, Measured):
+            return {f"eval/{name}": value for name, value in family.measures(OWN_MEASURES).items()}
         if not isinstance(family, Sampler):
             return {}
         return suite.quick(data.decode(family.sample(count)), data.real("validation", count), *known)
@@ -203,6 +206,11 @@ def summary(trainer: "Trainer", result: "Result") -> str:
     if "eval/translation_error" in measures:
         error, still = measures["eval/translation_error"], measures["eval/identity_error"]
         parts.append(f"translation error {error:.3g} (doing nothing: {still:.3g})")
+    if "eval/effective_sample_size" in measures:
+        parts.append(f"effective sample size {100 * measures['eval/effective_sample_size']:.1f} %")
+    if "eval/free_energy_difference" in measures:
+        difference, error = measures["eval/free_energy_difference"], measures["eval/free_energy_error"]
+        parts.append(f"free-energy difference {difference:.3f} kT (off by {error:.3f})")
     if "eval/loss" in measures:
         parts.append(f"validation loss {measures['eval/loss']:.4g}")
     parts.append(f"{result.samples_per_s:,.0f} samples/s")

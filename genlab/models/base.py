@@ -135,3 +135,10 @@ class Density(Protocol):
     def log_prob(self, x: Tensor) -> Tensor:
         """The exact log-density in nats: (B, *shape) -> (B,)."""
         ...
+
+
+@runtime_checkable
+class Measured(Protocol):
+    def measures(self, n: int) -> dict[str, float]:
+        """What a family that does not learn from the data measures of itself, from n samples, by name."""
+        ...

@@ -45,7 +45,7 @@ ENERGIES: dict[str, Energy] = {"double_well": double_well}
 class Boltzmann(Flow):
     """Boltzmann generator: a flow trained by reverse KL on an energy, data only gives the shape (Noé et al. 2019).
 
-    The points of the data set are never looked at; measures that compare samples with them say nothing here.
+    The points of the data set are never looked at, so samples are not compared with them: see `measures`.
 
     Args:
         energy: U in kT: double_well, or any differentiable callable (B, D) -> (B,).
@@ -112,6 +112,19 @@ class Boltzmann(Flow):
         within = log_weights.masked_fill(~inside, -torch.inf).logsumexp(0)
         without = log_weights.masked_fill(inside, -torch.inf).logsumexp(0)
         return without - within, effective_sample_size(log_weights)
+
+    @torch.no_grad()
+    def measures(self, n: int) -> dict[str, float]:
+        """Effective sample size as a share of n; in the plane F of the right well less F of the left, and its error."""
+        difference, size = self.free_energy_difference(n)
+        values = {"effective_sample_size": size.item() / n}
+        if self.spec.shape == (2,):
+            reference = quadrature(self.energy)
+            values |= {
+                "free_energy_difference": difference.item(),
+                "free_energy_error": abs(difference.item() - reference),
+            }
+        return values
 
 
 def quadrature(energy: Energy, region: Region = right, side: float = 6.0, points: int = 600) -> float:
