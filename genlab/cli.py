@@ -116,7 +116,7 @@ def compose_and_run(word: str, config_name: str, overrides: list[str], function:
     try:
         hydra.main(config_path=str(configs()), config_name=config_name, version_base="1.3")(job)()
     except (HydraException, OmegaConfBaseException, OSError) as error:
-        if asked_for_traceback:
+        if asked_for_traceback or isinstance(error, BrokenPipeError):
             raise
         from genlab.explain import explain
 

@@ -59,8 +59,9 @@ class Meter:
         """A window that is still open, for the checkpoint: a resumed run logs the same means."""
         return {"values": {k: torch.stack(v).cpu() for k, v in self._values.items()}, "steps": self._steps}
 
-    def load_state_dict(self, state: dict) -> None:
-        self._values = {key: list(values.unbind()) for key, values in state["values"].items()}
+    def load_state_dict(self, state: dict, device: torch.device | None = None) -> None:
+        """Take up a window that was open, on the device where the rest of it will be."""
+        self._values = {key: list(values.to(device).unbind()) for key, values in state["values"].items()}
         self._steps = {phase: list(steps) for phase, steps in state["steps"].items()}
 
 

@@ -37,6 +37,16 @@ def test_list_says_what_there_is_in_one_line_each(cli):
     assert "models" not in cli("list", "data")[1]
 
 
+@pytest.mark.parametrize("arguments", [["list"], ["train", "--help"]])
+def test_a_reader_that_goes_away_is_no_error(arguments):
+    command = [sys.executable, "-u", "-m", "genlab", *arguments]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    assert process.stdout is not None
+    process.stdout.close()
+    _, err = process.communicate(timeout=60)
+    assert err == ""
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [

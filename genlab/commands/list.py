@@ -21,8 +21,10 @@ def show(arguments: list[str]) -> None:
         choose("genlab list", word, KINDS)
     for kind in arguments or KINDS:
         print(f"{kind} ({KINDS[kind]}=...)")
-        for path in sorted((configs() / KINDS[kind]).glob("*.yaml")):
-            print(f"  {path.stem:27} {describe(path)}")
+        paths = sorted((configs() / KINDS[kind]).glob("*.yaml"))
+        width = max(len(path.stem) for path in paths)
+        for path in paths:
+            print(f"  {path.stem:{width}}  {describe(path)}")
         print()
 
 

@@ -20,17 +20,18 @@ class Coverage(NamedTuple):
 
 def mode_coverage(x: Tensor, modes: Tensor, sigma: float) -> Coverage:
     """Judge samples x (N, 2) against K modes (K, 2) of standard deviation `sigma`, all in data units."""
-    distance, nearest = torch.cdist(x.double(), modes.to(x).double()).min(dim=1)
+    x = x.cpu().double()
+    distance, nearest = torch.cdist(x, modes.double()).min(dim=1)
     good = distance <= 3 * sigma
     counts = torch.bincount(nearest[good], minlength=len(modes))
     share = counts / counts.sum().clamp(min=1)
     ratios = []
     for k in range(len(modes)):
         members = x[nearest == k]
-        ratios.append(members.std(dim=0).mean() / sigma if len(members) > 1 else torch.tensor(float("nan")))
+        ratios.append(members.std(dim=0).mean() / sigma if len(members) > 1 else x.new_tensor(torch.nan))
     return Coverage(
         covered=int((counts >= len(x) / len(modes) / 4).sum()),
         high_quality=good.double().mean().item(),
         reverse_kl=torch.xlogy(share, share * len(modes)).sum().item(),
-        std_ratio=torch.stack([r.cpu() for r in ratios]),
+        std_ratio=torch.stack(ratios),
     )

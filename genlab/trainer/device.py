@@ -24,6 +24,8 @@ def resolve(name: str) -> torch.device:
         device = torch.device("cuda", 0)
     if str(device) not in have:
         raise UserError(f"trainer.device: '{name}' is not on this machine, which has {', '.join(have)}")
+    if device.type == "cuda":
+        torch.cuda.init()  # its generators are there only from then on
     return device
 
 

@@ -210,7 +210,7 @@ class Trainer:
                 optimizer.load_state_dict(state["optimizers"][name])
         except (RuntimeError, KeyError, ValueError) as error:
             raise UserError(f"the checkpoint does not fit this model: {brief(error)}") from error
-        self.meter.load_state_dict(state["meter"])
+        self.meter.load_state_dict(state["meter"], self.device)
         self.best.found, self.collapse.count = state["best"], state["collapse"]
         self.step = state["step"]
 
