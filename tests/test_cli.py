@@ -164,6 +164,12 @@ def test_train_then_resume_then_sample(cli, tmp_path):
     assert np.load(tmp_path / "elsewhere" / "samples.npz")["samples"].shape == (3, 2)
 
 
+def test_new_steps_take_the_place_of_the_epochs_of_a_resumed_run(cli, tmp_path):
+    assert cli(*TRAIN, "model=autoencoder", "trainer.epochs=1", "hydra.run.dir=run")[0] == 0
+    assert "step 6 of 6" in cli("train", "resume=run")[1].replace("at step", "step")  # 100 points, 16 at a time
+    assert "step 9 of 9" in cli("train", "resume=run", "trainer.steps=9")[1]
+
+
 def test_an_autoencoder_shows_reconstructions(cli, tmp_path):
     assert cli(*TRAIN, "model=autoencoder", "trainer.steps=2", "hydra.run.dir=run")[0] == 0
     code, out, _ = cli("sample", "run=run", "n=5", "device=cpu")

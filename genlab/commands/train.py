@@ -86,6 +86,8 @@ def resume(arguments: list[str]) -> None:
             OmegaConf.update(config, key, value)
         except OmegaConfBaseException as error:
             raise UserError(unknown_option(key, config)) from error
+    if "trainer.steps" in values and "trainer.epochs" not in values:
+        config.trainer.epochs = None  # of the run so far; it would take the place of the new steps
     build.options(config)  # wrong words are refused before torch is imported
 
     from genlab.trainer import checkpoint
