@@ -11,29 +11,16 @@ Models", 2022, https://arxiv.org/abs/2112.10752. Here codes are vectors, and the
 """
 
 from collections.abc import Callable
-from typing import Protocol, cast, runtime_checkable
+from typing import cast
 
 import torch
 from torch import Tensor
 
 from genlab.data.base import Batch, Spec
 from genlab.errors import UserError
-from genlab.models.base import Family, Out, Phase, Sampler
+from genlab.models.base import Codec, Family, Out, Phase, Sampler
 from genlab.models.ddpm import DDPM
 from genlab.models.vae import VAE
-
-
-@runtime_checkable
-class Coder(Protocol):
-    """What a model must be able to do to carry a prior over its codes."""
-
-    def encode(self, x: Tensor) -> Tensor:
-        """(B, *shape) -> (B, D)."""
-        ...
-
-    def decode(self, z: Tensor) -> Tensor:
-        """(B, D) -> (B, *shape)."""
-        ...
 
 
 class LatentDiffusion(Family):
@@ -61,7 +48,7 @@ class LatentDiffusion(Family):
         super().__init__(spec)
         self.frozen = autoencoder is not None
         self.autoencoder = autoencoder if autoencoder is not None else own(spec)
-        if not isinstance(self.autoencoder, Coder):
+        if not isinstance(self.autoencoder, Codec):
             raise UserError(f"model.autoencoder: a {type(self.autoencoder).__name__} cannot encode and decode")
         theirs = self.autoencoder.spec
         if (theirs.shape, theirs.range) != (spec.shape, spec.range):
@@ -78,8 +65,8 @@ class LatentDiffusion(Family):
         self.prior = prior(Spec(tuple(code.shape[1:]), spec.classes))
 
     @property
-    def coder(self) -> Coder:
-        return cast(Coder, self.autoencoder)
+    def coder(self) -> Codec:
+        return cast(Codec, self.autoencoder)
 
     def train(self, mode: bool = True) -> "LatentDiffusion":
         """Training mode for all but a frozen autoencoder."""
