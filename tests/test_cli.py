@@ -138,6 +138,11 @@ def test_train_then_resume_then_sample(cli, tmp_path):
     assert json.loads((run / "status.json").read_text())["status"] == "finished"
 
     assert "raise trainer.steps" in cli("train", "resume=run")[1]
+    before = (run / "metrics.jsonl").read_text()
+    code, _, err = cli(*TRAIN, "trainer.steps=6", "hydra.run.dir=run")
+    assert code == 2
+    assert "holds a run already" in err
+    assert (run / "metrics.jsonl").read_text() == before
     code, _, err = cli("train", "resume=run", "trainer.stepz=8")
     assert code == 2
     assert "did you mean 'steps'" in err

@@ -38,6 +38,8 @@ def train(config: DictConfig, folder: Path, state: dict[str, Any] | None = None)
     """
     run = Run(folder)
     signals = Signals()
+    if state is None and run.config.exists():
+        raise UserError(f"{folder} holds a run already: go on with resume={folder}, or choose another folder")
     try:
         options = build.options(config)
         trainer = assemble(config, options, run, signals.received)
