@@ -70,7 +70,7 @@ class Tracker:
 
     Args:
         folder: of the run; None writes nothing to disk.
-        start, steps: where this session begins and where the run ends.
+        start, steps: where this call begins and where the run ends.
     """
 
     def __init__(self, folder: Path | None, start: int, steps: int) -> None:
