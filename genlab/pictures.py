@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from genlab.data.base import Dataset
-from genlab.models.base import Codec, Density, Family, Measured, Reconstructor, Sampler, Scorer, Translator
+from genlab.models.base import Codec, Density, Family, Measured, Reconstructor, Sampler, Scorer, Translator, round_trip
 
 POINTS = 2000  # drawn in a scatter plot
 
@@ -130,9 +130,8 @@ def snapshot(family: Family, data: Dataset, n: int = 64) -> dict[str, np.ndarray
             pictures["latent_grid"] = grid(data.decode(latent_grid(family, x.device)))
     if isinstance(family, Translator) and (image or data.spec.shape == (2,)):
         batch = data.head("test", 32 if image else POINTS)
-        there = family.translate(batch["a"], "b")
+        there, back = round_trip(family, batch["a"])
         if image:
-            back = family.translate(there, "a")
             pictures["translations"] = rows(data.decode(batch["a"]), data.decode(there), data.decode(back))
         else:
             pictures["translations"] = scatter(data.decode(batch["b"]), data.decode(there))

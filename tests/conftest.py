@@ -49,6 +49,22 @@ def blobs(size: int = 28, range: Range = "symmetric", n: int = 64) -> Dataset:
     return Dataset("blobs", {"train": split, "validation": split, "test": split}, range, classes=10)
 
 
+def noise(n: int = 40, side: int = 16, range: Range = "symmetric", seed: int = 0) -> Dataset:
+    """Images (1, side, side) of pixels drawn evenly, labels in turn."""
+    g = torch.Generator().manual_seed(seed)
+
+    def split(size: int) -> Split:
+        x = torch.randint(256, (size, 1, side, side), generator=g).to(torch.uint8)
+        return Split(x, torch.arange(size) % 10)
+
+    return Dataset("noise", {"train": split(n), "validation": split(12), "test": split(12)}, range, classes=10)
+
+
+def moons(n: int = 64) -> Pairs:
+    """Two moons, and their copy under the known transform."""
+    return Pairs(Gaussian2D("moons", n=n))
+
+
 def dataset(kind: str, model: str = "gan") -> Dataset:
     """Small data of a kind, in the range and the number of domains that the model wants."""
     family = resolve_name(config(f"model={model}").model._target_)
@@ -93,4 +109,17 @@ def cli(capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.
     return Cli(capsys)
 
 
-__all__ = ["DATA", "MODELS", "POINTS_ONLY", "PRESETS", "Cli", "blobs", "config", "dataset", "equal", "trainer"]
+__all__ = [
+    "DATA",
+    "MODELS",
+    "POINTS_ONLY",
+    "PRESETS",
+    "Cli",
+    "blobs",
+    "config",
+    "dataset",
+    "equal",
+    "moons",
+    "noise",
+    "trainer",
+]

@@ -5,9 +5,9 @@ from functools import partial
 import numpy as np
 import pytest
 import torch
+from conftest import moons, noise
 
 from genlab import build
-from genlab.data.base import Dataset, Split
 from genlab.data.gaussian2d import Gaussian2D
 from genlab.data.pairs import Pairs
 from genlab.errors import UserError
@@ -22,20 +22,6 @@ from genlab.trainer.step import make_optimizer, make_update
 from genlab.trainer.validate import validation_losses
 
 CPU = torch.device("cpu")
-
-
-def images(n: int = 40, side: int = 16, range: str = "symmetric", seed: int = 0) -> Dataset:
-    g = torch.Generator().manual_seed(seed)
-
-    def split(size: int) -> Split:
-        x = torch.randint(256, (size, 1, side, side), generator=g).to(torch.uint8)
-        return Split(x, torch.arange(size) % 10)
-
-    return Dataset("noise", {"train": split(n), "validation": split(12), "test": split(12)}, range, classes=10)  # pyright: ignore[reportArgumentType]
-
-
-def points(n: int = 64) -> Pairs:
-    return Pairs(Gaussian2D("moons", n=n))
 
 
 def small(data: Pairs, **options) -> CycleGAN:
@@ -105,7 +91,7 @@ def test_pool_returns_the_first_fifty_and_then_old_ones_half_of_the_time():
 # The family
 
 
-@pytest.mark.parametrize("data", [points(), Pairs(images())], ids=["points", "images"])
+@pytest.mark.parametrize("data", [moons(), Pairs(noise())], ids=["points", "images"])
 def test_each_phase_moves_its_own_modules_only(data):
     model = small(data).train()
     carried = {}
@@ -122,7 +108,7 @@ def test_each_phase_moves_its_own_modules_only(data):
 
 def test_losses_are_the_papers():
     """By hand for G(x) = x + 1, F(x) = x - 2 and D(x) = the first coordinate."""
-    data = points()
+    data = moons()
     model = small(data, identity=0.5)
 
     class Map(torch.nn.Module):
@@ -149,7 +135,7 @@ def test_losses_are_the_papers():
 
 
 def test_generators_of_points_begin_as_the_identity():
-    data = points()
+    data = moons()
     x = data.head("test", 9)["a"]
     model = small(data)
     assert torch.equal(model.translate(x), x)
@@ -177,7 +163,7 @@ def test_nets_keep_the_shape_and_judge_patches(side):
 
 
 def test_validation_leaves_the_pool_alone():
-    run = trainer(points(), steps=3)
+    run = trainer(moons(), steps=3)
     for _ in range(3):
         run.train_step()
     before = {name: b.clone() for name, b in run.family.named_buffers()}
@@ -188,7 +174,7 @@ def test_validation_leaves_the_pool_alone():
     assert all(torch.equal(b, before[name]) for name, b in run.family.named_buffers())
 
 
-@pytest.mark.parametrize("data", [points, lambda: Pairs(images())], ids=["points", "images"])
+@pytest.mark.parametrize("data", [moons, lambda: Pairs(noise())], ids=["points", "images"])
 def test_resume_is_exact_with_the_pool(data, tmp_path):
     straight = trainer(data(), steps=7)
     straight.fit()
@@ -250,7 +236,7 @@ def test_pictures():
     picture = rows(first, second, columns=2)  # two full groups of two rows; the fifth image is left out
     assert picture.shape == (4 * 5 + 1, 2 * 5 + 1, 3)
     assert [picture[1 + 5 * i, 1, 0] for i in range(4)] == [0, 255, 0, 255]
-    for data in (points(), Pairs(images())):
+    for data in (moons(), Pairs(noise())):
         assert set(snapshot(small(data), data)) == {"translations"}
 
 

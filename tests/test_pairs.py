@@ -4,27 +4,13 @@ import math
 
 import pytest
 import torch
+from conftest import moons, noise
 
 from genlab import build
-from genlab.data.base import Dataset, Split
 from genlab.data.gaussian2d import Gaussian2D
 from genlab.data.pairs import ANGLE, SHIFT, Pairs
 from genlab.errors import UserError
 from genlab.models.base import Translator
-
-
-def images(n: int = 40, side: int = 16, range: str = "symmetric", seed: int = 0) -> Dataset:
-    g = torch.Generator().manual_seed(seed)
-
-    def split(size: int) -> Split:
-        x = torch.randint(256, (size, 1, side, side), generator=g).to(torch.uint8)
-        return Split(x, torch.arange(size) % 10)
-
-    return Dataset("noise", {"train": split(n), "validation": split(12), "test": split(12)}, range, classes=10)  # pyright: ignore[reportArgumentType]
-
-
-def points(n: int = 64) -> Pairs:
-    return Pairs(Gaussian2D("moons", n=n))
 
 
 def test_no_sample_stands_on_both_sides():
@@ -38,7 +24,7 @@ def test_no_sample_stands_on_both_sides():
 
 
 def test_true_map_of_points_is_a_rotation_and_a_shift():
-    pairs = points()
+    pairs = moons()
     x = torch.randn(50, 2, dtype=torch.float64)
     turned = torch.view_as_complex(x) * complex(math.cos(ANGLE), math.sin(ANGLE)) + complex(*SHIFT)
     torch.testing.assert_close(pairs.transform(x), torch.view_as_real(turned), rtol=0, atol=1e-14)  # float64
@@ -46,7 +32,7 @@ def test_true_map_of_points_is_a_rotation_and_a_shift():
 
 @pytest.mark.parametrize("range", ["symmetric", "unit"])
 def test_true_map_of_images_inverts_and_thickens(range):
-    pairs = Pairs(images(range=range))
+    pairs = Pairs(noise(range=range))
     low = pairs.batch("train", torch.arange(3))["a"].min()
     x = torch.full((1, 1, 5, 5), -1.0 if range == "symmetric" else 0.0)
     assert low >= x.min()
@@ -57,7 +43,7 @@ def test_true_map_of_images_inverts_and_thickens(range):
 
 
 def test_b_is_the_transform_of_the_second_half():
-    pairs = points(20)
+    pairs = moons(20)
     batch = pairs.batch("train", torch.tensor([0, 7, 9]))
     assert torch.equal(batch["b"], pairs.transform(pairs.b.splits["train"].x[[0, 7, 9]]))
     assert torch.equal(batch["x"], batch["a"])
@@ -65,7 +51,7 @@ def test_b_is_the_transform_of_the_second_half():
 
 
 def test_another_set_gives_b_whole_and_no_true_map():
-    first, second = images(20, seed=0), images(50, seed=1)
+    first, second = noise(20, seed=0), noise(50, seed=1)
     pairs = Pairs(first, second)
     assert len(pairs) == 50
     batch = pairs.batch("train", torch.tensor([3, 43]))
@@ -74,9 +60,9 @@ def test_another_set_gives_b_whole_and_no_true_map():
     with pytest.raises(UserError, match="no true map"):
         pairs.transform(batch["a"])
     with pytest.raises(UserError, match=r"data\.other"):
-        Pairs(first, images(side=32))
+        Pairs(first, noise(side=32))
     with pytest.raises(UserError, match="at least 2"):
-        points(1)
+        moons(1)
 
 
 @pytest.fixture

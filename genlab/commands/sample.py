@@ -66,7 +66,7 @@ def draw(model: "Family", n: int, run: Run, y: int | None = None) -> dict[str, "
     """
     import torch
 
-    from genlab.models.base import Reconstructor, Sampler, Translator
+    from genlab.models.base import Reconstructor, Sampler, Translator, round_trip
     from genlab.pictures import classes_in_turn
 
     if y is not None and not model.conditional:
@@ -84,8 +84,7 @@ def draw(model: "Family", n: int, run: Run, y: int | None = None) -> dict[str, "
             return {"samples": model.spec.decode(torch.cat(parts)), "labels": labels}
         if isinstance(model, Translator):
             x = build.data(run.read_config()).to(model.device).head("test", n)["a"]
-            there = torch.cat([model.translate(part, "b") for part in x.split(CHUNK)])
-            back = torch.cat([model.translate(part, "a") for part in there.split(CHUNK)])
+            there, back = round_trip(model, x)
             arrays = {"samples": there, "originals": x, "cycles": back}
             return {name: model.spec.decode(array) for name, array in arrays.items()}
         if isinstance(model, Reconstructor):

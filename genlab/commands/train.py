@@ -22,7 +22,6 @@ if TYPE_CHECKING:
 
 MEASURED = 5000  # samples for the measures of the training loop; a fifth of it for images
 OWN_MEASURES = 100_000  # for what a family measures of itself
-CHUNK = 500  # of them translated at a time, to bound the memory
 
 
 def train(config: DictConfig, folder: Path, state: dict[str, Any] | None = None) -> float | None:
@@ -131,7 +130,7 @@ def evaluator(data: "Dataset", where: "torch.device", seed: int) -> "Callable[[F
     from genlab.data.pairs import Pairs
     from genlab.metrics import suite
     from genlab.metrics.translation import translation
-    from genlab.models.base import Measured, Sampler, Translator
+    from genlab.models.base import Measured, Sampler, Translator, round_trip
     from genlab.trainer import device
 
     count = min(MEASURED // 5 if data.spec.is_image else MEASURED, len(data.splits["validation"].x))
@@ -143,8 +142,7 @@ def evaluator(data: "Dataset", where: "torch.device", seed: int) -> "Callable[[F
         device.seed(where, seed)
         if isinstance(family, Translator) and isinstance(data, Pairs):
             batch = data.head("validation", count)
-            there = torch.cat([family.translate(part, "b") for part in batch["a"].split(CHUNK)])
-            back = torch.cat([family.translate(part, "a") for part in there.split(CHUNK)])
+            there, back = round_trip(family, batch["a"])
             truth = data.decode(data.transform(batch["a"])) if data.known else None
             a, b = data.decode(batch["a"]), data.decode(batch["b"])
             return translation(a, data.decode(there), data.decode(back), b, truth)

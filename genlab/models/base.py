@@ -72,7 +72,7 @@ def full_precision(x: Tensor) -> torch.autocast:
 def input_gradient(function: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
     """∇_x of function(x), (B, *shape) -> (B, ...), for each sample alone; differentiable again: (B, *shape).
 
-    `torch.func.grad` is what compiles; outside of a compiled graph autograd is a quarter faster.
+    `torch.func.grad` is what compiles; outside of a compiled graph autograd costs less.
     """
     if torch.compiler.is_compiling():
         return torch.func.grad(lambda points: function(points).sum())(x)
@@ -114,6 +114,12 @@ class Translator(Protocol):
     def translate(self, x: Tensor, to: str = "b") -> Tensor:
         """Carry samples of one domain over to the domain `to`, "a" or "b": (B, *shape) -> (B, *shape)."""
         ...
+
+
+def round_trip(family: Translator, a: Tensor, chunk: int = 500) -> tuple[Tensor, Tensor]:
+    """G(a) in the domain b and F(G(a)) back in a, `chunk` samples at a time to bound the memory: 2 x (B, *shape)."""
+    there = torch.cat([family.translate(part, "b") for part in a.split(chunk)])
+    return there, torch.cat([family.translate(part, "a") for part in there.split(chunk)])
 
 
 @runtime_checkable
