@@ -11,7 +11,7 @@ FLOORS = (
     ("errors", "__init__"),
     ("networks", "metrics", "data", "run"),
     ("models", "tracker", "pictures"),
-    ("trainer", "build"),
+    ("trainer", "build", "evaluation"),
     ("commands", "explain"),
     ("cli", "__main__"),
 )

@@ -1,6 +1,5 @@
 """`genlab train`: build what the config names, train it, leave a run folder; `resume=RUN` goes on with one."""
 
-import signal
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
@@ -9,19 +8,13 @@ from typing import TYPE_CHECKING, Any
 from omegaconf import DictConfig, OmegaConf
 
 from genlab import build
+from genlab.commands.signals import Signals
 from genlab.errors import Interrupted, RunFailed, UserError, brief
 from genlab.run import Run
 
 if TYPE_CHECKING:
-    import torch
-
-    from genlab.data.base import Dataset
-    from genlab.models.base import Family
     from genlab.trainer.loop import Result, Trainer
     from genlab.trainer.options import Options
-
-MEASURED = 5000  # samples for the measures of the training loop; a fifth of it for images
-OWN_MEASURES = 100_000  # for what a family measures of itself
 
 
 def train(config: DictConfig, folder: Path, state: dict[str, Any] | None = None) -> float | None:
@@ -100,6 +93,7 @@ def assemble(config: DictConfig, options: "Options", run: Run, stop: Callable[[]
     """Data, model, optimizers and trainer as the config names them."""
     import torch
 
+    from genlab.evaluation import evaluator
     from genlab.pictures import snapshot
     from genlab.trainer import device
     from genlab.trainer.loop import Trainer
@@ -121,38 +115,6 @@ def assemble(config: DictConfig, options: "Options", run: Run, stop: Callable[[]
         stop=stop,
         notes={"config": "\n".join(f"    {line}" for line in OmegaConf.to_yaml(config, resolve=True).splitlines())},
     )
-
-
-def evaluator(data: "Dataset", where: "torch.device", seed: int) -> "Callable[[Family], dict[str, float]]":
-    """The measures of the training loop: of samples against the validation split, in data units."""
-    import torch
-
-    from genlab.data.pairs import Pairs
-    from genlab.metrics import suite
-    from genlab.metrics.translation import translation
-    from genlab.models.base import Measured, Sampler, Translator, round_trip
-    from genlab.trainer import device
-
-    count = min(MEASURED // 5 if data.spec.is_image else MEASURED, len(data.splits["validation"].x))
-    mixture = getattr(data, "mixture", None)
-    known = (mixture.modes, mixture.sigma) if mixture else ()
-
-    @torch.no_grad()
-    def evaluate(family: "Family") -> dict[str, float]:
-        device.seed(where, seed)
-        if isinstance(family, Translator) and isinstance(data, Pairs):
-            batch = data.head("validation", count)
-            there, back = round_trip(family, batch["a"])
-            truth = data.decode(data.transform(batch["a"])) if data.known else None
-            a, b = data.decode(batch["a"]), data.decode(batch["b"])
-            return translation(a, data.decode(there), data.decode(back), b, truth)
-        if isinstance(family, Measured):
-            return {f"eval/{name}": value for name, value in family.measures(OWN_MEASURES).items()}
-        if not isinstance(family, Sampler):
-            return {}
-        return suite.quick(data.decode(family.sample(count)), data.real("validation", count), *known)
-
-    return evaluate
 
 
 def finish(run: Run, trainer: "Trainer", result: "Result", number: int) -> float | None:
@@ -217,28 +179,3 @@ def summary(trainer: "Trainer", result: "Result") -> str:
         parts.append(f"validation loss {measures['eval/loss']:.4g}")
     parts.append(f"{result.samples_per_s:,.0f} samples/s")
     return f"step {result.step} of {trainer.steps} in {result.seconds:.0f} s: " + ", ".join(parts)
-
-
-class Signals:
-    """SIGINT and SIGTERM ask the loop to finish its step and stop; a second SIGINT leaves at once."""
-
-    def __init__(self) -> None:
-        self.number = 0
-        self._before: dict[int, Any] = {}
-
-    def received(self) -> str:
-        return signal.Signals(self.number).name if self.number else ""
-
-    def __enter__(self) -> "Signals":
-        for number in (signal.SIGINT, signal.SIGTERM):
-            self._before[number] = signal.signal(number, self._handle)
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        for number, handler in self._before.items():
-            signal.signal(number, handler)
-
-    def _handle(self, number: int, frame: object) -> None:
-        if self.number == number == signal.SIGINT:
-            raise KeyboardInterrupt
-        self.number = number
