@@ -1,7 +1,7 @@
 """The run folder: the one place that knows its names.
 
 config.yaml  metrics.jsonl  events...  checkpoints/{last,best,step_N}.pt  samples/  status.json  result.json
-samples.npz  grid.png
+evaluation.json  samples.npz  grid.png
 """
 
 import json
@@ -24,7 +24,11 @@ class Run:
         self.folder = folder
         self.config = folder / "config.yaml"
         self.metrics = folder / "metrics.jsonl"
+        self.status = folder / "status.json"
+        self.result = folder / "result.json"
+        self.evaluation = folder / "evaluation.json"
         self.checkpoints = folder / "checkpoints"
+        self.pictures = folder / "samples"
         self.samples = folder / "samples.npz"
         self.grid = folder / "grid.png"
 
@@ -77,10 +81,10 @@ class Run:
             "host": socket.gethostname(),
             **details,
         }
-        _write(self.folder / "status.json", json.dumps(status, indent=2) + "\n")
+        _write(self.status, json.dumps(status, indent=2) + "\n")
 
     def write_result(self, result: dict[str, Any]) -> None:
-        _write(self.folder / "result.json", json.dumps(result, indent=2) + "\n")
+        _write(self.result, json.dumps(result, indent=2) + "\n")
 
     @contextmanager
     def lock(self) -> Iterator[None]:

@@ -68,7 +68,7 @@ class Configuration:
 
 
 def measured(run: History) -> dict[str, float]:
-    """All that is known of a run by name: what `genlab evaluate` found, and the last of the training loop's (eval/...)."""
+    """What is known of a run, by name: what `genlab evaluate` found, and the last eval/... of the training loop."""
     during = run.result.get("measures") or {
         tag: curve[-1][1] for tag, curve in run.metrics.items() if tag.startswith("eval/") and curve
     }
@@ -108,7 +108,7 @@ def group(runs: Iterable[History]) -> list[Configuration]:
 
 
 def differing(configurations: Sequence[Configuration]) -> list[str]:
-    """The keys whose values differ between configurations that have them; of different models, only those that all have.
+    """The keys that all configurations have, and whose values differ.
 
     A key that one model has and another lacks says no more than the name of the model does.
     """
@@ -147,9 +147,16 @@ def rank(configurations: Sequence[Configuration], measure: str, better: str) -> 
     return sorted(configurations, key=place)
 
 
-def directions(runs: Iterable[History]) -> dict[str, str]:
-    """Which way is better, min or max, by name of the measure, as the evaluations of these runs say."""
-    return {name: row.get("better", "") for run in runs for name, row in run.evaluation.get("measures", {}).items()}
+def direction(runs: Iterable[History], measure: str) -> str:
+    """Whether less (min) or more (max) of a measure is better, as the evaluations of these runs say, else as known."""
+    for run in runs:
+        row = run.evaluation.get("measures", {}).get(measure)
+        if row and row.get("better"):
+            return row["better"]
+    from genlab.metrics.catalogue import MEASURES  # imports torch
+
+    known = MEASURES.get(measure.removeprefix("eval/"))
+    return (known and known.better) or "min"
 
 
 def calibration(runs: Iterable[History], column: str) -> dict[str, float]:

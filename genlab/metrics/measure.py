@@ -1,10 +1,12 @@
-"""What a measure is called, what it says, and which way is better."""
+"""What a reader must know of a measure: its name, what it says, and which way is better."""
 
 from typing import Literal, NamedTuple
 
 
 class Measure(NamedTuple):
-    name: str
-    text: str  # one line
-    better: Literal["min", "max", ""] = ""
+    """One number that can be told of samples, a model or a run."""
+
+    name: str  # as in tables; logged as "eval/<name>"
+    text: str  # what it says, in one line
+    better: Literal["min", "max", ""]  # less, more, or neither (it is to be near some value)
     unit: str = ""
