@@ -115,7 +115,8 @@ def _autoencoding(family: Family, data: Dataset, plan: Plan, report: Report) -> 
 
 
 def _likelihood(family: Family, data: Dataset, plan: Plan, report: Report) -> None:
-    n, image = plan.likelihood, data.spec.is_image
+    n, image = min(plan.likelihood, len(data.splits[plan.split].x)), data.spec.is_image
+    report.likelihood, report.k = n, plan.k
     with timed(report, "likelihood"):
         if isinstance(family, Bounded):
             floor = abilities.entropy(data, plan.split, n)

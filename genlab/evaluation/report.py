@@ -37,6 +37,7 @@ class Report:
     Args:
         source: the run folder or the file of samples.
         samples, reference: how many generated and how many real samples were compared.
+        likelihood, k: how many real samples likelihoods were taken of, by bounds of how many samples.
         net: name, fingerprint and accuracy of the net whose features were used; None without one.
         seconds: where the time went, by name of the part.
         left_out: why a measure does not fit, by its name.
@@ -50,6 +51,8 @@ class Report:
     split: str = "test"
     samples: int = 0
     reference: int = 0
+    likelihood: int = 0
+    k: int = 0
     net: dict[str, Any] | None = None
     seconds: dict[str, float] = field(default_factory=dict)
     measures: dict[str, Row] = field(default_factory=dict)
