@@ -93,6 +93,7 @@ def assemble(config: DictConfig, options: "Options", run: Run, stop: Callable[[]
     """Data, model, optimizers and trainer as the config names them."""
     import torch
 
+    from genlab.evaluation.nets import net_of_training
     from genlab.evaluation.training import evaluator
     from genlab.pictures import snapshot
     from genlab.trainer import device
@@ -102,6 +103,11 @@ def assemble(config: DictConfig, options: "Options", run: Run, stop: Callable[[]
         raise UserError(f"seed: {config.seed!r} is not an integer")
     where = device.resolve(options.device)  # refused before any data is read
     data = build.data(config)
+    net = None
+    if options.evaluate_every and "net" in config:
+        net, hint = net_of_training(str(config.net), data, config.data.get("root"), where, options.monitor)
+        if hint:
+            print(hint)
     torch.manual_seed(config.seed)
     return Trainer(
         build.family(config, data.spec),
@@ -110,7 +116,7 @@ def assemble(config: DictConfig, options: "Options", run: Run, stop: Callable[[]
         options,
         seed=config.seed,
         folder=run.folder,
-        evaluate=evaluator(data, where, config.seed),
+        evaluate=evaluator(data, where, config.seed, net),
         snapshot=lambda family: snapshot(family, data),
         stop=stop,
         notes={"config": "\n".join(f"    {line}" for line in OmegaConf.to_yaml(config, resolve=True).splitlines())},

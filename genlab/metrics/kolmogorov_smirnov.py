@@ -23,4 +23,4 @@ def kolmogorov_smirnov(x: Tensor, y: Tensor) -> list[float]:
         raise ValueError(f"no points of one dimension: {tuple(x.shape)} and {tuple(y.shape)}")
     pairs = zip(x.cpu().numpy().T, y.cpu().numpy().T, strict=True)
     # "asymp" spares the exact p-value, which nobody reads; the statistic is the same.
-    return [float(ks_2samp(a, b, method="asymp")[0]) for a, b in pairs]
+    return [float(ks_2samp(a, b, method="asymp").statistic) for a, b in pairs]  # pyright: ignore[reportAttributeAccessIssue]
