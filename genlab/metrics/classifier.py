@@ -63,7 +63,8 @@ def classifier(data: Dataset, root: Path, device: torch.device | str = "cpu", sa
         say(f"classifier: {right}{seconds:.0f} s; {kept}")
         found = found or (net, accuracy)
     net, accuracy = found
-    return FeatureNet(f"classifier({data.name} {shape})", net.to(device), accuracy, balanced=True)
+    net = net.to(device).to(memory_format=torch.channels_last)  # twice as fast on a CPU
+    return FeatureNet(f"classifier({data.name} {shape})", net, accuracy, balanced=True)
 
 
 @torch.enable_grad()
@@ -108,7 +109,7 @@ def test_accuracy(net: nn.Module, split: Split | None) -> float | None:
     device = next(net.parameters()).device
     right = [
         (net(x.to(device).float() / 255)[1].argmax(1) == y.to(device)).sum()
-        for x, y in zip(split.x.split(500), split.y.split(500), strict=True)
+        for x, y in zip(split.x.split(125), split.y.split(125), strict=True)
     ]
     return int(torch.stack(right).sum()) / len(split.y)
 
