@@ -88,7 +88,8 @@ def _shape(data: Dataset) -> str:
 
 
 def _judge(data: Dataset, net: Classifier, accuracy: float | None, device: torch.device | str) -> FeatureNet:
-    return FeatureNet(f"classifier({data.name} {_shape(data)})", net.to(device), accuracy, balanced=True)
+    net = net.to(device).to(memory_format=torch.channels_last)  # twice as fast on a CPU
+    return FeatureNet(f"classifier({data.name} {_shape(data)})", net, accuracy, balanced=True)
 
 
 @torch.enable_grad()
@@ -133,7 +134,7 @@ def test_accuracy(net: nn.Module, split: Split | None) -> float | None:
     device = next(net.parameters()).device
     right = [
         (net(x.to(device).float() / 255)[1].argmax(1) == y.to(device)).sum()
-        for x, y in zip(split.x.split(500), split.y.split(500), strict=True)
+        for x, y in zip(split.x.split(125), split.y.split(125), strict=True)
     ]
     return int(torch.stack(right).sum()) / len(split.y)
 

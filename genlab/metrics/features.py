@@ -24,11 +24,11 @@ class FeatureNet:
         net: (B, C, H, W) in [0, 1] -> (features, logits); it is put into evaluation mode and frozen.
         accuracy: share of the test images that it classifies rightly, where that is known.
         balanced: whether its classes are those of the data, so that counting them makes sense.
-        chunk: images at a time, to bound the memory.
+        chunk: images at a time; a hundred or so stay in the caches of a CPU.
     """
 
     def __init__(
-        self, name: str, net: nn.Module, accuracy: float | None = None, balanced: bool = False, chunk: int = 500
+        self, name: str, net: nn.Module, accuracy: float | None = None, balanced: bool = False, chunk: int = 125
     ) -> None:
         self.name, self.accuracy, self.balanced, self.chunk = name, accuracy, balanced, chunk
         self.net = net.requires_grad_(False).eval()
