@@ -249,7 +249,7 @@ def test_image_measures_rank_real_images_above_noise():
         assert floor[name] > noise[name]
     copies = reference.judge(train)
     assert copies["memorised"] == copies["train_copies"] == 1.0
-    assert set(copies) == set(MEASURES) - {"label_accuracy"}
+    assert set(copies) == {measure.name for measure in MEASURES} - {"label_accuracy"}
     assert image_measures(fresh, real, train, net) == floor
     labelled = image_measures(fresh, real, None, net, labels=torch.full((120,), 2))
     assert labelled["label_accuracy"] == 1.0  # the rows grow downward
