@@ -14,7 +14,7 @@ import numpy as np
 import torch
 
 from genlab.data.base import Batch, Dataset, Stream
-from genlab.errors import RunFailed, UserError, brief
+from genlab.errors import RunFailed, UserError, brief, out_of_memory
 from genlab.models.base import Family
 from genlab.tracker import Meter, Tracker
 from genlab.trainer import checkpoint, device
@@ -208,10 +208,13 @@ class Trainer:
                 self.ema.twin.load_state_dict(state["ema"] or state["family"])
             for name, optimizer in self.optimizers.items():
                 optimizer.load_state_dict(state["optimizers"][name])
-        except (RuntimeError, KeyError, ValueError) as error:
+            # What follows may be absent: an older genlab, or one without that monitor, wrote the file.
+            self.meter.load_state_dict(state.get("meter", Meter().state_dict()), self.device)
+            self.best.found, self.collapse.count = state.get("best"), state.get("collapse", 0)
+        except (RuntimeError, KeyError, ValueError, TypeError, AttributeError) as error:
+            if out_of_memory(error):
+                raise
             raise UserError(f"the checkpoint does not fit this model: {brief(error)}") from error
-        self.meter.load_state_dict(state["meter"], self.device)
-        self.best.found, self.collapse.count = state["best"], state["collapse"]
         self.step = state["step"]
 
     @contextmanager
