@@ -7,6 +7,7 @@ averaged copy of the weights) and nothing else: what is left between it and genl
 """
 
 import copy
+import itertools
 from collections.abc import Callable, Iterator
 
 import torch
@@ -20,7 +21,7 @@ Step = Callable[[], object]
 def mlp(*widths: int, activation: Callable[[], nn.Module] = nn.ReLU, last: nn.Module | None = None) -> nn.Sequential:
     """Linear layers with an activation between."""
     layers: list[nn.Module] = []
-    for i, (inputs, outputs) in enumerate(zip(widths, widths[1:], strict=False)):
+    for i, (inputs, outputs) in enumerate(itertools.pairwise(widths)):
         layers += [nn.Linear(inputs, outputs)] + ([activation()] if i < len(widths) - 2 else [])
     return nn.Sequential(*layers, *([last] if last else []))
 
