@@ -221,6 +221,9 @@ def test_memorisation_tells_copies_from_fresh_and_from_blurred_samples():
     blurred = memorisation(0.3 * fresh, train, held_out)  # near to everything, but no copies
     assert abs(blurred.excess) < 0.15
     assert blurred.ratio < 0.8
+    far = memorisation(fresh + 30, train, held_out)  # a few hubs are the nearest of all, and chance decides for all
+    assert far.excess == far.copies == 0.0
+    assert far.ratio > 10
     distances = nearest_distances(held_out, train)
     assert memorisation(fresh, train, held_out, distances) == none
 

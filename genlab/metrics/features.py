@@ -17,7 +17,7 @@ class Features(NamedTuple):
 
 
 class FeatureNet:
-    """A frozen net with a name: images (N, C, H, W) in [0, 1] -> Features, whatever the number of images.
+    """A frozen net with a name: images (N, C, H, W), in [0, 1] or uint8 pixels -> Features, by chunks.
 
     Args:
         name: of the recipe and the data it was trained on, for reports.
@@ -46,7 +46,8 @@ class FeatureNet:
         for part in images.split(self.chunk):
             if not part.isfinite().all():
                 raise ValueError("images with pixels that are not finite cannot be judged")
-            parts.append(self.net(part.to(device).float()))
+            x = part.to(device).float()
+            parts.append(self.net(x / 255 if part.dtype == torch.uint8 else x))
         features, logits = (torch.cat(tensors) for tensors in zip(*parts, strict=True))
         return Features(features.cpu(), logits.cpu()) if device.type == "mps" else Features(features, logits)
 
