@@ -10,7 +10,7 @@ import torch
 
 from genlab.errors import UserError, brief
 
-FORMAT = 1
+FORMAT = 2  # 1 had one monitor, and kept of it a count
 State = dict[str, Any]
 
 
