@@ -116,7 +116,7 @@ def test_monitors_that_take_up_a_state_say_the_same_as_those_that_never_stopped(
         assert [second(600 * (cut + i), record) for i, record in enumerate(records[cut:])] == said[cut:]
 
 
-def game(generator_rate: float, steps: int, **options) -> Result:
+def game(generator_rate: float, steps: int, **options: Any) -> Result:
     """A GAN on the ring, with a generator that learns at this rate and a discriminator at 1e-4."""
     data = Gaussian2D("ring", n=500)
     assert data.mixture is not None
@@ -178,7 +178,7 @@ class Scored(Family):
         return (Phase("model", (self.layer,), lambda batch: Out(self.layer(batch["x"]).square().mean())),)
 
 
-def scored(scores, folder=None, **options):
+def scored(scores, folder=None, **options: Any):
     torch.manual_seed(0)
     data = Gaussian2D(n=40)
     defaults: dict[str, Any] = {
@@ -193,7 +193,7 @@ def scored(scores, folder=None, **options):
         Scored(data.spec),
         data,
         {"model": partial(torch.optim.SGD, lr=0.01)},
-        Options(**(defaults | {"monitor": "eval/high_quality"} | options)),
+        Options(**(defaults | options)),
         folder=folder,
         evaluate=lambda family: {"eval/high_quality": scores[min(run.step // 2, len(scores)) - 1]},
     )

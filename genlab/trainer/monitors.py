@@ -143,7 +143,7 @@ class SaturatedDiscriminator(Monitor):
     patience = 5
     steps = 1000  # it is ahead of an untrained generator for a while, and no harm comes of that
     accuracy = 0.995
-    loss = 0.02  # of the discriminator: nats, where one that knows nothing has 1.39
+    loss = 0.02  # one that knows nothing has 2 log 2 = 1.39 (nats), 2 (hinge) or 0.25 (least squares)
 
     def look(self, record: Record) -> str | None:
         phases = [key[: -len("/accuracy")] for key in record if key.startswith("train/") and key.endswith("/accuracy")]
@@ -153,7 +153,7 @@ class SaturatedDiscriminator(Monitor):
             accuracy, loss = record[f"{phase}/accuracy"], record[f"{phase}/loss"]
             if accuracy >= self.accuracy and loss <= self.loss:
                 told = f"it is right about {100 * accuracy:.1f} % of samples, with a loss of {loss:.2g}"
-                return f"{told}: the generator learns nothing from it"
+                return f"{told}: the generator has next to nothing to learn from it"
         return ""
 
 
