@@ -1,7 +1,7 @@
 """The run folder: the one place that knows its names.
 
 config.yaml  metrics.jsonl  events...  checkpoints/{last,best,step_N}.pt  samples/  status.json  result.json
-samples.npz  grid.png
+samples.npz  samples.csv  grid.png
 """
 
 import json
@@ -26,6 +26,7 @@ class Run:
         self.metrics = folder / "metrics.jsonl"
         self.checkpoints = folder / "checkpoints"
         self.samples = folder / "samples.npz"
+        self.table = folder / "samples.csv"
         self.grid = folder / "grid.png"
 
     @classmethod

@@ -41,6 +41,7 @@ def train(config: DictConfig, folder: Path, state: dict[str, Any] | None = None)
         raise UserError(f"{folder} holds a run already: go on with resume={folder}, or choose another folder")
     try:
         options = build.options(config)
+        build.anchor(config)
         trainer = assemble(config, options, run, signals.received)
         if state is not None:
             trainer.load_state_dict(state)
@@ -124,7 +125,7 @@ def assemble(config: DictConfig, options: "Options", run: Run, stop: Callable[[]
 
 
 def evaluator(data: "Dataset", where: "torch.device", seed: int) -> "Callable[[Family], dict[str, float]]":
-    """The measures of the training loop: of samples against the validation split, in data units."""
+    """Measures of the training loop: samples against the validation split, in data units; columns stay standardised."""
     import torch
 
     from genlab.data.pairs import Pairs
@@ -137,20 +138,24 @@ def evaluator(data: "Dataset", where: "torch.device", seed: int) -> "Callable[[F
     mixture = getattr(data, "mixture", None)
     known = (mixture.modes, mixture.sigma) if mixture else ()
 
+    def decode(x: torch.Tensor) -> torch.Tensor:
+        return data.spec.standardise(data.decode(x))
+
     @torch.no_grad()
     def evaluate(family: "Family") -> dict[str, float]:
         device.seed(where, seed)
         if isinstance(family, Translator) and isinstance(data, Pairs):
             batch = data.head("validation", count)
             there, back = round_trip(family, batch["a"])
-            truth = data.decode(data.transform(batch["a"])) if data.known else None
-            a, b = data.decode(batch["a"]), data.decode(batch["b"])
-            return translation(a, data.decode(there), data.decode(back), b, truth)
+            truth = decode(data.transform(batch["a"])) if data.known else None
+            a, b = decode(batch["a"]), decode(batch["b"])
+            return translation(a, decode(there), decode(back), b, truth)
         if isinstance(family, Measured):
             return {f"eval/{name}": value for name, value in family.measures(OWN_MEASURES).items()}
         if not isinstance(family, Sampler):
             return {}
-        return suite.quick(data.decode(family.sample(count)), data.real("validation", count), *known)
+        real = data.spec.standardise(data.real("validation", count))
+        return suite.quick(decode(family.sample(count)), real, *known)
 
     return evaluate
 
