@@ -191,8 +191,10 @@ def _check(target: Callable, node: DictConfig, path: str) -> None:
     """Check the keys and values of a node against the signature of what it calls, and so for nodes within.
 
     Raises:
-        UserError: a key that the target does not take, or a value of another type than it says.
+        UserError: a key that has no value or that the target does not take, or a value of another type than it says.
     """
+    for key in sorted(OmegaConf.missing_keys(node)):
+        raise UserError(f"'{path}.{key}' needs a value: add {path}.{key}=...")
     values = _arguments(node)
     function = target.__init__ if inspect.isclass(target) else target
     parameters = {n: p for n, p in inspect.signature(target).parameters.items() if n != "spec"}

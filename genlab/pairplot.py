@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 from torch import Tensor
 
-POINTS = 2000  # drawn in a scatter plot
+POINTS = 1000  # drawn in a scatter plot
 COORDINATES = 6  # the first so many are shown
 SHOWN = 0.002, 0.998  # quantiles of the real values, between which the axes reach: a stray sample must not shrink all
 
@@ -26,6 +26,7 @@ def pairplot(real: Tensor | None, fake: Tensor, names: Sequence[str] = ()) -> np
         if cloud is not None
     ]
     names = list(names) or [f"x{i}" for i in range(shown)]
+    count = min(POINTS, *(len(points) for points, _, _ in clouds))  # as many of both, so that neither hides the other
     low, high = np.quantile(clouds[0][0], SHOWN, axis=0)
     margin = 0.05 * (high - low) + 1e-12 * np.maximum(abs(low), 1)
     low, high = low - margin, high + margin
@@ -50,7 +51,7 @@ def pairplot(real: Tensor | None, fake: Tensor, names: Sequence[str] = ()) -> np
             else:
                 axes.set_ylim(low[i], high[i])
                 for points, colour, _ in clouds:
-                    axes.plot(points[:POINTS, j], points[:POINTS, i], ".", color=colour, markersize=2, alpha=0.4)
+                    axes.plot(points[:count, j], points[:count, i], ".", color=colour, markersize=2, alpha=0.4)
             if i == shown - 1:
                 axes.set_xlabel(names[j], fontsize=7)
             if j == 0:

@@ -42,7 +42,7 @@ class Array(Dataset):
         validation, test: shares of the samples, at least one each.
 
     Raises:
-        UserError: no such file or column, a cell that is no finite number (named by line and column), a constant column.
+        UserError: no such file or column, a cell that is no finite number, a constant column: by line and column.
     """
 
     def __init__(
@@ -154,7 +154,7 @@ def read_numpy(file: Path, key: str | None = None) -> Table:
                 if chosen == "x" and "y" in names:
                     labels = [str(each) for each in arrays["y"].reshape(-1).tolist()]
     except (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile) as error:
-        reason = "it holds Python objects" if "allow_pickle" in str(error) else brief(error)
+        reason = "it holds Python objects" if "bject" in str(error) else brief(error)
         raise UserError(f"{file.name} cannot be read as an array of numbers: {reason}") from error
     if labels is not None and len(labels) != len(x):
         raise UserError(f"{file.name}: {len(labels)} labels 'y' for {len(x)} samples 'x'")

@@ -58,7 +58,7 @@ class Spec(NamedTuple):
         return sum(math.log(column.deviation) for column in self.columns)
 
     def decode(self, x: Tensor) -> Tensor:
-        """The model's range -> data units: images in [0, 1], clipped; columns in their units, fp64; points as they are."""
+        """The model's range -> data units: images in [0, 1], clipped; columns in their units, fp64; points as is."""
         if self.columns:
             mean, deviation = self._scale(x)
             return x.to(mean.dtype) * deviation + mean

@@ -46,6 +46,8 @@ def cut(x: Tensor, y: Tensor | None, validation: float, test: float) -> dict[str
     held_out, tested = max(1, round(validation * len(x))), max(1, round(test * len(x)))
     first = len(x) - held_out - tested
     if first < 1:
-        raise UserError(f"data: {len(x)} samples, {held_out} for validation and {tested} for test: none to train on")
+        raise UserError(
+            f"data.path: {len(x)} samples, {held_out} for validation and {tested} for test: none to train on"
+        )
     ends = {"train": (0, first), "validation": (first, first + held_out), "test": (first + held_out, len(x))}
     return {name: Split(x[a:b], None if y is None else y[a:b]) for name, (a, b) in ends.items()}
