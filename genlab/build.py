@@ -5,6 +5,7 @@ imports torch: a wrong word in the trainer's options is refused before that.
 """
 
 import inspect
+import os
 import types
 import typing
 from collections.abc import Callable, Iterator, Sequence
@@ -35,6 +36,13 @@ def options(config: DictConfig) -> "Options":
     return _make(config.trainer, "trainer")
 
 
+def anchor(config: DictConfig) -> None:
+    """Make the paths of the data absolute, in place: a run folder is used from other folders later."""
+    for key in ("path", "root", *(["other"] if "path" in config.data else [])):
+        if not OmegaConf.is_missing(config.data, key) and isinstance(path := config.data.get(key), str):
+            config.data[key] = os.path.abspath(os.path.expanduser(path))
+
+
 def data(config: DictConfig) -> "Dataset":
     """The data set; `data.range: auto` becomes the range that the model prefers.
 
@@ -61,7 +69,12 @@ def data(config: DictConfig) -> "Dataset":
 
 
 def _other(name: str, node: DictConfig) -> DictConfig:
-    """The config of the data set `name`, with the values of `node` wherever both have a key."""
+    """The config of the data set `name`, with the values of `node` wherever both have a key.
+
+    Where the first set is a folder, `name` is another one.
+    """
+    if "path" in node:
+        return OmegaConf.merge(node, {"path": name})
     choose("data.other", name, sorted(path.stem for path in (configs() / "data").glob("*.yaml")))
     other = OmegaConf.load(configs() / "data" / f"{name}.yaml")
     assert isinstance(other, DictConfig)
@@ -105,8 +118,7 @@ def restore(run: Run, which: str, device: "torch.device") -> "Family":
     from genlab.trainer import checkpoint
 
     state = checkpoint.read(checkpoint.find(run.checkpoints, which), device)
-    shape, classes, range = state["spec"]
-    model = family(run.read_config(), Spec(tuple(shape), classes, range))
+    model = family(run.read_config(), Spec.of(state["spec"]))
     try:
         model.load_state_dict(state["ema"] or state["family"])
     except RuntimeError as error:
@@ -179,8 +191,10 @@ def _check(target: Callable, node: DictConfig, path: str) -> None:
     """Check the keys and values of a node against the signature of what it calls, and so for nodes within.
 
     Raises:
-        UserError: a key that the target does not take, or a value of another type than it says.
+        UserError: a key that has no value or that the target does not take, or a value of another type than it says.
     """
+    for key in sorted(OmegaConf.missing_keys(node)):
+        raise UserError(f"'{path}.{key}' needs a value: add {path}.{key}=...")
     values = _arguments(node)
     function = target.__init__ if inspect.isclass(target) else target
     parameters = {n: p for n, p in inspect.signature(target).parameters.items() if n != "spec"}

@@ -4,6 +4,7 @@ What follows the verb is Hydra's own grammar: `model=vae`, `trainer.steps=100`, 
 """
 
 import os
+import re
 import sys
 from collections.abc import Callable
 from importlib import import_module
@@ -83,7 +84,7 @@ def dispatch(arguments: list[str]) -> int:
         return 0
     if arguments[0] in ("-sc", "--shell-completion"):
         return complete(arguments)
-    word, rest = arguments[0], arguments[1:]
+    word, rest = arguments[0], [quoted(each) for each in arguments[1:]]
     if word not in VERBS:
         raise UserError(f"'{word}' is no command{did_you_mean(word, VERBS)}; there are: {', '.join(VERBS)}")
     verb = VERBS[word]
@@ -137,6 +138,17 @@ def compose_and_run(word: str, config_name: str, overrides: list[str], function:
     if failures:
         raise failures[-1]
     return 0
+
+
+def quoted(argument: str) -> str:
+    """Put quotes around a path that Hydra's grammar would refuse or misread: with ~, (, an umlaut, of digits alone."""
+    key, _, value = argument.partition("=")
+    if key not in PATHS or set(value) & set("'\",") or not re.search(r"[^\w ./:-]|[^\x00-\x7f]|^[\d.]+$", value):
+        return argument
+    return f"{key}='{value}'"
+
+
+PATHS = ("data.path", "data.other", "data.root")
 
 
 def flags_first(arguments: list[str]) -> list[str]:

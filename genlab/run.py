@@ -1,7 +1,7 @@
 """The run folder: the one place that knows its names.
 
 config.yaml  metrics.jsonl  events...  checkpoints/{last,best,step_N}.pt  samples/  status.json  result.json
-evaluation.json  samples.npz  grid.png
+evaluation.json  samples.npz  samples.csv  grid.png
 """
 
 import json
@@ -30,6 +30,7 @@ class Run:
         self.checkpoints = folder / "checkpoints"
         self.pictures = folder / "samples"
         self.samples = folder / "samples.npz"
+        self.table = folder / "samples.csv"
         self.grid = folder / "grid.png"
 
     @classmethod

@@ -10,7 +10,7 @@ ROOT = Path(genlab.__file__).parent
 FLOORS = (
     ("errors", "__init__"),
     ("networks", "metrics", "data", "run", "history", "tables"),
-    ("models", "tracker", "pictures"),
+    ("models", "tracker", "pictures", "pairplot"),
     ("trainer", "build", "evaluation"),
     ("commands", "explain"),
     ("cli", "__main__"),

@@ -45,6 +45,7 @@ def execute(run: Run, config: DictConfig, state: dict[str, Any] | None = None) -
     signals = Signals()
     try:
         options = build.options(config)
+        build.anchor(config)
         trainer = assemble(config, options, run, signals.received)
         if state is not None:
             trainer.load_state_dict(state)

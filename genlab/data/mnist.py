@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from genlab.data.base import Dataset, Range, Split, data_root
+from genlab.data.base import Dataset, Range, Split, data_root, digest
 from genlab.errors import UserError, brief, choose
 
 # md5 of the pixels and labels of both files, headers left out.
@@ -65,7 +65,9 @@ class MNIST(Dataset):
         }
         x, y = load(self.source, root, train=False)
         splits["test"] = Split(resize(x, size), y)
-        super().__init__(self.source, splits, range, classes=10)
+        sums = [CHECKSUMS[self.source, train] for train in (True, False)]
+        fingerprint = digest(self.source, sums, size, validation, limit)
+        super().__init__(self.source, splits, range, classes=10, fingerprint=fingerprint)
         if limit is not None:  # what measures the samples must not depend on how many images a run trains on
             self.whole = Split(resize(whole[0], size), whole[1])
 

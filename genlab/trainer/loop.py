@@ -189,7 +189,8 @@ class Trainer:
         return {
             "step": self.step,
             "seed": self.seed,
-            "spec": [list(self.data.spec.shape), self.data.spec.classes, self.data.spec.range],
+            "spec": self.data.spec.state(),
+            "data": self.data.fingerprint,
             "family": self.family.state_dict(),
             "ema": self.ema.twin.state_dict() if self.ema else None,
             "optimizers": {name: optimizer.state_dict() for name, optimizer in self.optimizers.items()},
@@ -203,8 +204,13 @@ class Trainer:
         """Take up the state that `state_dict` gave.
 
         Raises:
-            UserError: it is the state of another model.
+            UserError: it is the state of another model, or of training on other data.
         """
+        if state.get("data", self.data.fingerprint) != self.data.fingerprint:
+            raise UserError(
+                f"the data are not those that this run began with (fingerprint {self.data.fingerprint}, then "
+                f"{state['data']}): put the files and the data's options back, or start a new run"
+            )
         try:
             self.family.load_state_dict(state["family"])
             if self.ema:
