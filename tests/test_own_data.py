@@ -14,6 +14,7 @@ from PIL import Image
 
 from genlab import build
 from genlab import pictures as pictures_module
+from genlab.commands.train import evaluator
 from genlab.data import folder as folder_module
 from genlab.data.array import Array
 from genlab.data.base import Spec, Stream
@@ -393,6 +394,18 @@ def run(model: str, data) -> None:
         wanted = [isinstance(family, kind) for kind in (Sampler, Reconstructor, Translator)]
         assert len(drawn) == sum(wanted)
         assert all(picture.ndim == 3 and picture.dtype == np.uint8 for picture in drawn.values())
+
+
+@pytest.mark.parametrize("model", ["vae", "cyclegan"])
+def test_measures_do_not_depend_on_the_units_of_a_table(model, tmp_path):
+    found = []
+    for scale in (1.0, 1024.0):  # a power of two: no digit changes
+        np.save(tmp_path / "t.npy", values(60)[:, :3] * scale)
+        data = Array(str(tmp_path / "t.npy"))
+        data = Pairs(data) if model == "cyclegan" else data
+        found.append(evaluator(data, torch.device("cpu"), 0)(built(model, data)[0].eval()))
+    assert found[0].keys() == found[1].keys() != set()
+    assert found[0] == pytest.approx(found[1], rel=1e-4)  # single precision
 
 
 def test_a_flow_of_one_column_inverts():
