@@ -74,7 +74,7 @@ def _other(name: str, node: DictConfig) -> DictConfig:
     Where the first set is a folder, `name` is another one.
     """
     if "path" in node:
-        return OmegaConf.merge(node, {"path": name})
+        return OmegaConf.create({**node, "path": name})
     choose("data.other", name, sorted(path.stem for path in (configs() / "data").glob("*.yaml")))
     other = OmegaConf.load(configs() / "data" / f"{name}.yaml")
     assert isinstance(other, DictConfig)

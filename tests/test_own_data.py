@@ -5,6 +5,7 @@ import os
 import sys
 import zlib
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -181,14 +182,15 @@ def test_bad_tables_are_refused_by_line_and_column(tmp_path, text, message):
 
 def test_bad_arrays_and_options_are_refused(tmp_path):
     table = str(write(tmp_path / "t.csv", values(20), labels=["a", "b"] * 10))
-    for options, message in (
+    wrong: list[tuple[dict[str, Any], str]] = [
         ({"label": "kin"}, "did you mean 'kind'"),
         ({"columns": ["tiny", "plian"]}, "did you mean 'plain'"),
         ({"columns": ["kind"], "label": "kind"}, "data.columns"),
         ({"key": "x"}, "data.key: has no place"),
         ({"validation": 1.0, "label": "kind"}, "data.validation"),
         ({}, "column 'kind': 'a' is no number"),
-    ):
+    ]
+    for options, message in wrong:
         with pytest.raises(UserError, match=message):
             Array(table, **options)
     for name, array, message in (
