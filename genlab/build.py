@@ -74,7 +74,7 @@ def _other(name: str, node: DictConfig) -> DictConfig:
     Where the first set is a folder, `name` is another one.
     """
     if "path" in node:
-        return OmegaConf.merge(node, {"path": name})
+        return OmegaConf.create({**node, "path": name})
     choose("data.other", name, sorted(path.stem for path in (configs() / "data").glob("*.yaml")))
     other = OmegaConf.load(configs() / "data" / f"{name}.yaml")
     assert isinstance(other, DictConfig)
@@ -193,7 +193,7 @@ def _check(target: Callable, node: DictConfig, path: str) -> None:
     Raises:
         UserError: a key that has no value or that the target does not take, or a value of another type than it says.
     """
-    for key in sorted(OmegaConf.missing_keys(node)):
+    for key in (key for key in node if OmegaConf.is_missing(node, key)):
         raise UserError(f"'{path}.{key}' needs a value: add {path}.{key}=...")
     values = _arguments(node)
     function = target.__init__ if inspect.isclass(target) else target

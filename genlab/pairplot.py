@@ -28,7 +28,7 @@ def pairplot(real: Tensor | None, fake: Tensor, names: Sequence[str] = ()) -> np
     names = list(names) or [f"x{i}" for i in range(shown)]
     count = min(POINTS, *(len(points) for points, _, _ in clouds))  # as many of both, so that neither hides the other
     low, high = np.quantile(clouds[0][0], SHOWN, axis=0)
-    margin = 0.05 * (high - low) + 1e-12 * np.maximum(abs(low), 1)
+    margin = np.where(high > low, 0.05 * (high - low), 1e-3 * np.maximum(abs(low), 1))
     low, high = low - margin, high + margin
     side = 4 if shown == 1 else max(1.6, 5 / shown)
     figure = Figure(figsize=(side * shown, side * shown), dpi=100, layout="constrained")

@@ -4,6 +4,7 @@ Of a model of a table `samples.csv` as well, with the table's columns in their o
 """
 
 import csv
+import math
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -72,15 +73,17 @@ def sample(config: DictConfig, folder: Path) -> None:
 
 def write_table(path: Path, arrays: dict[str, "np.ndarray"], model: "Family", run: Run) -> None:
     """The samples with the column names of the data, and of a conditional model the classes by their names."""
-    names = [column.name for column in model.spec.columns]
-    labels = [[model.spec.labels[k]] for k in arrays["labels"]] if "labels" in arrays else [[]] * len(arrays["samples"])
-    label = [str(run.read_config().data.get("label") or "label")] if "labels" in arrays else []
+    header, labels = [column.name for column in model.spec.columns], [[]] * len(arrays["samples"])
+    if "labels" in arrays:
+        header.append(str(run.read_config().data.get("label") or "label"))
+        labels = [[model.spec.labels[k]] for k in arrays["labels"]]
     with open(path, "w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file)
-        writer.writerow(names + label)
-        # Nine digits: what the model's single precision holds.
-        rows = zip(arrays["samples"], labels, strict=True)
-        writer.writerows([*(f"{value:.9g}" for value in row), *label] for row, label in rows)
+        writer.writerow(header)
+        # To a millionth of each column's deviation, which is what the model's single precision holds.
+        places = [6 - math.floor(math.log10(column.deviation)) for column in model.spec.columns]
+        for row, label in zip(arrays["samples"].tolist(), labels, strict=True):
+            writer.writerow([*map(round, row, places), *label])
 
 
 def draw(model: "Family", n: int, run: Run, y: int | None = None) -> dict[str, "Tensor"]:

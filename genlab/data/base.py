@@ -49,7 +49,8 @@ class Spec(NamedTuple):
 
     @classmethod
     def of(cls, state: list[Any]) -> "Spec":
-        shape, classes, range, columns, labels = (*state, [], [])[:5]  # older checkpoints have three entries
+        shape, classes, range, *table = state
+        columns, labels = table or ([], [])  # checkpoints of older runs have neither
         return cls(tuple(shape), classes, range, tuple(Column(*each) for each in columns), tuple(labels))
 
     @property
