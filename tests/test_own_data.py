@@ -15,7 +15,7 @@ from PIL import Image
 
 from genlab import build
 from genlab import pictures as pictures_module
-from genlab.commands.train import evaluator
+from genlab.evaluation.training import evaluator
 from genlab.data import folder as folder_module
 from genlab.data.array import Array
 from genlab.data.base import Spec, Stream
