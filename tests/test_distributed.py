@@ -53,7 +53,11 @@ def fitted(model: str, folder: Path | None = None, **options) -> Trainer:
 
 
 class Keeper(Family):
-    """One weight, and a buffer of each kind."""
+    """A small net with BatchNorm, and a buffer of each kind."""
+
+    last: torch.Tensor
+    count: torch.Tensor
+    seen: torch.Tensor
 
     def __init__(self, spec, poison=-1):
         super().__init__(spec)
@@ -174,7 +178,7 @@ def test_without_noise_and_batchnorm_two_ranks_are_the_plain_one(ranks):
 def test_batchnorm_takes_the_mean_of_the_ranks_and_other_buffers_are_those_of_rank_0(ranks):
     after = ranks[0]["buffers"]["family"]
     t = keeper()
-    net = t.family.get_submodule("net")[0]
+    net = t.family.get_submodule("net.0")
     parts = [keeper(accumulate=2).stream(0, part)["x"] for part in range(2)]
     means = [net(x).mean(0) for x in parts]
     assert torch.allclose(after["net.1.running_mean"], 0.1 * (means[0] + means[1]) / 2, atol=1e-6)

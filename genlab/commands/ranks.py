@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from omegaconf import DictConfig, OmegaConf
+from tqdm import tqdm
 
 from genlab import build
 from genlab.commands.signals import Signals
@@ -189,6 +190,7 @@ def _rank(
     if rank:
         signal.signal(signal.SIGTERM, signal.SIG_IGN)  # whoever signals all processes of a job means rank 0
     threading.Thread(target=_orphan, daemon=True).start()
+    tqdm.set_lock(threading.RLock())  # its own is a semaphore of the system, which outlives a process that is killed
     os.environ.update(
         dict(zip(VARIABLES, (str(rank), str(size), "localhost"), strict=True)),
         LOCAL_RANK=str(rank),
@@ -211,8 +213,10 @@ def _rank(
         report = Report(rank, type(error).__name__, str(error))
     except Exception as error:
         report = Report(rank, type(error).__name__, brief(error), traceback=traceback.format_exc())
-    pipe.send(report)
-    sys.exit(report.kind not in ("", "Interrupted"))
+    with suppress(BrokenPipeError):  # nobody listens any more
+        pipe.send(report)
+    if report.kind not in ("", "Interrupted"):
+        os._exit(1)  # to part from the others properly could wait for them for ever
 
 
 def _orphan() -> None:

@@ -154,6 +154,5 @@ class Reducer:
         group._heard = wish
         targets = [*means, *self.averaged, wish, *self.given]
         pieces = flat.split([each.numel() for each in targets])
-        for target, piece in zip(targets, pieces, strict=True):
-            target.copy_(piece.view_as(target))
+        torch._foreach_copy_(targets, [piece.view_as(target) for target, piece in zip(targets, pieces, strict=True)])
         return means
