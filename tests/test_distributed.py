@@ -281,7 +281,7 @@ def test_a_rank_that_is_killed_is_noticed_and_named(monkeypatch, tmp_path):
     assert time.monotonic() - began < 30
     run = Run(tmp_path)
     run.config.touch()
-    with pytest.raises(RunFailed, match=r"^rank 1 \(process \d+\) was killed by SIGKILL$"):
+    with pytest.raises(RunFailed, match=r"^rank 1 \(process \d+\) was killed by SIGKILL; there is no checkpoint yet$"):
         commands._conclude(run, reports, 0)
     assert json.loads(run.status.read_text())["status"] == "failed"
 

@@ -99,7 +99,9 @@ def test_training_measures_look_through_the_net():
     measures = evaluator(data, torch.device("cpu"), 0, net())(family)
     quick = evaluator(data, torch.device("cpu"), 0)(family)
     assert "eval/sliced_w2" in quick
-    assert set(measures) - set(quick) == {f"eval/{name}" for name in ("fid", "precision", "recall", "classes", "balance")}
+    assert set(measures) - set(quick) == {
+        f"eval/{name}" for name in ("fid", "precision", "recall", "classes", "balance")
+    }
 
 
 def run_folder(cli: Cli, *overrides: str) -> Path:

@@ -14,7 +14,7 @@ import threading
 import time
 import traceback
 from collections.abc import Callable, Sequence
-from contextlib import redirect_stderr, redirect_stdout, suppress
+from contextlib import AbstractContextManager, nullcontext, redirect_stderr, redirect_stdout, suppress
 from multiprocessing import connection, get_context, parent_process
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -23,8 +23,9 @@ from omegaconf import DictConfig, OmegaConf
 from tqdm import tqdm
 
 from genlab import build
+from genlab.commands.failure import kept, memory
 from genlab.commands.signals import Signals
-from genlab.errors import Interrupted, RunFailed, UserError, brief
+from genlab.errors import Interrupted, RunFailed, UserError, brief, out_of_memory
 from genlab.run import Run
 
 if TYPE_CHECKING:
@@ -44,6 +45,11 @@ def member() -> bool:
 def is_first() -> bool:
     """Whether this process speaks and writes: it is alone, or rank 0."""
     return not member() or os.environ["RANK"] == "0"
+
+
+def lock(run: Run) -> AbstractContextManager[None]:
+    """Hold the run's folder, once for all ranks: whoever started them here has it, else rank 0 takes it."""
+    return run.lock() if is_first() else nullcontext()
 
 
 def join(options: "Options") -> None:
@@ -79,13 +85,13 @@ class Report(NamedTuple):
     traceback: str = ""
 
 
-def launch(work: Callable, config: DictConfig, folder: Path, resumed: bool) -> float | None:
-    """Run `work(config, folder, state)` in `trainer.devices` ranks of this machine; return what rank 0 returns.
+def launch(work: Callable, run: Run, config: DictConfig, resumed: bool) -> float | None:
+    """Run `work(run, config, state)` in `trainer.devices` ranks of this machine; return what rank 0 returns.
 
     SIGINT and SIGTERM go on to rank 0, with which all stop in good order.
 
     Args:
-        resumed: whether `state` is the run's last checkpoint, or None.
+        resumed: whether `state` is the run's newest checkpoint, or None.
 
     Raises:
         UserError, RunFailed, Interrupted: what a rank raised.
@@ -98,7 +104,7 @@ def launch(work: Callable, config: DictConfig, folder: Path, resumed: bool) -> f
         processes = [
             context.Process(
                 target=_rank,
-                args=(rank, size, work, plain, folder, resumed, f"{shared}/store", pipes[rank][1]),
+                args=(rank, size, work, run.folder, plain, resumed, f"{shared}/store", pipes[rank][1]),
                 name=f"rank {rank}",
             )
             for rank in range(size)
@@ -113,7 +119,7 @@ def launch(work: Callable, config: DictConfig, folder: Path, resumed: bool) -> f
                 if process.pid:
                     process.kill()
                     process.join()
-    return _conclude(Run(folder), reports, signals.number)
+    return _conclude(run, reports, signals.number)
 
 
 def _watch(processes: Sequence[Any], pipes: Sequence[connection.Connection], signals: Signals) -> list[Report]:
@@ -165,22 +171,22 @@ def _conclude(run: Run, reports: Sequence[Report], number: int) -> float | None:
         raise RunFailed(cause.text)
     if cause.traceback:
         print(cause.traceback, file=sys.stderr)
-    raise _failed(run, cause.text if cause.kind == KILLED else f"rank {cause.rank} failed: {cause.kind}: {cause.text}")
+    known = {KILLED: cause.text, "RunFailed": f"rank {cause.rank}: {cause.text}"}
+    raise _failed(run, known.get(cause.kind, f"rank {cause.rank} failed: {cause.kind}: {cause.text}"))
 
 
 def _failed(run: Run, text: str) -> RunFailed:
     if run.config.exists():
         run.write_status("failed", text)
-    last = run.checkpoints / "last.pt"
-    return RunFailed(f"{text}; go on with: genlab train resume={run.folder}" if last.is_file() else text)
+    return RunFailed(f"{text}; {kept(run)}")
 
 
 def _rank(
     rank: int,
     size: int,
     work: Callable,
-    plain: dict,
     folder: Path,
+    plain: dict,
     resumed: bool,
     store: str,
     pipe: connection.Connection,
@@ -202,8 +208,9 @@ def _rank(
         config = OmegaConf.create(plain)
         OmegaConf.set_struct(config, True)
         distributed.join(build.options(config), rank, size, rank, size, store)
-        state = checkpoint.read(checkpoint.find(Run(folder).checkpoints, "last")) if resumed else None
-        report = Report(rank, value=work(config, folder, state))
+        run = Run(folder)
+        state = checkpoint.newest(run.checkpoints)[0] if resumed else None
+        report = Report(rank, value=work(run, config, state))
         distributed.leave()
     except Interrupted as error:
         report = Report(rank, "Interrupted", str(error), signal=error.signal)
@@ -212,7 +219,10 @@ def _rank(
     except (UserError, RunFailed) as error:
         report = Report(rank, type(error).__name__, str(error))
     except Exception as error:
-        report = Report(rank, type(error).__name__, brief(error), traceback=traceback.format_exc())
+        if out_of_memory(error):
+            report = Report(rank, "RunFailed", memory(error))
+        else:
+            report = Report(rank, type(error).__name__, brief(error), traceback=traceback.format_exc())
     with suppress(BrokenPipeError):  # nobody listens any more
         pipe.send(report)
     if report.kind not in ("", "Interrupted"):
