@@ -238,7 +238,7 @@ def test_what_ranks_cannot_share_is_refused(wrong, words):
 
 def test_too_few_gpus_and_too_few_ranks_are_named(monkeypatch):
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
-    with pytest.raises(UserError, match="2 asked for, but this machine has 1 GPU"):
+    with pytest.raises(UserError, match="2 asked for; GPUs on this machine: 1"):
         distributed.join(Options(devices=2, device="cuda"), 0, 2, 0, 2)
     with pytest.raises(UserError, match="4, but 2 processes were started"):
         distributed.join(Options(devices=4), 0, 2, 0, 2)

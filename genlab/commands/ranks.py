@@ -202,16 +202,15 @@ def _rank(
         LOCAL_RANK=str(rank),
         LOCAL_WORLD_SIZE=str(size),
     )
-    try:
-        from genlab.trainer import checkpoint, distributed
+    from genlab.trainer import checkpoint, distributed
 
+    try:
         config = OmegaConf.create(plain)
         OmegaConf.set_struct(config, True)
         distributed.join(build.options(config), rank, size, rank, size, store)
         run = Run(folder)
         state = checkpoint.newest(run.checkpoints)[0] if resumed else None
         report = Report(rank, value=work(run, config, state))
-        distributed.leave()
     except Interrupted as error:
         report = Report(rank, "Interrupted", str(error), signal=error.signal)
     except KeyboardInterrupt:
@@ -227,6 +226,7 @@ def _rank(
         pipe.send(report)
     if report.kind not in ("", "Interrupted"):
         os._exit(1)  # to part from the others properly could wait for them for ever
+    distributed.leave()
 
 
 def _orphan() -> None:

@@ -3,6 +3,8 @@
 Rank r of N with `accumulate` = A runs the parts r A ... r A + A - 1 of the N A parts that every batch is cut into, and
 each part draws from its own seed (the loop). So N ranks are one rank with `accumulate=N`, up to the order of the sum:
 the same samples, the same noise. For losses without noise and without BatchNorm that is the plain one rank as well.
+Where a loss reads a buffer that it has just written (a pool that is full, the first batch of an ActNorm, the scale of
+points) the two differ a little: accumulated parts see what the parts before them wrote, ranks what they wrote themselves.
 
 One all-reduce an update, of one flat buffer, carries everything:
 
@@ -14,7 +16,7 @@ One all-reduce an update, of one flat buffer, carries everything:
                         next of every 16 steps, since to look at it is to wait for the device
 
 So every rank holds the state of every other after each update, whatever the number of ranks, and a checkpoint of rank 0
-is a checkpoint of all. Logs are averaged when they are read, not before.
+is a checkpoint of all. Logs are averaged when they are read, not before. Each rank holds the whole data set.
 
 Synchronous data-parallel SGD: J. Chen et al., "Revisiting Distributed Synchronous SGD", 2016,
 https://arxiv.org/abs/1604.00981. Gradients in flat buckets, buffers of rank 0: S. Li et al., "PyTorch Distributed:
@@ -57,7 +59,7 @@ def join(options: Options, rank: int, size: int, local_rank: int, local_size: in
     where = None
     if options.device.startswith("cuda") or (options.device == "auto" and gpus):
         if gpus < local_size:
-            raise UserError(f"trainer.devices: {local_size} asked for, but this machine has {gpus} GPUs")
+            raise UserError(f"trainer.devices: {local_size} asked for; GPUs on this machine: {gpus}")
         where = torch.device("cuda", local_rank)
         torch.cuda.set_device(where)
     dist.init_process_group(
