@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from omegaconf import DictConfig, OmegaConf
 
 from genlab import build
+from genlab.commands import ranks
 from genlab.commands.failure import before_training, failure
 from genlab.commands.signals import Signals
 from genlab.errors import Interrupted, UserError
@@ -25,8 +26,8 @@ def train(config: DictConfig, folder: Path) -> float | None:
         RunFailed, Interrupted: as `execute`.
     """
     run = Run(folder)
-    with run.lock():  # of two that are given the same folder at the same moment, one is refused
-        if run.config.exists():
+    with ranks.lock(run):  # of two that are given the same folder at the same moment, one is refused
+        if run.config.exists() and ranks.is_first():
             raise UserError(f"{folder} holds a run already: go on with resume={folder}, or choose another folder")
         return execute(run, config)
 
@@ -46,11 +47,16 @@ def execute(run: Run, config: DictConfig, state: dict[str, Any] | None = None) -
     try:
         options = build.options(config)
         build.anchor(config)
+        if options.devices > 1 and not ranks.member():
+            return ranks.launch(execute, run, config, resumed=state is not None)  # this function, in each rank
+        ranks.join(options)
         trainer = assemble(config, options, run, signals.received)
         if state is not None:
             trainer.load_state_dict(state)
     except Exception as error:
         raise before_training(run, error) from error
+    if not ranks.is_first():
+        return ranks.follow(trainer, run)
     if trainer.step >= trainer.steps:
         print(f"{run.folder} is at step {trainer.step} of {trainer.steps}: raise trainer.steps to go on")
         return trainer.best.found[0] if trainer.best.found else None
@@ -81,7 +87,7 @@ def assemble(config: DictConfig, options: "Options", run: Run, stop: Callable[[]
     where = device.resolve(options.device)  # refused before any data is read
     data = build.data(config)
     net = None
-    if options.evaluate_every and "net" in config:
+    if options.evaluate_every and "net" in config and ranks.is_first():
         net, hint = net_of_training(str(config.net), data, config.data.get("root"), where, options.monitor)
         if hint:
             print(hint)

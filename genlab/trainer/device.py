@@ -10,7 +10,7 @@ from genlab.errors import UserError
 
 
 def resolve(name: str) -> torch.device:
-    """`auto` -> the first CUDA device, else MPS, else the CPU; any other name -> that device.
+    """`auto` -> the first CUDA device (of several ranks each its own), else MPS, else the CPU; any other name -> that.
 
     Raises:
         UserError: this machine does not have it.
@@ -21,7 +21,7 @@ def resolve(name: str) -> torch.device:
     device = torch.device(name)
     have = ["cpu"] + ["mps"] * mps + [f"cuda:{i}" for i in range(torch.cuda.device_count())]
     if device.type == "cuda" and device.index is None:
-        device = torch.device("cuda", 0)
+        device = torch.device("cuda", torch.cuda.current_device() if torch.cuda.is_available() else 0)
     if str(device) not in have:
         raise UserError(f"trainer.device: '{name}' is not on this machine, which has {', '.join(have)}")
     if device.type == "cuda":
