@@ -9,10 +9,10 @@ ROOT = Path(genlab.__file__).parent
 # From the ground up; rooms on one floor may use one another as long as there is no circle.
 FLOORS = (
     ("errors", "__init__"),
-    ("networks", "metrics", "data", "run"),
+    ("networks", "metrics", "data", "run", "targets"),
     ("models", "tracker", "pictures"),
     ("trainer", "build"),
-    ("commands", "explain"),
+    ("commands", "explain", "rerun"),
     ("cli", "__main__"),
 )
 FLOOR = {room: height for height, rooms in enumerate(FLOORS) for room in rooms}
