@@ -11,6 +11,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import genlab
 from genlab import __version__, configs, targets
 from genlab.errors import Interrupted, RunFailed, UserError, did_you_mean
 
@@ -50,6 +51,7 @@ USAGE = """genlab {version}: the experiment runner for deep generative models
 def main(arguments: list[str] | None = None) -> int:
     """Run one command; return its exit code: 0, 1 (the run failed), 2 (wrong input), 128 + n (signal n)."""
     arguments = sys.argv[1:] if arguments is None else arguments
+    genlab.command[:] = ["genlab", *arguments]
     try:
         return dispatch(arguments)
     except UserError as error:

@@ -1,7 +1,7 @@
 """The run folder: the one place that knows its names.
 
 config.yaml  metrics.jsonl  events...  checkpoints/{last,best,step_N}.pt  samples/  status.json  result.json
-samples.npz  grid.png
+environment.json  samples.npz  grid.png
 """
 
 import json
@@ -26,6 +26,7 @@ class Run:
         self.config = folder / "config.yaml"
         self.metrics = folder / "metrics.jsonl"
         self.checkpoints = folder / "checkpoints"
+        self.environment = folder / "environment.json"
         self.samples = folder / "samples.npz"
         self.grid = folder / "grid.png"
 
@@ -99,6 +100,14 @@ class Run:
         }
         _write(self.folder / "status.json", json.dumps(status, indent=2) + "\n")
 
+    def write_environment(self, environment: dict[str, Any]) -> None:
+        """Keep what this start of the run was made with; a resumed run keeps its `earlier` ones as well."""
+        earlier: list[Any] = []
+        with suppress(OSError, ValueError, TypeError, AttributeError, RecursionError):  # absent or damaged
+            before = json.loads(self.environment.read_text())
+            earlier = [*before.pop("earlier"), before]
+        _write(self.environment, json.dumps({**environment, "earlier": earlier}, indent=2) + "\n")
+
     def write_result(self, result: dict[str, Any]) -> None:
         _write(self.folder / "result.json", json.dumps(result, indent=2) + "\n")
 
@@ -136,7 +145,7 @@ class Run:
             yield
 
 
-LARGEST = 2**17  # characters of a config; a long one has 3000
+LARGEST = 2**15  # characters of a config; a long one has 3000
 DEEPEST = 32  # tables and lists within one another; a deep one has 5
 
 

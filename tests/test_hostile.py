@@ -64,7 +64,7 @@ def test_data_trainer_and_optimizers_are_bound_as_well(cli, run, tmp_path, key):
 def test_the_command_line_is_bound_too_unless_the_user_says_so(cli, monkeypatch):
     own = "model.encoder._target_=os.path.join"
     refused(cli(*SMALL, own), 2, "os.path.join", targets.FLAG)
-    code, _, err = cli(*SMALL, own, targets.FLAG)
+    _, _, err = cli(*SMALL, own, targets.FLAG)
     assert "unknown option 'model.encoder." in err  # now it is looked at
     assert targets.VARIABLE not in os.environ
     monkeypatch.setenv(targets.VARIABLE, "1")

@@ -29,6 +29,7 @@ class Options:
     device: str = "auto"  # auto, cpu, cuda, cuda:N or mps
     precision: Literal["fp32", "bf16"] = "fp32"
     execution: Literal["auto", "eager"] = "auto"
+    deterministic: bool = False  # only kernels that give the same bits each time; CPU runs do so anyway
     log_every: int = 50
     sample_every: int = 1000
     evaluate_every: int = 1000
