@@ -7,11 +7,13 @@ import os
 import re
 import sys
 from collections.abc import Callable
+from contextlib import contextmanager
 from importlib import import_module
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from genlab import __version__, configs
+import genlab
+from genlab import __version__, configs, targets
 from genlab.errors import Interrupted, RunFailed, UserError, did_you_mean
 
 
@@ -44,14 +46,17 @@ USAGE = """genlab {version}: the experiment runner for deep generative models
   genlab train resume=outputs/RUN               goes on exactly where the run stopped
   genlab evaluate run=outputs/RUN               every measure that fits
   genlab compare outputs/                       one ranked table of all runs in a folder
+  genlab train --config-dir outputs/RUN         a new run with the config of that one
 
-'genlab VERB --help' shows all keys of a verb. Tab completion: eval "$(genlab -sc install=bash)"
+'genlab VERB --help' shows all keys of a verb. --allow-targets lets a config name code that is not genlab's.
+ Tab completion: eval "$(genlab -sc install=bash)"
 """
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Run one command; return its exit code: 0, 1 (the run failed), 2 (wrong input), 128 + n (signal n)."""
     arguments = sys.argv[1:] if arguments is None else arguments
+    genlab.command[:] = ["genlab", *arguments]
     try:
         return dispatch(arguments)
     except UserError as error:
@@ -75,6 +80,9 @@ def dispatch(arguments: list[str]) -> int:
     Raises:
         UserError: no such verb, or anything wrong that comes after it.
     """
+    if targets.FLAG in arguments:
+        with _allow_targets():
+            return dispatch([each for each in arguments if each != targets.FLAG])
     if not arguments or arguments[0] in ("-h", "--help", "help"):
         verbs = "\n".join(f"  {name:10}{verb.help}" for name, verb in VERBS.items())
         print(USAGE.format(version=__version__, verbs=verbs), end="")
@@ -94,6 +102,12 @@ def dispatch(arguments: list[str]) -> int:
     if word == "train" and any(each.startswith("resume=") for each in rest):
         _load(RESUME)(rest)
         return 0
+    if word == "train" and any(each.startswith(("--config-dir", "-cd")) for each in rest):
+        from genlab import rerun
+
+        if stored := rerun.of_a_run(rest):
+            folder, rest = stored
+            return compose_and_run(word, rerun.store(folder), rest, _load(verb))
     return compose_and_run(word, verb.config, rest, _load(verb))
 
 
@@ -164,10 +178,11 @@ def flags_first(arguments: list[str]) -> list[str]:
     return sweep[:1] + [each for each in arguments if each not in sweep]
 
 
+# Of Hydra's own, --experimental-rerun is missing: it would load a pickle.
 FLAGS = (
     *("-h", "--help", "--hydra-help", "--version", "-c", "--cfg", "--resolve", "-p", "--package", "-r", "--run"),
     *("-m", "--multirun", "-i", "--info", "-cp", "--config-path", "-cn", "--config-name", "-cd", "--config-dir"),
-    *("--experimental-rerun",),
+    targets.FLAG,
 )
 
 
@@ -188,6 +203,19 @@ def complete(arguments: list[str]) -> int:
     sys.argv = ["genlab", *arguments]
     hydra.main(config_path=str(configs()), config_name=config, version_base="1.3")(lambda config: None)()
     return 0
+
+
+@contextmanager
+def _allow_targets():
+    """By a variable of the environment, so that processes which genlab starts know of it as well."""
+    before = os.environ.get(targets.VARIABLE)
+    os.environ[targets.VARIABLE] = "1"
+    try:
+        yield
+    finally:
+        del os.environ[targets.VARIABLE]
+        if before is not None:
+            os.environ[targets.VARIABLE] = before
 
 
 def _load(verb: Verb) -> Callable:

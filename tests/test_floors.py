@@ -9,10 +9,10 @@ ROOT = Path(genlab.__file__).parent
 # From the ground up; rooms on one floor may use one another as long as there is no circle.
 FLOORS = (
     ("errors", "__init__"),
-    ("networks", "metrics", "data", "run", "history", "tables"),
+    ("networks", "metrics", "data", "run", "history", "tables", "targets"),
     ("models", "tracker", "pictures", "pairplot"),
     ("trainer", "build", "evaluation"),
-    ("commands", "explain"),
+    ("commands", "explain", "rerun"),
     ("cli", "__main__"),
 )
 FLOOR = {room: height for height, rooms in enumerate(FLOORS) for room in rooms}

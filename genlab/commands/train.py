@@ -8,6 +8,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from genlab import build
 from genlab.commands import ranks
+from genlab.commands.environment import environment
 from genlab.commands.failure import before_training, failure
 from genlab.commands.signals import Signals
 from genlab.errors import Interrupted, UserError
@@ -63,6 +64,7 @@ def execute(run: Run, config: DictConfig, state: dict[str, Any] | None = None) -
     with signals:
         try:
             run.write_config(config)
+            run.write_environment(environment(trainer))
             run.write_status("running")
             print(f"{describe(trainer)}\nrun folder: {run.folder}", flush=True)
             return finish(run, trainer, trainer.fit(), signals.number)

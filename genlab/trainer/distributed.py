@@ -4,7 +4,7 @@ Rank r of N with `accumulate` = A runs the parts r A ... r A + A - 1 of the N A 
 each part draws from its own seed (the loop). So N ranks are one rank with `accumulate=N`, up to the order of the sum:
 the same samples, the same noise. For losses without noise and without BatchNorm that is the plain one rank as well.
 Where a loss reads a buffer that it has just written (a pool that is full, the first batch of an ActNorm, the scale of
-points) the two differ a little: accumulated parts see what the parts before them wrote, ranks what they wrote themselves.
+points) the two differ a little: accumulated parts see what earlier parts wrote, ranks what they wrote themselves.
 
 One all-reduce an update, of one flat buffer, carries everything:
 

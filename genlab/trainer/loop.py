@@ -106,7 +106,7 @@ class Trainer:
         options, began, start = self.options, time.monotonic(), self.step
         reason, halt, window = "steps", "", (self.step, 0.0)
         self._clock = -time.perf_counter()
-        with Tracker(self.folder, self.step, self.steps) as tracker:
+        with device.deterministic(options.deterministic), Tracker(self.folder, self.step, self.steps) as tracker:
             for name, text in self.notes.items():
                 tracker.text(name, text)
             while self.step < self.steps:

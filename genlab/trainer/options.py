@@ -30,6 +30,7 @@ class Options:
     devices: int = 1  # ranks that share each batch, one a GPU, or so many processes on the CPU
     precision: Literal["fp32", "bf16"] = "fp32"
     execution: Literal["auto", "eager"] = "auto"
+    deterministic: bool = False  # only kernels that give the same bits each time; CPU runs do so anyway
     log_every: int = 50
     sample_every: int = 1000
     evaluate_every: int = 1000
