@@ -4,6 +4,7 @@ What follows the verb is Hydra's own grammar: `model=vae`, `trainer.steps=100`, 
 """
 
 import os
+import re
 import sys
 from collections.abc import Callable
 from importlib import import_module
@@ -77,7 +78,7 @@ def dispatch(arguments: list[str]) -> int:
         return 0
     if arguments[0] in ("-sc", "--shell-completion"):
         return complete(arguments)
-    word, rest = arguments[0], arguments[1:]
+    word, rest = arguments[0], [quoted(each) for each in arguments[1:]]
     if word not in VERBS:
         raise UserError(f"'{word}' is no command{did_you_mean(word, VERBS)}; there are: {', '.join(VERBS)}")
     verb = VERBS[word]
@@ -85,8 +86,9 @@ def dispatch(arguments: list[str]) -> int:
         _load(verb)(rest)
         return 0
     if word == "train" and any(each.startswith("resume=") for each in rest):
-        _load(verb, "resume")(rest)
-        return 0
+        from genlab.commands.resume import resume  # a run or a whole sweep
+
+        return resume(rest)
     return compose_and_run(word, verb.config, rest, _load(verb))
 
 
@@ -98,21 +100,26 @@ def compose_and_run(word: str, config_name: str, overrides: list[str], function:
     from hydra.types import RunMode
     from omegaconf.errors import OmegaConfBaseException
 
+    from genlab.sweep.grid import register
+
     failures: list[Exception] = []
 
     def job(config: Any) -> Any:
         try:
             return function(config, Path(HydraConfig.get().runtime.output_dir))
         except (UserError, RunFailed) as error:  # kept from Hydra, which would say more than the one line
+            if HydraConfig.get().mode == RunMode.MULTIRUN:
+                raise  # the sweeper counts it, and says so at the end
             failures.append(error)
         except Interrupted as error:
             if HydraConfig.get().mode == RunMode.MULTIRUN:
-                raise  # ends the whole sweep
+                raise KeyboardInterrupt from error  # ends the whole sweep
             failures.append(error)
 
     before, sys.argv = sys.argv, [f"genlab {word}", *flags_first(overrides)]
     asked_for_traceback = os.environ.get("HYDRA_FULL_ERROR")
     os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra hands its errors on to us instead of printing them
+    register()
     try:
         hydra.main(config_path=str(configs()), config_name=config_name, version_base="1.3")(job)()
     except (HydraException, OmegaConfBaseException, OSError) as error:
@@ -125,9 +132,6 @@ def compose_and_run(word: str, config_name: str, overrides: list[str], function:
         sys.argv = before
         if asked_for_traceback is None:
             del os.environ["HYDRA_FULL_ERROR"]
-    if len(failures) > 1:
-        for error in failures[:-1]:
-            _say(error, 1)
     if failures:
         raise failures[-1]
     return 0
@@ -151,6 +155,15 @@ FLAGS = (
     *("-m", "--multirun", "-i", "--info", "-cp", "--config-path", "-cn", "--config-name", "-cd", "--config-dir"),
     *("--experimental-rerun",),
 )
+
+
+def quoted(word: str) -> str:
+    """Quote the folder in run=FOLDER and resume=FOLDER, if it is not: the names of a sweep's jobs have = and commas."""
+    key, _, value = word.partition("=")
+    if key not in ("run", "resume") or not value or value[0] in "'\"" or not re.search("[=, ]", value):
+        return word
+    text = value.replace("'", "\\'")
+    return f"{key}='{text}'" if Path(value).exists() else word
 
 
 def complete(arguments: list[str]) -> int:
