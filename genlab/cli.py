@@ -8,11 +8,12 @@ import re
 import sys
 from collections.abc import Callable
 from importlib import import_module
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from genlab import __version__, configs
-from genlab.errors import Interrupted, RunFailed, UserError, did_you_mean
+from genlab.errors import Interrupted, RunFailed, UserError, choose, did_you_mean
 
 
 class Verb(NamedTuple):
@@ -88,7 +89,9 @@ def dispatch(arguments: list[str]) -> int:
     if word == "train" and any(each.startswith("resume=") for each in rest):
         from genlab.commands.resume import resume  # a run or a whole sweep
 
-        return resume(rest)
+        rest = resume(rest)
+        if not rest:
+            return 0
     return compose_and_run(word, verb.config, rest, _load(verb))
 
 
@@ -106,6 +109,10 @@ def compose_and_run(word: str, config_name: str, overrides: list[str], function:
 
     def job(config: Any) -> Any:
         try:
+            if any(each.startswith("+") for each in overrides):
+                from genlab.explain import refuse_additions
+
+                refuse_additions(config, configs(), config_name, overrides)
             return function(config, Path(HydraConfig.get().runtime.output_dir))
         except (UserError, RunFailed) as error:  # kept from Hydra, which would say more than the one line
             if HydraConfig.get().mode == RunMode.MULTIRUN:
@@ -141,11 +148,14 @@ def flags_first(arguments: list[str]) -> list[str]:
     """Put -m in front, where Hydra's parser wants it: `train model=vae -m seed=0,1` is a natural thing to write.
 
     Raises:
-        UserError: a flag that Hydra does not have.
+        UserError: a flag that Hydra does not have, or --cfg of something else than it shows.
     """
     for each in arguments:
         if each.startswith("-") and (flag := each.split("=")[0]) not in FLAGS:
             raise UserError(f"unknown flag '{flag}'{did_you_mean(flag, FLAGS)}; see --help and --hydra-help")
+    for flag, value in pairwise(arguments):
+        if flag in ("-c", "--cfg"):
+            choose(flag, value, ("job", "hydra", "all"))
     sweep = [each for each in arguments if each in ("-m", "--multirun")]
     return sweep[:1] + [each for each in arguments if each not in sweep]
 
@@ -172,7 +182,8 @@ def complete(arguments: list[str]) -> int:
 
     words = os.environ.get("COMP_LINE", "").split(" ")
     if any(each.startswith("query=") for each in arguments) and len(words) < 3:
-        print(" ".join(name for name in VERBS if name.startswith(words[-1] if len(words) == 2 else "")))
+        fitting = [name for name in VERBS if name.startswith(words[-1] if len(words) == 2 else "")]
+        print(("\n" if "query=fish" in arguments else " ").join(fitting))
         return 0
     config = "train"
     if len(words) > 2:

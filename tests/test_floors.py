@@ -12,7 +12,7 @@ FLOORS = (
     ("networks", "metrics", "data", "run"),
     ("models", "tracker", "pictures"),
     ("trainer", "build", "evaluation"),
-    ("commands", "explain"),
+    ("commands", "sweep", "explain"),
     ("cli", "__main__"),
 )
 FLOOR = {room: height for height, rooms in enumerate(FLOORS) for room in rooms}

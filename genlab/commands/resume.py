@@ -11,8 +11,8 @@ from genlab.sweep.pool import Pool, resources
 OPTIONS = ("hydra.launcher.n_jobs", "hydra.launcher.threads")
 
 
-def resume(arguments: list[str]) -> int:
-    """Go on with what lies in the folder; return the exit code of the command.
+def resume(arguments: list[str]) -> list[str]:
+    """Go on with what lies in the folder; for a search return the words of the command that does so.
 
     Raises:
         UserError: no such folder, or an override that does not fit.
@@ -33,25 +33,23 @@ def resume(arguments: list[str]) -> int:
         if words != arguments:
             raise UserError(f"{folder} holds no sweep, but a run or nothing: resume it without -m")
         train.resume(arguments)
-        return 0
+        return []
     sweep = Sweep.open(folder.absolute())
     rest = [each for each in overrides if each.key_or_group != "resume"]
     if sweep.search is not None:
-        from genlab.cli import compose_and_run
-        from genlab.commands.train import train as function
-
-        words = [*sweep.search, *(each.input_line or "" for each in rest), quoted("hydra.sweep.dir", sweep.folder)]
-        return compose_and_run("train", "train", ["-m", *words], function)
+        new = [each.input_line or "" for each in rest] + [quoted("hydra.sweep.dir", sweep.folder)]
+        keys = {word.split("=")[0] for word in new}
+        return ["-m", *(word for word in sweep.search if word.split("=")[0] not in keys), *new]
     go_on(sweep, rest)
-    return 0
+    return []
 
 
 def go_on(sweep: Sweep, overrides: list[Any]) -> None:
     """Run the unfinished jobs of a sweep: from their last checkpoint, or from the start where there is none.
 
     Args:
-        overrides: more words of the command line, as Hydra parsed them. Those of the sweep itself may be repeated; other
-            values change the jobs that go on.
+        overrides: more words of the command line, as Hydra parsed them. Those of the sweep itself may be repeated;
+            other values change the jobs that go on.
 
     Raises:
         UserError: a word that sweeps over other values than the sweep did, or an option that a launcher does not have.

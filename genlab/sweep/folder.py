@@ -1,12 +1,11 @@
 """The sweep's folder: which jobs there are, how each of them stands; the table at the end.
 
-sweep.json (the whole state, written anew whenever a job starts or ends)  sweep.csv (the table)  a run folder for each job
+sweep.json (the whole state, written anew when a job starts or ends)  sweep.csv (the table)  a run folder for each job
 """
 
 import csv
 import json
 import shlex
-from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -14,7 +13,7 @@ from typing import Any
 from genlab.errors import RunFailed, UserError, brief
 from genlab.run import Run, _write
 
-COLUMNS = ("rank", "job", "overrides", "measure", "value", "step", "seconds", "status", "reason")
+COLUMNS: tuple[str, ...] = ("rank", "job", "overrides", "measure", "value", "step", "seconds", "status", "reason")
 
 
 @dataclass
@@ -148,14 +147,6 @@ def quoted(key: str, value: object) -> str:
     """`key=value` in Hydra's grammar, whatever characters (=, comma, blank) the value has."""
     text = str(value).replace("\\", "\\\\").replace("'", "\\'")
     return f"{key}='{text}'"
-
-
-def swept(jobs: Iterable[Job]) -> list[str]:
-    """The states of jobs, counted: for one line."""
-    counts: dict[str, int] = {}
-    for job in jobs:
-        counts[job.status] = counts.get(job.status, 0) + 1
-    return [f"{count} {state}" for state, count in counts.items()]
 
 
 def _read(path: Path) -> dict[str, Any]:

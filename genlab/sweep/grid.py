@@ -12,6 +12,7 @@ from typing import Any
 from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
 from hydra.core.hydra_config import HydraConfig
 from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import Override
 from hydra.core.plugins import Plugins
 from hydra.core.utils import JobReturn, JobStatus, setup_globals
 from hydra.plugins.launcher import Launcher
@@ -19,12 +20,13 @@ from hydra.plugins.sweeper import Sweeper
 from hydra.types import HydraContext
 from omegaconf import DictConfig, OmegaConf, open_dict
 
-from genlab import build
+from genlab import build, configs
 from genlab.errors import Interrupted, RunFailed, UserError
+from genlab.explain import refuse_additions
 from genlab.sweep.folder import Job, Sweep, again
 from genlab.sweep.pool import Pool, resources
 
-PLUGINS = {"Processes": "genlab.sweep.grid", "Grid": "genlab.sweep.grid"}
+PLUGINS = {"Processes": "genlab.sweep.grid", "Grid": "genlab.sweep.grid", "Search": "genlab.sweep.search"}
 
 
 def register() -> None:
@@ -37,7 +39,7 @@ def prepare(context: HydraContext, config: DictConfig, overrides: Sequence[str],
     """A job and its whole config, composed and checked before any job starts.
 
     Raises:
-        UserError: an option of the trainer is wrong.
+        UserError: an option of the trainer is wrong, or nothing would read a key.
     """
     composed = context.config_loader.load_sweep_config(config, list(overrides))
     with open_dict(composed):
@@ -45,14 +47,24 @@ def prepare(context: HydraContext, config: DictConfig, overrides: Sequence[str],
     HydraConfig.instance().set_config(composed)  # ${hydra:...} in the folder's name
     build.options(composed)
     own = [each for each in overrides if not each.startswith("++hydra.")]
+    if any(each.startswith("+") for each in own):
+        refuse_additions(composed, configs(), config.hydra.job.config_name, own)
     return Job(number, str(OmegaConf.select(composed, "hydra.sweep.subdir")), own), composed
+
+
+def readable(overrides: Sequence[Override]) -> str:
+    """The override by which the folders of jobs are named after the keys that are swept over, and no others."""
+    fixed = {each.get_key_element().lstrip("+~") for each in overrides if not each.is_sweep_override()}
+    return f"++hydra.job.config.override_dirname.exclude_keys=[{','.join(sorted(fixed | {'name'}))}]"
 
 
 def flags(config: DictConfig) -> list[str]:
     """The flags of the sweep that its jobs need too: where more configs are, and which is the main one."""
     more = [s.path.removeprefix("file://") for s in config.hydra.runtime.config_sources if s.provider == "command-line"]
     name = config.hydra.job.config_name
-    return [word for path in more for word in ("--config-dir", path)] + (["-cn", name] if name != "train" else [])
+    words = [word for path in more for word in ("--config-dir", path)] + (["-cn", name] if name != "train" else [])
+    path = ",".join(f"'{each}'" for each in config.hydra.searchpath)
+    return [*words, f"hydra.searchpath=[{path}]"] if path else words
 
 
 def new_sweep(config: DictConfig, resumed: bool = False) -> Sweep:
@@ -92,7 +104,8 @@ class Processes(Launcher):
         """
         setup_globals()
         prepared = [
-            prepare(self.context, self.config, each, number) for number, each in enumerate(job_overrides, initial_job_idx)
+            prepare(self.context, self.config, each, number)
+            for number, each in enumerate(job_overrides, initial_job_idx)
         ]
         self.sweep = self.sweep or new_sweep(self.config)
         self.sweep.launcher = {"n_jobs": self.n_jobs, "threads": self.threads}
@@ -117,8 +130,9 @@ class Grid(Sweeper):
         self.max_batch_size, self.params = max_batch_size, params or {}
 
     def setup(self, *, hydra_context: HydraContext, task_function: Any, config: DictConfig) -> None:
-        self.hydra_context, self.config = hydra_context, config
-        self.launcher = Plugins.instance().instantiate_launcher(hydra_context, task_function, config)
+        self.context, self.base = hydra_context, config
+        self.hydra_context, self.config = hydra_context, config  # where Hydra's own methods look
+        self.launcher: Launcher = Plugins.instance().instantiate_launcher(hydra_context, task_function, config)
 
     def sweep(self, arguments: list[str]) -> list[Sequence[JobReturn]]:
         """Run the sweep.
@@ -126,21 +140,19 @@ class Grid(Sweeper):
         Raises:
             RunFailed: a job failed; the others ran to their end.
         """
-        parser = OverridesParser.create(config_loader=self.hydra_context.config_loader)
+        parser = OverridesParser.create(config_loader=self.context.config_loader)
         overrides = parser.parse_overrides([*(f"{key}={value}" for key, value in self.params.items()), *arguments])
-        fixed = sorted({each.get_key_element().lstrip("+~") for each in overrides if not each.is_sweep_override()})
-        names = f"++hydra.job.config.override_dirname.exclude_keys=[{','.join([*fixed, 'name'])}]"
         returns: list[Sequence[JobReturn]] = []
         number, interrupted = 0, True
         try:
             for batch in BasicSweeper.split_arguments(overrides, self.max_batch_size):
-                batch = [[*each, names] for each in batch]
+                batch = [[*each, readable(overrides)] for each in batch]
                 self.validate_batch_is_legal(batch)
                 returns.append(self.launcher.launch(batch, initial_job_idx=number))
                 number += len(batch)
             interrupted = False
         finally:
-            sweep = self.launcher.sweep if isinstance(self.launcher, Processes) else gather(self.config, returns)
+            sweep = self.launcher.sweep if isinstance(self.launcher, Processes) else gather(self.base, returns)
             if sweep and sweep.jobs:
                 sweep.conclude(interrupted)
         return returns

@@ -1,7 +1,7 @@
 """Runs the jobs of a sweep, each in a process of its own, some at a time; the one place that starts and signals them.
 
-A job is the command `genlab train ...` that one could type: a crash, a leak or a kill stays its own. What it prints goes
-to job.log in its folder.
+A job is the command `genlab train ...` that one could type: a crash, a leak or a kill stays its own. What it prints
+goes to job.log in its folder.
 """
 
 import os
@@ -153,7 +153,9 @@ class Pool:
             job.reason = f"at step {job.step}" if job.step else ""
         else:
             job.status = "failed"
-            job.reason = f"killed by signal {-code} ({signal.Signals(-code).name})" if code < 0 else last_line(run.folder)
+            job.reason = (
+                f"killed by signal {-code} ({signal.Signals(-code).name})" if code < 0 else last_line(run.folder)
+            )
         run.write_status(job.status, job.reason, step=job.step)
 
     def _pass_on(self, number: int) -> None:

@@ -18,6 +18,7 @@ from genlab.errors import RunFailed, UserError, brief
 from genlab.models.base import Family
 from genlab.tracker import Meter, Tracker
 from genlab.trainer import checkpoint, device
+from genlab.trainer.debug import Debug, first_batches
 from genlab.trainer.ema import EMA
 from genlab.trainer.monitors import CollapseMonitor
 from genlab.trainer.options import Options
@@ -81,7 +82,9 @@ class Trainer:
         self.optimizers = {p.name: make_optimizer(p, optimizers[p.name], self.device) for p in self.phases}
         self.rates = {name: [g["lr"] for g in o.param_groups] for name, o in self.optimizers.items()}
         self.updates = [make_update(p, self.optimizers[p.name], options, self.device) for p in self.phases]
-        self.stream = Stream(data, options.batch_size, seed, parts=options.accumulate)
+        self.stream = first_batches(
+            Stream(data, options.batch_size, seed, parts=options.accumulate), options.overfit_batches
+        )
         self.batches_per_step = sum(phase.repeats for phase in self.phases)
         self.ema = EMA(family, options.ema) if options.ema else None
         self.meter = Meter()
@@ -100,11 +103,13 @@ class Trainer:
         options, began, start = self.options, time.monotonic(), self.step
         reason, halt, window = "steps", "", (self.step, 0.0)
         self._clock = -time.perf_counter()
-        with Tracker(self.folder, self.step, self.steps) as tracker:
+        debugging = Debug(options, self.folder, self.device)
+        with Tracker(self.folder, self.step, self.steps) as tracker, debugging:
             for name, text in self.notes.items():
                 tracker.text(name, text)
             while self.step < self.steps:
                 self.train_step()
+                debugging.step()
                 tracker.advance(self.step)
                 if options.max_minutes and time.monotonic() - began > 60 * options.max_minutes:
                     reason = "max_minutes"

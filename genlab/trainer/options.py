@@ -37,6 +37,9 @@ class Options:
     monitor: str = "auto"  # measure that best.pt follows; auto: eval/loss, or eval/sliced_w2 for adversarial games
     mode: Literal["min", "max"] = "min"  # whether less or more of the monitored measure is better
     on_collapse: Literal["warn", "stop", "off"] = "warn"  # what to do when a validation KL stays near 0
+    overfit_batches: int = 0  # train on the first so many batches over and over; 0: on all
+    anomaly: bool = False  # stop at the first gradient that is NaN, and say where it comes from; slow
+    profile: int = 0  # steps to record operation by operation
 
     def __post_init__(self) -> None:
         positive = {"steps": self.steps, "batch_size": self.batch_size, "accumulate": self.accumulate}
@@ -47,7 +50,7 @@ class Options:
         for name, value in limits.items():
             if value is not None and not value > 0:
                 raise UserError(f"trainer.{name}: {value} is not positive")
-        for name in ("clip_grad_norm", "warmup", "keep", *INTERVALS):
+        for name in ("clip_grad_norm", "warmup", "keep", "overfit_batches", "profile", *INTERVALS):
             if not getattr(self, name) >= 0:
                 raise UserError(f"trainer.{name}: {getattr(self, name)} is negative")
         if not 0 <= self.decay_to <= 1:
