@@ -69,6 +69,10 @@ def go_on(sweep: Sweep, overrides: list[Any]) -> None:
         elif line not in known:
             changes.append(line)
     left: list[Job] = [job for job in sweep.jobs if job.status not in ("finished", "pruned")]
+    if not left:
+        print(f"all {len(sweep.jobs)} jobs are finished")
+        sweep.conclude()
+        return
     device = next((w.split("=")[1] for w in [*left[0].overrides, *changes][::-1] if "trainer.device=" in w), "auto")
     slots, threads, gpus = resources(options.get("n_jobs", "auto"), options.get("threads", "auto"), device)
     print(f"{len(left)} of {len(sweep.jobs)} jobs are not finished and go on, {min(slots, len(left))} at a time")

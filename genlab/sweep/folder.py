@@ -145,7 +145,7 @@ def again(folder: Path) -> str:
 
 def quoted(key: str, value: object) -> str:
     """`key=value` in Hydra's grammar, whatever characters (=, comma, blank) the value has."""
-    text = str(value).replace("\\", "\\\\").replace("'", "\\'")
+    text = str(value).replace("'", "\\'")
     return f"{key}='{text}'"
 
 

@@ -4,6 +4,7 @@ Hydra loads plugins of the package `hydra_plugins` alone; `register` enters ours
 hydra/launcher/processes.yaml and hydra/sweeper/{grid,optuna}.yaml find them.
 """
 
+import traceback
 from collections.abc import Sequence
 from importlib import import_module
 from pathlib import Path
@@ -21,8 +22,9 @@ from hydra.types import HydraContext
 from omegaconf import DictConfig, OmegaConf, open_dict
 
 from genlab import build, configs
-from genlab.errors import Interrupted, RunFailed, UserError
+from genlab.errors import Interrupted, RunFailed, UserError, brief
 from genlab.explain import refuse_additions
+from genlab.run import Run
 from genlab.sweep.folder import Job, Sweep, again
 from genlab.sweep.pool import Pool, resources
 
@@ -174,10 +176,15 @@ def gather(config: DictConfig, returns: Sequence[Sequence[JobReturn]]) -> Sweep 
         folder = Path(each.hydra_cfg.hydra.runtime.output_dir)
         job = Job(number, str(folder.relative_to(sweep.folder)), list(each.overrides or []))
         sweep.read_result(job)
-        error = each._return_value if each.status == JobStatus.FAILED else None
-        job.status, job.reason = ("failed", str(error)) if error else ("finished", "")
-        if isinstance(error, Interrupted):
-            job.status = "interrupted"
+        job.status = "finished"
+        if each.status == JobStatus.FAILED:
+            error = each._return_value
+            job.status = "interrupted" if isinstance(error, Interrupted) else "failed"
+            job.reason = f"{type(error).__name__}: {brief(error)}"
+            folder.mkdir(exist_ok=True)
+            with open(folder / "job.log", "a") as log:  # as a job of our own launcher leaves it
+                log.writelines(traceback.format_exception(error))
+            Run(folder).write_status(job.status, job.reason, step=job.step)
         sweep.jobs.append(job)
     return sweep
 

@@ -20,6 +20,7 @@ from genlab.errors import Interrupted
 from genlab.sweep.folder import Job, Sweep, again, quoted
 
 LOOK = 0.1  # seconds between looks at the processes
+PROGRAM = [sys.executable, "-m", "genlab"]
 JUDGE = 2.0  # seconds between questions whether a job is hopeless
 
 
@@ -106,7 +107,7 @@ class Pool:
         log.write(f"$ genlab {' '.join(command)}\n")
         log.flush()
         process = subprocess.Popen(
-            [sys.executable, "-m", "genlab", *command],
+            [*PROGRAM, *command],
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=subprocess.STDOUT,

@@ -111,7 +111,8 @@ class Search(Sweeper):
         """The job of a trial: the one in the folder, else a new one."""
         self.trials[trial.number] = trial
         if trial.number not in self.known:
-            chosen = [f"{key}={value}" for key, value in trial.params.items()]
+            # Six digits are enough for a job and its folder's name.
+            chosen = [f"{k}={v:.6g}" if isinstance(v, float) else f"{k}={v}" for k, v in trial.params.items()]
             job, _ = prepare(self.context, self.base, [*fixed, *chosen, readable(overrides)], trial.number)
             self.known[trial.number] = job
             self.current.jobs.append(job)
