@@ -87,7 +87,7 @@ def dispatch(arguments: list[str]) -> int:
         _load(verb)(rest)
         return 0
     if word == "train" and any(each.startswith("resume=") for each in rest):
-        from genlab.commands.resume import resume  # a run or a whole sweep
+        from genlab.sweep.resume import resume
 
         rest = resume(rest)
         if not rest:
