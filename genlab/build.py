@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Literal, Union
 from hydra.errors import InstantiationException
 from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
-from omegaconf.errors import OmegaConfBaseException
+from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
 
 from genlab import configs, targets
 from genlab.errors import UserError, brief, choose, did_you_mean, out_of_memory
@@ -188,6 +188,8 @@ def _target(node: Any, path: str) -> Any:
 def _arguments(node: DictConfig) -> dict[str, Any]:
     try:
         plain = OmegaConf.to_container(node, resolve=True, throw_on_missing=True)
+    except MissingMandatoryValue as error:
+        raise UserError(f"'{error.full_key}' needs a value: add {error.full_key}=...") from error
     except OmegaConfBaseException as error:
         raise UserError(" ".join(str(error).split())) from error
     assert isinstance(plain, dict)

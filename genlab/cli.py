@@ -4,7 +4,6 @@ What follows the verb is Hydra's own grammar: `model=vae`, `trainer.steps=100`, 
 """
 
 import os
-import re
 import sys
 from collections.abc import Callable
 from contextlib import contextmanager
@@ -14,6 +13,7 @@ from typing import Any, NamedTuple
 
 import genlab
 from genlab import __version__, configs, targets
+from genlab.arguments import flags_first, quoted
 from genlab.errors import Interrupted, RunFailed, UserError, did_you_mean
 
 
@@ -31,8 +31,6 @@ VERBS = {
     "prepare": Verb("genlab.commands.prepare:prepare", "fetch and check a data set", "prepare"),
     "list": Verb("genlab.commands.list:show", "show the models, data sets and presets there are"),
 }
-
-RESUME = Verb("genlab.commands.resume:resume", "go on with a run")  # of `train`, with the run's own config
 
 USAGE = """genlab {version}: the experiment runner for deep generative models
 
@@ -100,8 +98,11 @@ def dispatch(arguments: list[str]) -> int:
         _load(verb)(rest)
         return 0
     if word == "train" and any(each.startswith("resume=") for each in rest):
-        _load(RESUME)(rest)
-        return 0
+        from genlab.sweep.resume import resume
+
+        rest = resume(rest)
+        if not rest:
+            return 0
     if word == "train" and any(each.startswith(("--config-dir", "-cd")) for each in rest):
         from genlab import rerun
 
@@ -119,21 +120,30 @@ def compose_and_run(word: str, config_name: str, overrides: list[str], function:
     from hydra.types import RunMode
     from omegaconf.errors import OmegaConfBaseException
 
+    from genlab.sweep.grid import register
+
     failures: list[Exception] = []
 
     def job(config: Any) -> Any:
         try:
+            if any(each.startswith("+") for each in overrides):
+                from genlab.explain import refuse_additions
+
+                refuse_additions(config, configs(), config_name, overrides)
             return function(config, Path(HydraConfig.get().runtime.output_dir))
         except (UserError, RunFailed) as error:  # kept from Hydra, which would say more than the one line
+            if HydraConfig.get().mode == RunMode.MULTIRUN:
+                raise  # the sweeper counts it, and says so at the end
             failures.append(error)
         except Interrupted as error:
             if HydraConfig.get().mode == RunMode.MULTIRUN:
-                raise  # ends the whole sweep
+                raise KeyboardInterrupt from error  # ends the whole sweep
             failures.append(error)
 
     before, sys.argv = sys.argv, [f"genlab {word}", *flags_first(overrides)]
     asked_for_traceback = os.environ.get("HYDRA_FULL_ERROR")
     os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra hands its errors on to us instead of printing them
+    register()
     try:
         hydra.main(config_path=str(configs()), config_name=config_name, version_base="1.3")(job)()
     except (HydraException, OmegaConfBaseException, OSError) as error:
@@ -146,44 +156,9 @@ def compose_and_run(word: str, config_name: str, overrides: list[str], function:
         sys.argv = before
         if asked_for_traceback is None:
             del os.environ["HYDRA_FULL_ERROR"]
-    if len(failures) > 1:
-        for error in failures[:-1]:
-            _say(error, 1)
     if failures:
         raise failures[-1]
     return 0
-
-
-def quoted(argument: str) -> str:
-    """Put quotes around a path that Hydra's grammar would refuse or misread: with ~, (, an umlaut, of digits alone."""
-    key, _, value = argument.partition("=")
-    if key not in PATHS or set(value) & set("'\",") or not re.search(r"[^\w ./:-]|[^\x00-\x7f]|^[\d.]+$", value):
-        return argument
-    return f"{key}='{value}'"
-
-
-PATHS = ("data.path", "data.other", "data.root")
-
-
-def flags_first(arguments: list[str]) -> list[str]:
-    """Put -m in front, where Hydra's parser wants it: `train model=vae -m seed=0,1` is a natural thing to write.
-
-    Raises:
-        UserError: a flag that Hydra does not have.
-    """
-    for each in arguments:
-        if each.startswith("-") and (flag := each.split("=")[0]) not in FLAGS:
-            raise UserError(f"unknown flag '{flag}'{did_you_mean(flag, FLAGS)}; see --help and --hydra-help")
-    sweep = [each for each in arguments if each in ("-m", "--multirun")]
-    return sweep[:1] + [each for each in arguments if each not in sweep]
-
-
-# Of Hydra's own, --experimental-rerun is missing: it would load a pickle.
-FLAGS = (
-    *("-h", "--help", "--hydra-help", "--version", "-c", "--cfg", "--resolve", "-p", "--package", "-r", "--run"),
-    *("-m", "--multirun", "-i", "--info", "-cp", "--config-path", "-cn", "--config-name", "-cd", "--config-dir"),
-    targets.FLAG,
-)
 
 
 def complete(arguments: list[str]) -> int:
@@ -192,7 +167,8 @@ def complete(arguments: list[str]) -> int:
 
     words = os.environ.get("COMP_LINE", "").split(" ")
     if any(each.startswith("query=") for each in arguments) and len(words) < 3:
-        print(" ".join(name for name in VERBS if name.startswith(words[-1] if len(words) == 2 else "")))
+        fitting = [name for name in VERBS if name.startswith(words[-1] if len(words) == 2 else "")]
+        print(("\n" if "query=fish" in arguments else " ").join(fitting))
         return 0
     config = "train"
     if len(words) > 2:

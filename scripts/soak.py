@@ -234,7 +234,9 @@ def main() -> int:
 
     torch.set_num_threads(1)
     genlab.data.mnist.load = tiny_images
-    names = chosen.models.split(",") if chosen.models else [p.stem for p in sorted((configs() / "model").glob("*.yaml"))]
+    names = (
+        chosen.models.split(",") if chosen.models else [p.stem for p in sorted((configs() / "model").glob("*.yaml"))]
+    )
     pairs = [(name, POINTS) for name in names]
     pairs += [(name, IMAGES) for name in names if not chosen.models and name not in POINTS_ONLY]
     began = time.monotonic()

@@ -15,7 +15,6 @@ from PIL import Image
 
 from genlab import build
 from genlab import pictures as pictures_module
-from genlab.evaluation.training import evaluator
 from genlab.data import folder as folder_module
 from genlab.data.array import Array
 from genlab.data.base import Spec, Stream
@@ -23,6 +22,7 @@ from genlab.data.folder import Folder
 from genlab.data.gaussian2d import Gaussian2D
 from genlab.data.pairs import Pairs
 from genlab.errors import UserError
+from genlab.evaluation.training import evaluator
 from genlab.models.base import Density, Family, Reconstructor, Sampler, Translator
 from genlab.models.flow import Flow
 from genlab.pictures import snapshot

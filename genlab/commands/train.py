@@ -115,7 +115,7 @@ def finish(run: Run, trainer: "Trainer", result: "Result", number: int) -> float
         Interrupted: the run was ended by signal `number`; 0 is none.
     """
     run.write_status("interrupted" if number else "finished", result.reason, step=result.step)
-    best = result.best and {"value": result.best[0], "step": result.best[1]}
+    best = result.best and {"measure": trainer.best.monitor, "value": result.best[0], "step": result.best[1]}
     run.write_result({**result._asdict(), "best": best})
     print(f"{summary(trainer, result)}\nrun folder: {run.folder}", flush=True)
     if number:

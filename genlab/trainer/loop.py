@@ -18,6 +18,7 @@ from genlab.errors import RunFailed, UserError, brief, out_of_memory
 from genlab.models.base import Family
 from genlab.tracker import Meter, Tracker
 from genlab.trainer import checkpoint, device
+from genlab.trainer.debug import Debug, first_batches
 from genlab.trainer.distributed import Group
 from genlab.trainer.ema import EMA
 from genlab.trainer.monitors import Monitors
@@ -87,7 +88,8 @@ class Trainer:
         self.rates = {name: [g["lr"] for g in o.param_groups] for name, o in self.optimizers.items()}
         reduce = self.group.reducer(family)
         self.updates = [make_update(p, self.optimizers[p.name], options, self.device, reduce) for p in self.phases]
-        self.stream = Stream(data, options.batch_size, seed, parts=options.accumulate * self.group.size)
+        stream = Stream(data, options.batch_size, seed, parts=options.accumulate * self.group.size)
+        self.stream = first_batches(stream, options.overfit_batches)
         self.batches_per_step = sum(phase.repeats for phase in self.phases)
         self.ema = EMA(family, options.ema) if options.ema else None
         self.meter = Meter()
@@ -106,11 +108,17 @@ class Trainer:
         options, began, start = self.options, time.monotonic(), self.step
         reason, halt, window = "steps", "", (self.step, 0.0)
         self._clock = -time.perf_counter()
-        with device.deterministic(options.deterministic), Tracker(self.folder, self.step, self.steps) as tracker:
+        debugging = Debug(options, self.folder, self.device)
+        with (
+            device.deterministic(options.deterministic),
+            Tracker(self.folder, self.step, self.steps) as tracker,
+            debugging,
+        ):
             for name, text in self.notes.items():
                 tracker.text(name, text)
             while self.step < self.steps:
                 self.train_step()
+                debugging.step()
                 tracker.advance(self.step)
                 if options.max_minutes and time.monotonic() - began > 60 * options.max_minutes:
                     reason = "max_minutes"

@@ -40,6 +40,9 @@ class Options:
     mode: Literal["auto", "min", "max"] = "auto"  # what is better; auto: as is known of the measure, else min
     patience: int = 0  # stop after so many evaluations without a better value of the monitored measure; 0: never
     on_collapse: Literal["warn", "stop", "off"] = "warn"  # when posterior, modes or discriminator have collapsed
+    overfit_batches: int = 0  # train on the first so many batches over and over; 0: on all
+    anomaly: bool = False  # stop at the first gradient that is NaN, and say where it comes from; slow
+    profile: int = 0  # steps to record operation by operation
 
     def __post_init__(self) -> None:
         positive = {
@@ -55,7 +58,7 @@ class Options:
         for name, value in limits.items():
             if value is not None and not value > 0:
                 raise UserError(f"trainer.{name}: {value} is not positive")
-        for name in ("clip_grad_norm", "warmup", "keep", "patience", *INTERVALS):
+        for name in ("clip_grad_norm", "warmup", "keep", "patience", "overfit_batches", "profile", *INTERVALS):
             if not getattr(self, name) >= 0:
                 raise UserError(f"trainer.{name}: {getattr(self, name)} is negative")
         if self.patience and not self.evaluate_every:
