@@ -21,6 +21,7 @@ from genlab.commands.signals import Signals
 from genlab.data.base import Dataset
 from genlab.data.gaussian2d import Gaussian2D
 from genlab.errors import Interrupted, RunFailed, UserError
+from genlab.models.autoencoder import Autoencoder
 from genlab.models.base import Family, Out, Phase
 from genlab.run import Run
 from genlab.trainer import checkpoint, distributed
@@ -28,13 +29,13 @@ from genlab.trainer.loop import Trainer
 from genlab.trainer.options import Options
 
 STEPS = 3
-# Every kind of update: repeats, noise, several phases that carry, BatchNorm, clipping, accumulation on top.
+# Every kind of update: repeats, noise, several phases that carry, BatchNorm, clipping.
 SAME = {
     "autoencoder": {},
     "wgan_gp": {},
     "vae": {"clip_grad_norm": 0.5},
     "gan": {},
-    "ddpm": {"accumulate": 2},
+    "ddpm": {},
     "cyclegan": {},
 }
 
@@ -48,6 +49,17 @@ DATA = {"gan": blobs, "ddpm": noise, "cyclegan": moons}  # images where that is 
 
 def fitted(model: str, folder: Path | None = None, **options) -> Trainer:
     t = trainer(model, DATA.get(model, points)(), folder, **({"steps": STEPS} | options))
+    t.fit()
+    return t
+
+
+def plain(**options) -> Trainer:
+    """Neither noise nor BatchNorm; SGD, because Adam makes steps out of gradients that are only rounding."""
+    data = points(40)
+    torch.manual_seed(0)
+    optimizers = {"model": partial(torch.optim.SGD, lr=0.01)}
+    defaults = {"batch_size": 8, "steps": STEPS, "evaluate_every": 0, "sample_every": 0, "device": "cpu"}
+    t = Trainer(Autoencoder(data.spec), data, optimizers, Options(**(defaults | options)))
     t.fit()
     return t
 
@@ -75,7 +87,8 @@ class Keeper(Family):
             self.last.copy_(batch["x"][-1])
             self.count.add_(1)
             self.seen.fill_(True)
-        loss = self.net(batch["x"]).square().mean()
+        x = batch["x"]
+        loss = (self.net(x) + torch.randn(len(x), 1)).square().mean()
         return Out(loss * torch.where(batch["step"] == self.poison, torch.nan, 1.0), {"x": batch["x"].mean()})
 
 
@@ -105,6 +118,10 @@ def both_ranks(rank: int, folder: Path) -> None:
         seen[model] = fitted(model, devices=2, **extra).state_dict()
     seen["flow"] = fitted("flow", devices=2).state_dict()
 
+    seen["plain"] = plain(devices=2).state_dict()
+    t = keeper(accumulate=2)
+    t.fit()
+    seen["parts"] = t.state_dict()
     t = keeper(steps=1, evaluate_every=0)
     t.fit()
     seen["buffers"] = t.state_dict()
@@ -150,7 +167,7 @@ def ranks(tmp_path_factory):
     return torch.load(folder / "0.pt"), torch.load(folder / "1.pt"), folder / "run"
 
 
-@pytest.mark.parametrize("name", [*SAME, "flow", "buffers", "whole", "resumed"])
+@pytest.mark.parametrize("name", [*SAME, "flow", "plain", "parts", "buffers", "whole", "resumed"])
 def test_all_ranks_hold_the_same_state_to_the_bit(ranks, name):
     one, other = ranks[0][name], ranks[1][name]
     assert one["step"] > 0
@@ -160,19 +177,25 @@ def test_all_ranks_hold_the_same_state_to_the_bit(ranks, name):
 
 @pytest.mark.parametrize("model", SAME)
 def test_two_ranks_are_one_that_accumulates_two_parts(ranks, model):
-    options = SAME[model]
-    alone = fitted(model, **(options | {"accumulate": 2 * options.get("accumulate", 1)}))
+    alone = fitted(model, **SAME[model], accumulate=2)
     for name, parameter in alone.family.named_parameters():
-        assert torch.allclose(ranks[0][model]["family"][name], parameter, rtol=0, atol=1e-6), name
+        assert torch.equal(ranks[0][model]["family"][name], parameter), name  # a + b = b + a, to the bit
     before = dict(trainer(model, DATA.get(model, points)()).family.named_parameters())
-    moved = [(p - before[name]).abs().max().item() for name, p in alone.family.named_parameters()]
-    assert max(moved) > 1e-4  # a hundred times the tolerance
+    assert any(not torch.equal(before[name], parameter) for name, parameter in alone.family.named_parameters())
+
+
+def test_two_ranks_of_two_parts_are_one_rank_of_four(ranks):
+    alone = keeper(accumulate=4)
+    alone.fit()
+    for name, parameter in alone.family.named_parameters():
+        # Four gradients in fp32 summed in another order, four steps.
+        assert torch.allclose(ranks[0]["parts"]["family"][name], parameter, rtol=0, atol=1e-6), name
 
 
 def test_without_noise_and_batchnorm_two_ranks_are_the_plain_one(ranks):
-    for name, parameter in fitted("autoencoder").family.named_parameters():
-        # fp32 sums in another order; Adam's first steps are of the size of the rate, 1e-3, whatever the gradient's.
-        assert torch.allclose(ranks[0]["autoencoder"]["family"][name], parameter, rtol=0, atol=1e-5), name
+    for name, parameter in plain().family.named_parameters():
+        # fp32 sums in another order.
+        assert torch.allclose(ranks[0]["plain"]["family"][name], parameter, rtol=0, atol=1e-6), name
 
 
 def test_batchnorm_takes_the_mean_of_the_ranks_and_other_buffers_are_those_of_rank_0(ranks):
