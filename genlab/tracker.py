@@ -7,8 +7,9 @@ import json
 import math
 import sys
 import time
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TextIO
+from typing import Any, TextIO
 
 import numpy as np
 import torch
@@ -16,6 +17,7 @@ from torch import Tensor
 from torch.utils.tensorboard import SummaryWriter
 from tqdm import tqdm
 
+from genlab.dashboard import Session, layout
 from genlab.errors import RunFailed
 
 
@@ -71,12 +73,16 @@ class Tracker:
     Args:
         folder: of the run; None writes nothing to disk.
         start, steps: where this call begins and where the run ends.
+        settings: of the run, by dotted key, for TensorBoard's table of runs.
     """
 
-    def __init__(self, folder: Path | None, start: int, steps: int) -> None:
+    def __init__(self, folder: Path | None, start: int, steps: int, settings: Mapping[str, Any] | None = None) -> None:
         self.folder, self.start, self.steps = folder, start, steps
+        self.complete = True  # whether an end without an exception is the end of the run
         self._writer: SummaryWriter | None = None
         self._file: TextIO | None = None
+        self._session = Session(folder, settings) if folder and settings else None
+        self._tags: set[str] = set()
         if folder is not None:
             rewind(folder / "metrics.jsonl", start)
             self._file = open(folder / "metrics.jsonl", "a")  # noqa: SIM115 (closed in `close`)
@@ -90,6 +96,9 @@ class Tracker:
         if self._writer:
             for tag, value in values.items():
                 self._writer.add_scalar(tag, value, step)
+            if not self._tags.issuperset(values):
+                self._tags.update(values)
+                self._writer.add_custom_scalars(layout(self._tags))
         if self._file:
             line = {"step": step, **{k: v if math.isfinite(v) else None for k, v in values.items()}}
             self._file.write(json.dumps(line | ({"partial": True} if partial else {})) + "\n")
@@ -105,6 +114,13 @@ class Tracker:
         self._bar.write(f"warning: step {step}: {text}", file=sys.stderr)
         self.text("warning", f"step {step}: {text}")
 
+    def histograms(self, step: int, norms: dict[str, float], values: dict[str, np.ndarray]) -> None:
+        """Write what `trainer.gradients.inspect` returns."""
+        self.log(step, norms)
+        if self._writer:
+            for tag, array in values.items():
+                self._writer.add_histogram(tag, array, step)
+
     def picture(self, step: int, name: str, image: np.ndarray) -> None:
         """Write an image (H, W, 3) uint8 into samples/ and onto TensorBoard's page."""
         from PIL import Image
@@ -118,8 +134,11 @@ class Tracker:
     def advance(self, step: int) -> None:
         self._bar.update(step - self._bar.n)
 
-    def close(self) -> None:
+    def close(self, success: bool | None = None) -> None:
+        """Close all files. `success`: how the run ended; None: it has not."""
         self._bar.close()
+        if self._session:
+            self._session.close(success)
         if self._file:
             self._file.close()
         if self._writer:
@@ -128,8 +147,8 @@ class Tracker:
     def __enter__(self) -> "Tracker":
         return self
 
-    def __exit__(self, *_: object) -> None:
-        self.close()
+    def __exit__(self, error: type[BaseException] | None, *_: object) -> None:
+        self.close(False if error else True if self.complete else None)
 
     def _say(self, step: int, values: dict[str, float]) -> None:
         """Losses on the bar, or a line on a plain output at most every 20 seconds."""

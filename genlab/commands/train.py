@@ -10,9 +10,13 @@ from omegaconf import DictConfig, OmegaConf
 from genlab import build
 from genlab.commands.signals import Signals
 from genlab.errors import Interrupted, RunFailed, UserError, brief
+from genlab.history import flatten
 from genlab.run import Run
 
 if TYPE_CHECKING:
+    import numpy as np
+
+    from genlab.models.base import Family
     from genlab.trainer.loop import Result, Trainer
     from genlab.trainer.options import Options
 
@@ -95,6 +99,7 @@ def assemble(config: DictConfig, options: "Options", run: Run, stop: Callable[[]
 
     from genlab.evaluation import evaluator
     from genlab.pictures import snapshot
+    from genlab.projector import write_codes
     from genlab.trainer import device
     from genlab.trainer.loop import Trainer
 
@@ -103,6 +108,12 @@ def assemble(config: DictConfig, options: "Options", run: Run, stop: Callable[[]
     where = device.resolve(options.device)  # refused before any data is read
     data = build.data(config)
     torch.manual_seed(config.seed)
+
+    def show(family: "Family") -> "dict[str, np.ndarray]":
+        shown = snapshot(family, data)
+        write_codes(run.folder, family, data)
+        return shown
+
     return Trainer(
         build.family(config, data.spec),
         data,
@@ -111,9 +122,10 @@ def assemble(config: DictConfig, options: "Options", run: Run, stop: Callable[[]
         seed=config.seed,
         folder=run.folder,
         evaluate=evaluator(data, where, config.seed),
-        snapshot=lambda family: snapshot(family, data),
+        snapshot=show,
         stop=stop,
         notes={"config": "\n".join(f"    {line}" for line in OmegaConf.to_yaml(config, resolve=True).splitlines())},
+        settings=dict(flatten(OmegaConf.to_container(config, resolve=True))),
     )
 
 

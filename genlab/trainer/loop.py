@@ -17,7 +17,7 @@ from genlab.data.base import Batch, Dataset, Stream
 from genlab.errors import RunFailed, UserError, brief
 from genlab.models.base import Family
 from genlab.tracker import Meter, Tracker
-from genlab.trainer import checkpoint, device
+from genlab.trainer import checkpoint, device, gradients
 from genlab.trainer.ema import EMA
 from genlab.trainer.monitors import CollapseMonitor
 from genlab.trainer.options import Options
@@ -47,6 +47,7 @@ class Trainer:
         snapshot: pictures of the (averaged) family, (H, W, 3) uint8, by name.
         stop: asked after each step; a word other than "" ends the run in good order.
         notes: texts for TensorBoard's page, by name: the config, say.
+        settings: of the run, by dotted key, for TensorBoard's table of runs.
 
     Raises:
         UserError: a phase has no optimizer, or this machine does not have the device.
@@ -64,12 +65,14 @@ class Trainer:
         snapshot: Callable[[Family], dict[str, np.ndarray]] = lambda family: {},
         stop: Callable[[], str] = lambda: "",
         notes: Mapping[str, str] | None = None,
+        settings: Mapping[str, Any] | None = None,
     ) -> None:
         self.options = options = options or Options()
         self.device = device.resolve(options.device)
         self.family, self.data = family.to(self.device).train(), data.to(self.device)
         self.seed, self.folder = seed, folder
-        self.evaluate, self.snapshot, self.stop, self.notes = evaluate, snapshot, stop, notes or {}
+        self.evaluate, self.snapshot, self.stop = evaluate, snapshot, stop
+        self.notes, self.settings = notes or {}, settings
         self.steps = options.steps
         if options.epochs is not None:
             self.steps = max(1, round(options.epochs * len(data) / options.batch_size))
@@ -100,7 +103,7 @@ class Trainer:
         options, began, start = self.options, time.monotonic(), self.step
         reason, halt, window = "steps", "", (self.step, 0.0)
         self._clock = -time.perf_counter()
-        with Tracker(self.folder, self.step, self.steps) as tracker:
+        with Tracker(self.folder, self.step, self.steps, self.settings) as tracker:
             for name, text in self.notes.items():
                 tracker.text(name, text)
             while self.step < self.steps:
@@ -139,7 +142,12 @@ class Trainer:
                 if self._due(options.checkpoint_every, ends) or (improved and options.checkpoint_every):
                     with self._side_work():
                         self.save(best=improved)
+                if self._due(options.histogram_every, False):
+                    with self._side_work():
+                        batch = self.stream(self.step * self.batches_per_step)
+                        tracker.histograms(self.step, *gradients.inspect(self.family, batch, self.seed, self.step))
                 if ends:
+                    tracker.complete = reason in ("steps", "max_minutes")
                     break
         device.synchronize(self.device)
         seconds = self._clock + time.perf_counter()

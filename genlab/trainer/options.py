@@ -33,6 +33,7 @@ class Options:
     sample_every: int = 1000
     evaluate_every: int = 1000
     checkpoint_every: int = 1000
+    histogram_every: int = 0  # of parameters and gradients, with the gradients' norms
     keep: int = 0  # numbered checkpoints kept beside last.pt and best.pt
     monitor: str = "auto"  # measure that best.pt follows; auto: eval/loss, or eval/sliced_w2 for adversarial games
     mode: Literal["min", "max"] = "min"  # whether less or more of the monitored measure is better
@@ -60,4 +61,4 @@ class Options:
             raise UserError(f"trainer.device: '{self.device}' is none of auto, cpu, cuda, cuda:N, mps")
 
 
-INTERVALS = ("log_every", "sample_every", "evaluate_every", "checkpoint_every")
+INTERVALS = ("log_every", "sample_every", "evaluate_every", "checkpoint_every", "histogram_every")
