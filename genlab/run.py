@@ -86,6 +86,9 @@ class Run:
     def write_result(self, result: dict[str, Any]) -> None:
         _write(self.result, json.dumps(result, indent=2) + "\n")
 
+    def write_evaluation(self, report: dict[str, Any]) -> None:
+        _write(self.evaluation, json.dumps(report, indent=2, ensure_ascii=False) + "\n")
+
     @contextmanager
     def lock(self) -> Iterator[None]:
         """Hold the folder, so that no second process trains in it; a process that dies lets go of it.

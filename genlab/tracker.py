@@ -169,6 +169,13 @@ class Tracker:
             self._spoke = now
 
 
+def scalars(folder: Path, step: int, values: dict[str, float]) -> None:
+    """Add scalars to the TensorBoard page of a run that is not training."""
+    with SummaryWriter(folder, filename_suffix=".evaluation") as writer:
+        for tag, value in values.items():
+            writer.add_scalar(tag, value, step)
+
+
 def rewind(path: Path, step: int) -> None:
     """Drop the lines of metrics.jsonl that a run resumed at `step` writes anew: later, partial or torn ones."""
     if not path.exists():

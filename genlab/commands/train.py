@@ -97,7 +97,7 @@ def assemble(config: DictConfig, options: "Options", run: Run, stop: Callable[[]
     """Data, model, optimizers and trainer as the config names them."""
     import torch
 
-    from genlab.evaluation import evaluator
+    from genlab.evaluation.training import evaluator
     from genlab.pictures import snapshot
     from genlab.projector import write_codes
     from genlab.trainer import device

@@ -163,5 +163,9 @@ def mix(*numbers: int) -> int:
 
 def data_root(root: str | os.PathLike | None = None) -> Path:
     """Where data files lie: `root`, else the variable GENLAB_DATA, else the user's cache folder."""
-    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    return Path(root or os.environ.get("GENLAB_DATA") or cache / "genlab").expanduser()
+    return Path(root or os.environ.get("GENLAB_DATA") or cache_root()).expanduser()
+
+
+def cache_root() -> Path:
+    """genlab's folder in the user's cache folder."""
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache").expanduser() / "genlab"
