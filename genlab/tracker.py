@@ -17,7 +17,8 @@ from torch import Tensor
 from torch.utils.tensorboard import SummaryWriter
 from tqdm import tqdm
 
-from genlab.dashboard import Session, layout
+from genlab.charts import custom_scalars
+from genlab.dashboard import Session
 from genlab.errors import RunFailed
 
 
@@ -98,7 +99,7 @@ class Tracker:
                 self._writer.add_scalar(tag, value, step)
             if not self._tags.issuperset(values):
                 self._tags.update(values)
-                self._writer.add_custom_scalars(layout(self._tags))
+                self._writer.add_custom_scalars(custom_scalars(self._tags))
         if self._file:
             line = {"step": step, **{k: v if math.isfinite(v) else None for k, v in values.items()}}
             self._file.write(json.dumps(line | ({"partial": True} if partial else {})) + "\n")

@@ -9,9 +9,9 @@ ROOT = Path(genlab.__file__).parent
 # From the ground up; rooms on one floor may use one another as long as there is no circle.
 FLOORS = (
     ("errors", "__init__"),
-    ("networks", "metrics", "data", "run", "history", "tables", "dashboard"),
+    ("networks", "metrics", "data", "run", "history", "tables", "charts", "dashboard"),
     ("models", "tracker", "pictures", "projector"),
-    ("trainer", "build", "evaluation"),
+    ("trainer", "build", "evaluation", "page"),
     ("commands", "explain"),
     ("cli", "__main__"),
 )
