@@ -20,11 +20,12 @@ from torch.utils.tensorboard import FileWriter
 def columns(settings: Mapping[str, Any]) -> dict[str, bool | float | str]:
     """Settings by dotted key -> the columns of a run: `model._target_` becomes `model`, lists become text.
 
-    What is null is left out (an empty cell), so that a column of numbers stays one that can be sorted.
+    What is null is left out (an empty cell), so that a column of numbers stays one that can be sorted; so is the run's
+    own name, by which the row is called.
     """
     found: dict[str, bool | float | str] = {}
     for key, value in settings.items():
-        if value is None or key.endswith("_partial_"):
+        if value is None or key == "name" or key.endswith("_partial_"):
             continue
         if key.endswith("._target_"):
             key, value = key.removesuffix("._target_"), str(value).rpartition(".")[2]

@@ -48,6 +48,7 @@ def test_columns_keep_numbers_numbers_and_name_what_is_built():
         "model.noise": None,
         "optimizer.model.lr": 1e-3,
         "seed": 0,
+        "name": "vae_mnist",
     }
     assert columns(settings) == {
         "model": "VAE",
