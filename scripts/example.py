@@ -1,6 +1,6 @@
 """Plain Python, no configs: a normalizing flow learns two Gaussians in seconds. Works as it is in a notebook.
 
-A `Trainer` leaves nothing on disk unless it is given a `folder`, and touches no signal handler, so it runs in any thread.
+A `Trainer` leaves nothing on disk unless it is given a `folder`, and sets no signal handlers: it runs in any thread.
 """
 
 from functools import partial

@@ -58,9 +58,9 @@ def limits(values: Sequence[float]) -> tuple[float, float, int]:
     inner = ordered[int(0.02 * (len(ordered) - 1))], ordered[math.ceil(0.98 * (len(ordered) - 1))]
     if high - low > 5 * (inner[1] - inner[0]) > 0:
         low, high = inner
-    beyond = sum(not low <= value <= high for value in values)
     margin = 0.04 * (high - low) or 0.05 * abs(high) or 1.0
-    return low - margin, high + margin, beyond
+    low, high = low - margin, high + margin
+    return low, high, sum(not low <= value <= high for value in values)
 
 
 def ticks(low: float, high: float, count: int) -> list[float]:
