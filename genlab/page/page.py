@@ -41,7 +41,8 @@ def page(runs: Sequence[History]) -> str:
         tag("title", title),
         tag("style", Markup(Path(__file__).with_name("style.css").read_text(encoding="utf-8"))),
     )
-    articles = [article(run, name, i, frames) for i, (run, name) in enumerate(zip(runs, names, strict=True))]
+    headings = names if len(runs) > 1 else [f"{built(runs[0], 'model')} on {built(runs[0], 'data')}"]
+    articles = [article(run, name, i, frames) for i, (run, name) in enumerate(zip(runs, headings, strict=True))]
     heading = tag("header", tag("p", "genlab report", class_="kicker"), tag("h1", title))
     footer = tag("footer", f"Written by genlab {__version__} from the files of the runs.")
     body = tag("body", heading, tag("main", several, articles), footer)
@@ -148,6 +149,11 @@ def article(run: History, name: str, index: int, frames: int) -> Markup:
     )
 
 
+def built(run: History, group: str) -> str:
+    """The name of the class that a group of the config builds."""
+    return str(run.settings.get(f"{group}._target_", "?")).rpartition(".")[2]
+
+
 def main_picture(run: History):
     """The newest picture of the kind that stands for a run; None where it has drawn nothing."""
     return next((run.pictures[kind][-1] for kind in MAIN if kind in run.pictures), None)
@@ -170,12 +176,11 @@ def pill(run: History) -> Markup:
 def tiles(run: History) -> Markup:
     """The figures that one asks for first."""
     result = run.result
-    target = str(run.settings.get("model._target_", "")).rpartition(".")[2]
     best = result.get("best") or {}
     step = result.get("step", run.status.get("step"))
     pairs = [
-        ("model", target or None),
-        ("data", str(run.settings.get("data._target_", "")).rpartition(".")[2] or None),
+        ("model", built(run, "model")),
+        ("data", built(run, "data")),
         ("steps", None if step is None else f"{step:,}"),
         ("training time", duration(result.get("seconds")) or None),
         ("samples a second", number(result.get("samples_per_s")) or None),
