@@ -31,6 +31,8 @@ VERBS = {
     "list": Verb("genlab.commands.list:show", "show the models, data sets and presets there are"),
 }
 
+RESUME = Verb("genlab.commands.resume:resume", "go on with a run")  # of `train`, with the run's own config
+
 USAGE = """genlab {version}: the experiment runner for deep generative models
 
   genlab VERB [key=value ...]
@@ -92,7 +94,7 @@ def dispatch(arguments: list[str]) -> int:
         _load(verb)(rest)
         return 0
     if word == "train" and any(each.startswith("resume=") for each in rest):
-        _load(verb, "resume")(rest)
+        _load(RESUME)(rest)
         return 0
     return compose_and_run(word, verb.config, rest, _load(verb))
 
@@ -179,11 +181,13 @@ def complete(arguments: list[str]) -> int:
     return 0
 
 
-def _load(verb: Verb, name: str | None = None) -> Callable:
+def _load(verb: Verb) -> Callable:
     module, function = verb.function.split(":")
-    return getattr(import_module(module), name or function)
+    return getattr(import_module(module), function)
 
 
 def _say(message: object, code: int) -> int:
-    print(f"genlab: {message}", file=sys.stderr)
+    line = " ".join(str(message).split())
+    # Escaped, so that no name from a file can steer the terminal.
+    print("genlab: " + "".join(c if c.isprintable() else repr(c)[1:-1] for c in line), file=sys.stderr)
     return code

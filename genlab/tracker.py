@@ -6,8 +6,10 @@ This is the only place where the host waits for the device.
 import json
 import math
 import sys
+import threading
 import time
 from collections.abc import Mapping
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -82,14 +84,23 @@ class Tracker:
         self.complete = True  # whether an end without an exception is the end of the run
         self._writer: SummaryWriter | None = None
         self._file: TextIO | None = None
-        self._session = Session(folder, settings) if folder and settings else None
+        self._session: Session | None = None
         self._tags: set[str] = set()
-        if folder is not None:
-            rewind(folder / "metrics.jsonl", start)
-            self._file = open(folder / "metrics.jsonl", "a")  # noqa: SIM115 (closed in `close`)
-            self._writer = SummaryWriter(folder, purge_step=start + 1 if start else None)
         # disable=None: no bar where the output is no terminal; a plain line now and then instead.
         self._bar = tqdm(total=steps, initial=start, disable=None, unit="step", dynamic_ncols=True, file=sys.stderr)
+        # TensorBoard writes in a thread of its own and hands an error on to the next call: no need to print it there.
+        self._excepthook = threading.excepthook
+        threading.excepthook = lambda error: issubclass(error.exc_type, OSError) or self._excepthook(error)
+        if folder is not None:
+            try:
+                folder.mkdir(parents=True, exist_ok=True)
+                rewind(folder / "metrics.jsonl", start)
+                self._file = open(folder / "metrics.jsonl", "a")  # noqa: SIM115 (closed in `close`)
+                self._writer = SummaryWriter(folder, purge_step=start + 1 if start else None)
+                self._session = Session(folder, settings) if settings else None
+            except BaseException:
+                self.close()
+                raise
         self._began = self._spoke = time.monotonic()
 
     def log(self, step: int, values: dict[str, float], partial: bool = False) -> None:
@@ -136,14 +147,18 @@ class Tracker:
         self._bar.update(step - self._bar.n)
 
     def close(self, success: bool | None = None) -> None:
-        """Close all files. `success`: how the run ended; None: it has not."""
-        self._bar.close()
-        if self._session:
-            self._session.close(success)
-        if self._file:
-            self._file.close()
-        if self._writer:
-            self._writer.close()
+        """Close all of it, whichever part fails. `success`: how the run ended; None: it has not.
+
+        Raises:
+            OSError: the last lines could not be written.
+        """
+        with ExitStack() as stack:
+            stack.callback(setattr, threading, "excepthook", self._excepthook)
+            if self._session:
+                stack.callback(self._session.close, success)
+            for each in (self._bar, self._file, self._writer):
+                if each:
+                    stack.callback(each.close)
 
     def __enter__(self) -> "Tracker":
         return self
@@ -182,12 +197,13 @@ def rewind(path: Path, step: int) -> None:
     if not path.exists():
         return
     kept = []
-    for line in path.read_text().splitlines():
+    for line in path.read_text(errors="replace").split("\n"):
         try:
             record = json.loads(line)
-        except ValueError:
+            whole = record["step"] <= step and not record.get("partial")
+        except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
             continue
-        if record["step"] <= step and not record.get("partial"):
+        if whole:
             kept.append(line + "\n")
     temporary = path.with_suffix(".tmp")
     temporary.write_text("".join(kept))

@@ -46,7 +46,7 @@ def table(configurations: list[Configuration], measure: str) -> list[tuple[str, 
     names = _names(configurations, measure)
     keys = comparison.differing(configurations)
     head = ("rank", "run", *keys, "seeds", *names, "samples/s", "status")
-    rows = [head]
+    rows: list[tuple[str, ...]] = [head]
     for place, each in enumerate(configurations, start=1):
         figures = [each.figure(name) for name in (*names, "samples_per_s")]
         rank = str(place) if each.figure(measure) else "-"

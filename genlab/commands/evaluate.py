@@ -160,11 +160,12 @@ def read_samples(path: Path, data: "Dataset") -> "Tensor":
         raise UserError(f"samples: no file {path}")
     try:
         loaded = np.load(path, allow_pickle=False)
-        array = loaded if isinstance(loaded, np.ndarray) else loaded["samples"]
-    except KeyError:
-        raise UserError(f"samples: {path} has no array 'samples', only {', '.join(loaded.files) or 'none'}") from None
+        names = None if isinstance(loaded, np.ndarray) else loaded.files
+        array = loaded if names is None else loaded["samples"] if "samples" in names else None
     except Exception as error:  # numpy and zipfile raise whatever the damage leads to
         raise UserError(f"samples: {path} is no .npz or .npy file of numbers") from error
+    if array is None:
+        raise UserError(f"samples: {path} has no array 'samples'; it has {', '.join(names or ['none'])}")
     shape = data.spec.shape
     if array.ndim == len(shape) and len(shape) == 3:
         array = array[:, None]  # gray images without their channel

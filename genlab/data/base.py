@@ -55,6 +55,7 @@ class Dataset:
     def __init__(self, name: str, splits: dict[str, Split], range: Range, classes: int = 0) -> None:
         self.name = name
         self.splits = splits
+        self.whole = splits["train"]  # all training data, on the host; a set that is told to train on a part says so
         pixels = splits["train"].x.dtype == torch.uint8
         if pixels == (range == "real"):
             allowed = "symmetric, unit or binary" if pixels else "real"

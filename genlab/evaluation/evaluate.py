@@ -82,6 +82,10 @@ def judge_samples(
     Args:
         labels: (N,) the classes that the samples were asked to be of.
     """
+    bad = int((~samples.isfinite().flatten(1).all(1)).sum())
+    if bad:
+        report.left_out["samples"] = f"{bad} of {len(samples)} are not finite"
+        return
     with timed(report, "real"):
         judge = Judge(data, plan.split, plan.samples, net)
     report.samples, report.reference = len(samples), len(judge.real)

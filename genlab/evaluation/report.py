@@ -7,6 +7,7 @@ every report names both, and carries two calibration columns by the same measure
     noise   uniform pixels, or points of the data's mean and covariance: what a model that knows nothing would get
 """
 
+import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
@@ -74,11 +75,14 @@ class Report:
             if name.endswith("_error") and name.removesuffix("_error") in values:
                 continue
             measure = table[name]
+            if not math.isfinite(value):
+                self.left_out[name] = f"it is {value} for these samples"
+                continue
             self.measures[name] = Row(
                 value=value,
-                error=values.get(f"{name}_error"),
-                floor=(floor or {}).get(name),
-                noise=(noise or {}).get(name),
+                error=_finite(values.get(f"{name}_error")),
+                floor=_finite((floor or {}).get(name)),
+                noise=_finite((noise or {}).get(name)),
                 better=measure.better,
                 text=measure.text,
                 unit=measure.unit,
@@ -111,3 +115,7 @@ class Report:
 
 def unit(text: str) -> str:
     return f"[{text}]" if text else ""
+
+
+def _finite(value: float | None) -> float | None:
+    return value if value is not None and math.isfinite(value) else None

@@ -45,7 +45,7 @@ def sheet(configurations: Sequence[Configuration], measure: str) -> Image.Image:
     shown = list(configurations)[:SHOWN]
     figure = Figure(figsize=(max(6.0, 2.6 * len(shown)), 6.4), dpi=110, layout="constrained")
     canvas = FigureCanvasAgg(figure)
-    above, below = figure.subfigures(2, 1, height_ratios=[1, 1.15])
+    above, below = np.ravel(np.asarray(figure.subfigures(2, 1, height_ratios=[1, 1.15])))
     for i, each in enumerate(shown):
         axes = above.add_subplot(1, len(shown), i + 1)
         axes.set_axis_off()

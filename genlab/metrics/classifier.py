@@ -31,9 +31,9 @@ FOLDER = "genlab-nets"
 def classifier(data: Dataset, root: Path, device: torch.device | str = "cpu", say: Say = print) -> FeatureNet:
     """The classifier of a labelled image data set: read from disk, or trained now and kept there.
 
-    It depends on the train split and on RECIPE alone; torch's global generators are neither read nor moved. The file
-    lies in `root`/genlab-nets, or in the user's cache folder where `root` cannot be written; several processes may
-    ask at once, and the file that is there first is what all of them use.
+    It depends on RECIPE and on the training data alone (on all of it, where a run takes a part); torch's global
+    generators are neither read nor moved. The file lies in `root`/genlab-nets, or in the user's cache folder where
+    `root` cannot be written; several processes may ask at once, and the file that is there first is what all use.
 
     Args:
         root: the folder of the data files.
@@ -42,14 +42,7 @@ def classifier(data: Dataset, root: Path, device: torch.device | str = "cpu", sa
     Raises:
         UserError: the data are no labelled uint8 images.
     """
-    split = data.splits["train"]
-    if not data.spec.is_image or not data.spec.classes or split.y is None or split.x.dtype != torch.uint8:
-        raise UserError(f"feature net classifier: it learns from images with labels, and {data.name} has none")
-    shape = "x".join(map(str, data.spec.shape))
-    recipe = hashlib.sha256(repr(RECIPE).encode()).hexdigest()[:6]
-    file = f"{data.name}-{shape}-{fingerprint(split.x, split.y)}-{recipe}.pt"
-    paths = [folder / FOLDER / file for folder in (Path(root), cache_root())]
-
+    paths = _paths(data, root)
     found = _read_first(paths, data, say)
     if found is None:
         say(f"training the classifier that judges {data.name}, once (a minute or two on two cores)")
@@ -62,14 +55,47 @@ def classifier(data: Dataset, root: Path, device: torch.device | str = "cpu", sa
         kept = "another process was faster, and its net is taken" if found else _keep(paths, net, accuracy)
         say(f"classifier: {right}{seconds:.0f} s; {kept}")
         found = found or (net, accuracy)
-    net, accuracy = found
-    return FeatureNet(f"classifier({data.name} {shape})", net.to(device), accuracy, balanced=True)
+    return _judge(data, *found, device)
+
+
+def ready_classifier(data: Dataset, root: Path, device: torch.device | str = "cpu") -> FeatureNet | None:
+    """The classifier where it has been trained before; None where it has not, or where the data can have none."""
+    found = _read_first(_paths(data, root), data, lambda line: None) if _labelled(data) else None
+    return found and _judge(data, *found, device)
+
+
+def _labelled(data: Dataset) -> bool:
+    return data.spec.is_image and bool(data.spec.classes) and data.whole.y is not None
+
+
+def _paths(data: Dataset, root: Path) -> list[Path]:
+    """Where the net of this data may lie, the best place first.
+
+    Raises:
+        UserError: the data are no labelled uint8 images.
+    """
+    if not _labelled(data) or data.whole.x.dtype != torch.uint8:
+        raise UserError(f"feature net classifier: it learns from images with labels, and {data.name} has none")
+    x, y = data.whole
+    assert y is not None
+    recipe = hashlib.sha256(repr(RECIPE).encode()).hexdigest()[:6]
+    file = f"{data.name}-{_shape(data)}-{fingerprint(x, y)}-{recipe}.pt"
+    return [folder / FOLDER / file for folder in (Path(root), cache_root())]
+
+
+def _shape(data: Dataset) -> str:
+    return "x".join(map(str, data.spec.shape))
+
+
+def _judge(data: Dataset, net: Classifier, accuracy: float | None, device: torch.device | str) -> FeatureNet:
+    net = net.to(device).to(memory_format=torch.channels_last)  # twice as fast on a CPU
+    return FeatureNet(f"classifier({data.name} {_shape(data)})", net, accuracy, balanced=True)
 
 
 @torch.enable_grad()
 def train(data: Dataset, device: torch.device | str = "cpu") -> Classifier:
     """Train on the train split. The order of the data and the first weights are drawn on the CPU, from the seed."""
-    x, y = data.splits["train"]
+    x, y = data.whole
     assert y is not None
     net = _new_net(data).to(device).to(memory_format=torch.channels_last).train()
     batch = min(RECIPE["batch"], len(x))
@@ -108,7 +134,7 @@ def test_accuracy(net: nn.Module, split: Split | None) -> float | None:
     device = next(net.parameters()).device
     right = [
         (net(x.to(device).float() / 255)[1].argmax(1) == y.to(device)).sum()
-        for x, y in zip(split.x.split(500), split.y.split(500), strict=True)
+        for x, y in zip(split.x.split(125), split.y.split(125), strict=True)
     ]
     return int(torch.stack(right).sum()) / len(split.y)
 

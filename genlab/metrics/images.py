@@ -39,7 +39,7 @@ MEASURES = (
     Measure("balance", "smallest class over the largest", "max"),
     Measure("class_kl", "KL(classes of the samples || uniform)", "min", "nats"),
     Measure("label_accuracy", "share of conditional samples classified as the class asked for", "max"),
-    Measure("memorised", "excess of samples whose nearest real image is a training one: 0 none, 1 all", "min"),
+    Measure("memorised", "excess of samples whose nearest real image is a training one: 0 chance, 1 all", "min"),
     Measure("train_distance", "median distance to the nearest training image, over that of test images", ""),
     Measure("train_copies", "share of samples nearer to a training image than 99 % of test images are", "min"),
 )
@@ -63,8 +63,8 @@ class Reference:
     """What the measures need of the real side, computed once.
 
     Args:
-        real: (M, C, H, W) held-out images in [0, 1]; take as many as there will be samples.
-        train: (n, C, H, W) training images in [0, 1], for the measures of memorisation; None leaves them out.
+        real: (M, C, H, W) held-out images, in [0, 1] or uint8 pixels; take as many as there will be samples.
+        train: (n, C, H, W) training images likewise, for the measures of memorisation; None leaves them out.
     """
 
     def __init__(self, real: Tensor, train: Tensor | None, net: FeatureNet) -> None:

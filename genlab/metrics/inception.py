@@ -2,7 +2,8 @@
 
 torch-fidelity has the network of 2015 with its weights carried over from TensorFlow, and resizes as TensorFlow did;
 torchmetrics' FID stands on the same code. Images become 8-bit RGB (gray ones three times the same) of 299x299 pixels.
-D = 2048 features and 1008 logits. Nothing is fetched here: the weights must lie where `weights_file` looks.
+D = 2048 features, and 1008 logits without their bias, as the Inception score of 2016 has them. Nothing is fetched
+here: the weights must lie where `weights_file` looks.
 
 C. Szegedy et al., "Rethinking the Inception Architecture for Computer Vision", 2016, https://arxiv.org/abs/1512.00567.
 A. Obukhov et al., "High-fidelity performance metrics for generative models in PyTorch", 2020,
@@ -38,7 +39,8 @@ def inception(root: Path, device: torch.device | str = "cpu") -> FeatureNet:
             "the feature net classifier"
         ) from None
     path = weights_file(Path(root))
-    extractor = FeatureExtractorInceptionV3("inception", ["2048", "logits"], feature_extractor_weights_path=str(path))
+    wanted = ["2048", "logits_unbiased"]
+    extractor = FeatureExtractorInceptionV3("inception", wanted, feature_extractor_weights_path=str(path))
     return FeatureNet("inception(torch-fidelity)", Inception(extractor).to(device), chunk=50)
 
 

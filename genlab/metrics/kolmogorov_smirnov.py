@@ -8,6 +8,9 @@ samples of one distribution are at about 0.87 √(2/n) (the mean of Kolmogorov's
 F. J. Massey, "The Kolmogorov-Smirnov Test for Goodness of Fit", 1951, https://doi.org/10.1080/01621459.1951.10500769.
 """
 
+from typing import Any
+
+import numpy as np
 from torch import Tensor
 
 
@@ -21,6 +24,9 @@ def kolmogorov_smirnov(x: Tensor, y: Tensor) -> list[float]:
 
     if x.shape[1:] != y.shape[1:] or x.dim() != 2 or not (len(x) and len(y)):
         raise ValueError(f"no points of one dimension: {tuple(x.shape)} and {tuple(y.shape)}")
-    pairs = zip(x.cpu().numpy().T, y.cpu().numpy().T, strict=True)
-    # "asymp" spares the exact p-value, which nobody reads; the statistic is the same.
-    return [float(ks_2samp(a, b, method="asymp")[0]) for a, b in pairs]
+
+    def statistic(a: np.ndarray, b: np.ndarray) -> float:
+        result: Any = ks_2samp(a, b, method="asymp")  # spares the exact p-value, which nobody reads
+        return float(result.statistic)
+
+    return [statistic(a, b) for a, b in zip(x.cpu().numpy().T, y.cpu().numpy().T, strict=True)]

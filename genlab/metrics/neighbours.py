@@ -5,7 +5,9 @@ yardstick: they come from the same distribution as the training ones, and cannot
 
     excess   P(the nearest of all real images is a training one), corrected for chance. With n training and m held-out
              images it is p = n / (n + m) for a sampler of the true distribution; reported is (share - p) / (1 - p):
-             0 for no memory, 1 for copies alone. Blurred samples lie near to everything and do not raise it.
+             about 0 for no memory, 1 for copies alone. Blurred samples, near to everything, do not raise it. Samples
+             farther from all real images than 99 % of held-out ones from the training ones count as 0: off the
+             manifold they share a nearest image, and chance would decide for all of them at once.
     ratio    median distance to the nearest training image, over the same median of held-out images: 1 at best.
     copies   share of samples nearer to a training image than 99 % of the held-out images are: 0.01 at best.
 
@@ -71,10 +73,11 @@ def memorisation(
         held_out_distances = nearest_distances(held_out, train)
     to_train, to_held_out = nearest_distances(fake, train), nearest_distances(fake, held_out)
     chance = len(train) / (len(train) + len(held_out))
-    # A tie is a training image that is held out as well.
-    share = ((to_train < to_held_out).double() + 0.5 * (to_train == to_held_out).double()).mean().item()
+    # Being near does not ask to which of the two: chance stays p. A tie is a training image that is held out as well.
+    near = torch.minimum(to_train, to_held_out) <= held_out_distances.quantile(0.99)
+    wins = (to_train < to_held_out).double() + 0.5 * (to_train == to_held_out).double()
     return Memorisation(
-        excess=(share - chance) / (1 - chance),
+        excess=((wins - chance) * near).mean().item() / (1 - chance),
         ratio=(to_train.median() / held_out_distances.median()).item(),
         copies=(to_train < held_out_distances.quantile(0.01)).double().mean().item(),
     )

@@ -41,8 +41,10 @@ def point_measures(fake: Tensor, real: Tensor, mixture: Modes | None = None) -> 
     fake, real = fake[:n], real[:n].to(fake)
     values = {} if mixture is None else mode_measures(fake, mixture.modes, mixture.sigma)
     statistics = kolmogorov_smirnov(fake, real)
-    names = AXES if len(statistics) <= len(AXES) else [str(i) for i in range(len(statistics))]
-    values |= {f"ks_{name}": value for name, value in zip(names, statistics, strict=False)}
+    if len(statistics) > len(AXES):
+        values["ks_max"] = max(statistics)
+    else:
+        values |= {f"ks_{name}": value for name, value in zip(AXES, statistics, strict=False)}
     return values | {
         "spread": spread(fake, real),
         "sliced_w2": sliced_w2(fake, real),
@@ -68,6 +70,8 @@ MEASURES = (
     Measure("std_ratio_max", "largest standard deviation within a mode over the true one", ""),
     Measure("ks_x", "Kolmogorov-Smirnov statistic along x", "min"),
     Measure("ks_y", "Kolmogorov-Smirnov statistic along y", "min"),
+    Measure("ks_z", "Kolmogorov-Smirnov statistic along z", "min"),
+    Measure("ks_max", "largest Kolmogorov-Smirnov statistic of all dimensions", "min"),
     Measure("spread", "total standard deviation over that of real samples", ""),
     Measure("sliced_w2", "sliced Wasserstein-2 distance", "min", "data units"),
     Measure("w2", "exact Wasserstein-2 distance between 2000 samples", "min", "data units"),
