@@ -28,6 +28,8 @@ VERBS = {
     "sample": Verb("genlab.commands.sample:sample", "draw samples from a trained run: samples.npz, grid.png", "sample"),
     "evaluate": Verb("genlab.commands.evaluate:evaluate", "every measure that fits a run: evaluation.json", "evaluate"),
     "compare": Verb("genlab.commands.compare:compare", "runs in one ranked table: terminal, CSV, Markdown, PNG"),
+    "report": Verb("genlab.commands.report:report", "runs as one page of HTML that opens anywhere: report.html"),
+    "dashboard": Verb("genlab.commands.dashboard:dashboard", "TensorBoard over all runs, on this machine alone"),
     "prepare": Verb("genlab.commands.prepare:prepare", "fetch and check a data set", "prepare"),
     "list": Verb("genlab.commands.list:show", "show the models, data sets and presets there are"),
 }
@@ -45,6 +47,7 @@ USAGE = """genlab {version}: the experiment runner for deep generative models
   genlab evaluate run=outputs/RUN               every measure that fits
   genlab compare outputs/                       one ranked table of all runs in a folder
   genlab train --config-dir outputs/RUN         a new run with the config of that one
+  genlab report outputs/RUN                     a page to show: curves, samples, measures
 
 'genlab VERB --help' shows all keys of a verb. --allow-targets lets a config name code that is not genlab's.
  Tab completion: eval "$(genlab -sc install=bash)"

@@ -12,9 +12,13 @@ from genlab.commands.environment import environment
 from genlab.commands.failure import before_training, failure
 from genlab.commands.signals import Signals
 from genlab.errors import Interrupted, UserError
+from genlab.history import flatten
 from genlab.run import Run
 
 if TYPE_CHECKING:
+    import numpy as np
+
+    from genlab.models.base import Family
     from genlab.trainer.loop import Result, Trainer
     from genlab.trainer.options import Options
 
@@ -81,6 +85,7 @@ def assemble(config: DictConfig, options: "Options", run: Run, stop: Callable[[]
     from genlab.evaluation.nets import net_of_training
     from genlab.evaluation.training import evaluator
     from genlab.pictures import snapshot
+    from genlab.projector import write_codes
     from genlab.trainer import device
     from genlab.trainer.loop import Trainer
 
@@ -94,6 +99,12 @@ def assemble(config: DictConfig, options: "Options", run: Run, stop: Callable[[]
         if hint:
             print(hint)
     torch.manual_seed(config.seed)
+
+    def show(family: "Family") -> "dict[str, np.ndarray]":
+        shown = snapshot(family, data)
+        write_codes(run.folder, family, data)
+        return shown
+
     return Trainer(
         build.family(config, data.spec),
         data,
@@ -102,9 +113,10 @@ def assemble(config: DictConfig, options: "Options", run: Run, stop: Callable[[]
         seed=config.seed,
         folder=run.folder,
         evaluate=evaluator(data, where, config.seed, net),
-        snapshot=lambda family: snapshot(family, data),
+        snapshot=show,
         stop=stop,
         notes={"config": "\n".join(f"    {line}" for line in OmegaConf.to_yaml(config, resolve=True).splitlines())},
+        settings=dict(flatten(OmegaConf.to_container(config, resolve=True))),
     )
 
 

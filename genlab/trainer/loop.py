@@ -17,7 +17,7 @@ from genlab.data.base import Batch, Dataset, Stream
 from genlab.errors import RunFailed, UserError, brief, out_of_memory
 from genlab.models.base import Family
 from genlab.tracker import Meter, Tracker
-from genlab.trainer import checkpoint, device
+from genlab.trainer import checkpoint, device, gradients
 from genlab.trainer.debug import Debug, first_batches
 from genlab.trainer.distributed import Group
 from genlab.trainer.ema import EMA
@@ -49,6 +49,7 @@ class Trainer:
         snapshot: pictures of the (averaged) family, (H, W, 3) uint8, by name.
         stop: asked after each step; a word other than "" ends the run in good order.
         notes: texts for TensorBoard's page, by name: the config, say.
+        settings: of the run, by dotted key, for TensorBoard's table of runs.
 
     Raises:
         UserError: a phase has no optimizer, or this machine does not have the device.
@@ -66,6 +67,7 @@ class Trainer:
         snapshot: Callable[[Family], dict[str, np.ndarray]] = lambda family: {},
         stop: Callable[[], str] = lambda: "",
         notes: Mapping[str, str] | None = None,
+        settings: Mapping[str, Any] | None = None,
     ) -> None:
         self.options = options = options or Options()
         self.device = device.resolve(options.device)
@@ -75,7 +77,8 @@ class Trainer:
         self.family, self.data = family.to(self.device).train(), data.to(self.device)
         self.group.align(self.family)
         self.seed, self.folder = seed, folder if self.group.first else None
-        self.evaluate, self.snapshot, self.stop, self.notes = evaluate, snapshot, stop, notes or {}
+        self.evaluate, self.snapshot, self.stop = evaluate, snapshot, stop
+        self.notes, self.settings = notes or {}, settings
         self.steps = options.steps
         if options.epochs is not None:
             self.steps = max(1, round(options.epochs * len(data) / options.batch_size))
@@ -88,7 +91,8 @@ class Trainer:
         self.rates = {name: [g["lr"] for g in o.param_groups] for name, o in self.optimizers.items()}
         reduce = self.group.reducer(family)
         self.updates = [make_update(p, self.optimizers[p.name], options, self.device, reduce) for p in self.phases]
-        stream = Stream(data, options.batch_size, seed, parts=options.accumulate * self.group.size)
+        self.parts = options.accumulate * self.group.size
+        stream = Stream(data, options.batch_size, seed, self.parts)
         self.stream = first_batches(stream, options.overfit_batches)
         self.batches_per_step = sum(phase.repeats for phase in self.phases)
         self.ema = EMA(family, options.ema) if options.ema else None
@@ -111,7 +115,7 @@ class Trainer:
         debugging = Debug(options, self.folder, self.device)
         with (
             device.deterministic(options.deterministic),
-            Tracker(self.folder, self.step, self.steps) as tracker,
+            Tracker(self.folder, self.step, self.steps, self.settings) as tracker,
             debugging,
         ):
             for name, text in self.notes.items():
@@ -153,7 +157,12 @@ class Trainer:
                 if self._due(options.checkpoint_every, ends) or (improved and options.checkpoint_every):
                     with self._side_work():
                         self.save(best=improved)
+                if self._due(options.histogram_every, False):
+                    with self._side_work():
+                        batch = self.stream(self.step * self.batches_per_step)
+                        tracker.histograms(self.step, *gradients.inspect(self.family, batch, self.seed, self.step))
                 if ends:
+                    tracker.complete = reason in ("steps", "max_minutes")
                     break
         device.synchronize(self.device)
         seconds = self._clock + time.perf_counter()
@@ -183,7 +192,7 @@ class Trainer:
         """This rank's parts of batch `number`; of several, each draws from its own seed, whichever rank runs it."""
         for i, carry in enumerate(carried):
             part = self.group.rank * len(carried) + i
-            if self.stream.parts > 1:
+            if self.parts > 1:
                 device.seed(self.device, self.seed, self.step, number, part)
             yield self.stream(number, part) | carry | {"step": now}
 

@@ -35,6 +35,7 @@ class Options:
     sample_every: int = 1000
     evaluate_every: int = 1000
     checkpoint_every: int = 1000
+    histogram_every: int = 0  # of parameters and gradients, with the gradients' norms
     keep: int = 0  # numbered checkpoints kept beside last.pt and best.pt
     monitor: str = "auto"  # measure that best.pt follows; auto: eval/loss, or eval/sliced_w2 for adversarial games
     mode: Literal["auto", "min", "max"] = "auto"  # what is better; auto: as is known of the measure, else min
@@ -82,4 +83,4 @@ class Options:
             raise UserError(f"trainer.device: '{self.device}' is one device; several are auto, cpu or cuda")
 
 
-INTERVALS = ("log_every", "sample_every", "evaluate_every", "checkpoint_every")
+INTERVALS = ("log_every", "sample_every", "evaluate_every", "checkpoint_every", "histogram_every")
