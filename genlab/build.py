@@ -18,7 +18,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
 
 from genlab import configs
-from genlab.errors import UserError, brief, choose, did_you_mean
+from genlab.errors import UserError, brief, choose, did_you_mean, out_of_memory
 from genlab.run import Run
 
 if TYPE_CHECKING:
@@ -144,7 +144,7 @@ def _make(node: DictConfig, path: str, **given: Any) -> Any:
     except InstantiationException as error:
         causes = list(_causes(error))
         for cause in causes:
-            if isinstance(cause, UserError):
+            if isinstance(cause, UserError) or out_of_memory(cause):
                 raise cause from None
         # A value that the target itself refuses: a negative width, say.
         raise UserError(f"{path}: {brief(causes[-1])}") from error

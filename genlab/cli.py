@@ -25,9 +25,13 @@ class Verb(NamedTuple):
 VERBS = {
     "train": Verb("genlab.commands.train:train", "train a model on a data set; resume=RUN goes on with a run", "train"),
     "sample": Verb("genlab.commands.sample:sample", "draw samples from a trained run: samples.npz, grid.png", "sample"),
+    "evaluate": Verb("genlab.commands.evaluate:evaluate", "every measure that fits a run: evaluation.json", "evaluate"),
+    "compare": Verb("genlab.commands.compare:compare", "runs in one ranked table: terminal, CSV, Markdown, PNG"),
     "prepare": Verb("genlab.commands.prepare:prepare", "fetch and check a data set", "prepare"),
     "list": Verb("genlab.commands.list:show", "show the models, data sets and presets there are"),
 }
+
+RESUME = Verb("genlab.sweep.resume:resume", "go on with a run or a sweep")  # of `train`, with the run's own config
 
 USAGE = """genlab {version}: the experiment runner for deep generative models
 
@@ -39,6 +43,8 @@ USAGE = """genlab {version}: the experiment runner for deep generative models
   genlab train model=vae data=mnist             any model on any data set
   genlab train -m model=gan,vae seed=0,1,2      a sweep
   genlab train resume=outputs/RUN               goes on exactly where the run stopped
+  genlab evaluate run=outputs/RUN               every measure that fits
+  genlab compare outputs/                       one ranked table of all runs in a folder
 
 'genlab VERB --help' shows all keys of a verb. Tab completion: eval "$(genlab -sc install=bash)"
 """
@@ -71,7 +77,7 @@ def dispatch(arguments: list[str]) -> int:
         UserError: no such verb, or anything wrong that comes after it.
     """
     if not arguments or arguments[0] in ("-h", "--help", "help"):
-        verbs = "\n".join(f"  {name:9}{verb.help}" for name, verb in VERBS.items())
+        verbs = "\n".join(f"  {name:10}{verb.help}" for name, verb in VERBS.items())
         print(USAGE.format(version=__version__, verbs=verbs), end="")
         return 0
     if arguments[0] in ("-V", "--version"):
@@ -87,9 +93,7 @@ def dispatch(arguments: list[str]) -> int:
         _load(verb)(rest)
         return 0
     if word == "train" and any(each.startswith("resume=") for each in rest):
-        from genlab.sweep.resume import resume
-
-        rest = resume(rest)
+        rest = _load(RESUME)(rest)
         if not rest:
             return 0
     return compose_and_run(word, verb.config, rest, _load(verb))
@@ -196,11 +200,13 @@ def complete(arguments: list[str]) -> int:
     return 0
 
 
-def _load(verb: Verb, name: str | None = None) -> Callable:
+def _load(verb: Verb) -> Callable:
     module, function = verb.function.split(":")
-    return getattr(import_module(module), name or function)
+    return getattr(import_module(module), function)
 
 
 def _say(message: object, code: int) -> int:
-    print(f"genlab: {message}", file=sys.stderr)
+    line = " ".join(str(message).split())
+    # Escaped, so that no name from a file can steer the terminal.
+    print("genlab: " + "".join(c if c.isprintable() else repr(c)[1:-1] for c in line), file=sys.stderr)
     return code

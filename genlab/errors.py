@@ -34,6 +34,16 @@ def brief(error: BaseException) -> str:
     return " ".join(str(error).split())[:200] or type(error).__name__
 
 
+def out_of_memory(error: BaseException) -> bool:
+    """Whether memory was short: Python's own, torch's on the host (a plain RuntimeError), or a device's."""
+    if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":
+        return True
+    return isinstance(error, RuntimeError) and any(words in str(error) for words in OUT_OF_MEMORY)
+
+
+OUT_OF_MEMORY = ("allocate memory", "enough memory", "out of memory", "CUBLAS_STATUS_ALLOC_FAILED")
+
+
 class Interrupted(Exception):
     """A signal ended the run in good order. Exit code 128 + its number."""
 

@@ -1,14 +1,14 @@
 """The run folder: the one place that knows its names.
 
 config.yaml  metrics.jsonl  events...  checkpoints/{last,best,step_N}.pt  samples/  status.json  result.json
-samples.npz  grid.png
+evaluation.json  samples.npz  grid.png
 """
 
 import json
 import os
 import socket
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +24,11 @@ class Run:
         self.folder = folder
         self.config = folder / "config.yaml"
         self.metrics = folder / "metrics.jsonl"
+        self.status = folder / "status.json"
+        self.result = folder / "result.json"
+        self.evaluation = folder / "evaluation.json"
         self.checkpoints = folder / "checkpoints"
+        self.pictures = folder / "samples"
         self.samples = folder / "samples.npz"
         self.grid = folder / "grid.png"
 
@@ -43,7 +47,10 @@ class Run:
         return run
 
     def discard(self) -> None:
-        """Remove the folder, and the one above, if nothing has been written there."""
+        """Remove the folder, and the one above, if nothing but a lock has been written there."""
+        with suppress(OSError):
+            if os.listdir(self.folder) == [".lock"]:
+                (self.folder / ".lock").unlink()
         for folder in (self.folder, self.folder.parent):
             try:
                 folder.rmdir()
@@ -77,10 +84,13 @@ class Run:
             "host": socket.gethostname(),
             **details,
         }
-        _write(self.folder / "status.json", json.dumps(status, indent=2) + "\n")
+        _write(self.status, json.dumps(status, indent=2) + "\n")
 
     def write_result(self, result: dict[str, Any]) -> None:
-        _write(self.folder / "result.json", json.dumps(result, indent=2) + "\n")
+        _write(self.result, json.dumps(result, indent=2) + "\n")
+
+    def write_evaluation(self, report: dict[str, Any]) -> None:
+        _write(self.evaluation, json.dumps(report, indent=2, ensure_ascii=False) + "\n")
 
     @contextmanager
     def lock(self) -> Iterator[None]:
@@ -94,19 +104,32 @@ class Run:
         except ImportError:  # no such locks on this system
             yield
             return
-        with open(self.folder / ".lock", "a+") as file:
+        path = self.folder / ".lock"
+        try:
+            file = open(path, "a+")  # noqa: SIM115 (closed below)
+        except OSError as error:
+            raise UserError(f"cannot write {path}: {error.strerror}") from error
+        with file:
             try:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except OSError:
+            except BlockingIOError:
                 file.seek(0)
                 raise UserError(f"{self.folder} is in use by {file.read().strip() or 'another process'}") from None
-            file.truncate(0)
-            file.write(f"process {os.getpid()} on {socket.gethostname()}")
-            file.flush()
+            except OSError:  # a file system without locks
+                yield
+                return
+            if not path.exists() or not os.path.samestat(os.fstat(file.fileno()), path.stat()):
+                raise UserError(f"{self.folder} is just being removed by another process")
+            with suppress(OSError):  # a full disk: the lock holds, only the name of its holder is missing
+                os.ftruncate(file.fileno(), 0)
+                os.write(file.fileno(), f"process {os.getpid()} on {socket.gethostname()}".encode())
             yield
 
 
 def _write(path: Path, text: str) -> None:
     temporary = path.with_name(path.name + ".tmp")
-    temporary.write_text(text)
+    with open(temporary, "w") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())  # or a power cut may leave the new name with nothing in it
     os.replace(temporary, path)

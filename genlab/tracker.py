@@ -6,7 +6,9 @@ This is the only place where the host waits for the device.
 import json
 import math
 import sys
+import threading
 import time
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TextIO
 
@@ -77,12 +79,19 @@ class Tracker:
         self.folder, self.start, self.steps = folder, start, steps
         self._writer: SummaryWriter | None = None
         self._file: TextIO | None = None
-        if folder is not None:
-            rewind(folder / "metrics.jsonl", start)
-            self._file = open(folder / "metrics.jsonl", "a")  # noqa: SIM115 (closed in `close`)
-            self._writer = SummaryWriter(folder, purge_step=start + 1 if start else None)
         # disable=None: no bar where the output is no terminal; a plain line now and then instead.
         self._bar = tqdm(total=steps, initial=start, disable=None, unit="step", dynamic_ncols=True, file=sys.stderr)
+        # TensorBoard writes in a thread of its own and hands an error on to the next call: no need to print it there.
+        self._excepthook = threading.excepthook
+        threading.excepthook = lambda error: issubclass(error.exc_type, OSError) or self._excepthook(error)
+        if folder is not None:
+            try:
+                rewind(folder / "metrics.jsonl", start)
+                self._file = open(folder / "metrics.jsonl", "a")  # noqa: SIM115 (closed in `close`)
+                self._writer = SummaryWriter(folder, purge_step=start + 1 if start else None)
+            except BaseException:
+                self.close()
+                raise
         self._began = self._spoke = time.monotonic()
 
     def log(self, step: int, values: dict[str, float], partial: bool = False) -> None:
@@ -119,11 +128,16 @@ class Tracker:
         self._bar.update(step - self._bar.n)
 
     def close(self) -> None:
-        self._bar.close()
-        if self._file:
-            self._file.close()
-        if self._writer:
-            self._writer.close()
+        """Close all of it, whichever part fails.
+
+        Raises:
+            OSError: the last lines could not be written.
+        """
+        with ExitStack() as stack:
+            stack.callback(setattr, threading, "excepthook", self._excepthook)
+            for each in (self._bar, self._file, self._writer):
+                if each:
+                    stack.callback(each.close)
 
     def __enter__(self) -> "Tracker":
         return self
@@ -150,17 +164,25 @@ class Tracker:
             self._spoke = now
 
 
+def scalars(folder: Path, step: int, values: dict[str, float]) -> None:
+    """Add scalars to the TensorBoard page of a run that is not training."""
+    with SummaryWriter(folder, filename_suffix=".evaluation") as writer:
+        for tag, value in values.items():
+            writer.add_scalar(tag, value, step)
+
+
 def rewind(path: Path, step: int) -> None:
     """Drop the lines of metrics.jsonl that a run resumed at `step` writes anew: later, partial or torn ones."""
     if not path.exists():
         return
     kept = []
-    for line in path.read_text().splitlines():
+    for line in path.read_text(errors="replace").split("\n"):
         try:
             record = json.loads(line)
-        except ValueError:
+            whole = record["step"] <= step and not record.get("partial")
+        except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
             continue
-        if record["step"] <= step and not record.get("partial"):
+        if whole:
             kept.append(line + "\n")
     temporary = path.with_suffix(".tmp")
     temporary.write_text("".join(kept))

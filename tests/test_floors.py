@@ -9,7 +9,7 @@ ROOT = Path(genlab.__file__).parent
 # From the ground up; rooms on one floor may use one another as long as there is no circle.
 FLOORS = (
     ("errors", "__init__"),
-    ("networks", "metrics", "data", "run"),
+    ("networks", "metrics", "data", "run", "history", "tables"),
     ("models", "tracker", "pictures"),
     ("trainer", "build", "evaluation"),
     ("commands", "sweep", "explain"),

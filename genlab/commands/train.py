@@ -1,15 +1,15 @@
-"""`genlab train`: build what the config names, train it, leave a run folder; `resume=RUN` goes on with one."""
+"""`genlab train`: build what the config names, train it, leave a run folder."""
 
 from collections.abc import Callable
-from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from omegaconf import DictConfig, OmegaConf
 
 from genlab import build
+from genlab.commands.failure import before_training, failure
 from genlab.commands.signals import Signals
-from genlab.errors import Interrupted, RunFailed, UserError, brief
+from genlab.errors import Interrupted, UserError
 from genlab.run import Run
 
 if TYPE_CHECKING:
@@ -17,83 +17,60 @@ if TYPE_CHECKING:
     from genlab.trainer.options import Options
 
 
-def train(config: DictConfig, folder: Path, state: dict[str, Any] | None = None) -> float | None:
+def train(config: DictConfig, folder: Path) -> float | None:
     """Train what `config` describes in `folder`; return the best value of the monitored measure.
+
+    Raises:
+        UserError: something in the config is wrong, or the folder holds a run already.
+        RunFailed, Interrupted: as `execute`.
+    """
+    run = Run(folder)
+    with run.lock():  # of two that are given the same folder at the same moment, one is refused
+        if run.config.exists():
+            raise UserError(f"{folder} holds a run already: go on with resume={folder}, or choose another folder")
+        return execute(run, config)
+
+
+def execute(run: Run, config: DictConfig, state: dict[str, Any] | None = None) -> float | None:
+    """Train what `config` describes in a folder that is locked.
 
     Args:
         state: of the checkpoint to go on from.
 
     Raises:
         UserError: something in the config is wrong; a run folder that is still empty is removed.
-        RunFailed: the loss is not finite, or the disk does not take what must be written.
+        RunFailed: the loss is not finite, memory is short, or the disk does not take what must be written.
         Interrupted: SIGINT or SIGTERM came; the step was finished and a checkpoint written.
     """
-    run = Run(folder)
     signals = Signals()
-    if state is None and run.config.exists():
-        raise UserError(f"{folder} holds a run already: go on with resume={folder}, or choose another folder")
     try:
         options = build.options(config)
         trainer = assemble(config, options, run, signals.received)
         if state is not None:
             trainer.load_state_dict(state)
-    except UserError:
-        run.discard()
-        raise
+    except Exception as error:
+        raise before_training(run, error) from error
     if trainer.step >= trainer.steps:
-        print(f"{folder} is at step {trainer.step} of {trainer.steps}: raise trainer.steps to go on")
+        print(f"{run.folder} is at step {trainer.step} of {trainer.steps}: raise trainer.steps to go on")
         return trainer.best.found[0] if trainer.best.found else None
-    with run.lock(), signals:
-        run.write_config(config)
-        run.write_status("running")
-        print(f"{describe(trainer)}\nrun folder: {folder}", flush=True)
+    with signals:
         try:
-            result = trainer.fit()
+            run.write_config(config)
+            run.write_status("running")
+            print(f"{describe(trainer)}\nrun folder: {run.folder}", flush=True)
+            return finish(run, trainer, trainer.fit(), signals.number)
+        except Interrupted:
+            raise
         except Exception as error:
             raise failure(run, trainer, error) from error
-        return finish(run, trainer, result, signals.number)
-
-
-def resume(arguments: list[str]) -> None:
-    """`genlab train resume=RUN key=value ...`: the run's own config with these changes, from its last checkpoint.
-
-    Raises:
-        UserError: no such run, or an override that its config does not have.
-    """
-    from hydra.core.override_parser.overrides_parser import OverridesParser
-    from hydra.errors import HydraException
-    from omegaconf.errors import OmegaConfBaseException
-
-    from genlab.explain import unknown_option
-
-    try:
-        overrides = OverridesParser.create().parse_overrides(arguments)
-    except HydraException as error:
-        raise UserError(f"resume takes key=value only: {str(error).splitlines()[0]}") from error
-    values = {each.key_or_group: each.value() for each in overrides}
-    run = Run.open(str(values.pop("resume")))
-    config = run.read_config()
-    for key, value in values.items():
-        if isinstance(OmegaConf.select(config, key), DictConfig) and not isinstance(value, dict):
-            raise UserError(f"{key}: a resumed run keeps its {key}; start a new run to change it")
-        try:
-            OmegaConf.update(config, key, value)
-        except OmegaConfBaseException as error:
-            raise UserError(unknown_option(key, config)) from error
-    if "trainer.steps" in values and "trainer.epochs" not in values:
-        config.trainer.epochs = None  # of the run so far; it would take the place of the new steps
-    build.options(config)  # wrong words are refused before torch is imported
-
-    from genlab.trainer import checkpoint
-
-    train(config, run.folder, checkpoint.read(checkpoint.find(run.checkpoints, "last")))
 
 
 def assemble(config: DictConfig, options: "Options", run: Run, stop: Callable[[], str]) -> "Trainer":
     """Data, model, optimizers and trainer as the config names them."""
     import torch
 
-    from genlab.evaluation import evaluator
+    from genlab.evaluation.nets import net_of_training
+    from genlab.evaluation.training import evaluator
     from genlab.pictures import snapshot
     from genlab.trainer import device
     from genlab.trainer.loop import Trainer
@@ -102,6 +79,11 @@ def assemble(config: DictConfig, options: "Options", run: Run, stop: Callable[[]
         raise UserError(f"seed: {config.seed!r} is not an integer")
     where = device.resolve(options.device)  # refused before any data is read
     data = build.data(config)
+    net = None
+    if options.evaluate_every and "net" in config:
+        net, hint = net_of_training(str(config.net), data, config.data.get("root"), where, options.monitor)
+        if hint:
+            print(hint)
     torch.manual_seed(config.seed)
     return Trainer(
         build.family(config, data.spec),
@@ -110,7 +92,7 @@ def assemble(config: DictConfig, options: "Options", run: Run, stop: Callable[[]
         options,
         seed=config.seed,
         folder=run.folder,
-        evaluate=evaluator(data, where, config.seed),
+        evaluate=evaluator(data, where, config.seed, net),
         snapshot=lambda family: snapshot(family, data),
         stop=stop,
         notes={"config": "\n".join(f"    {line}" for line in OmegaConf.to_yaml(config, resolve=True).splitlines())},
@@ -124,7 +106,8 @@ def finish(run: Run, trainer: "Trainer", result: "Result", number: int) -> float
         Interrupted: the run was ended by signal `number`; 0 is none.
     """
     run.write_status("interrupted" if number else "finished", result.reason, step=result.step)
-    best = result.best and {"measure": trainer.best.monitor, "value": result.best[0], "step": result.best[1]}
+    followed = {"measure": trainer.best.monitor, "better": "min" if trainer.best.sign > 0 else "max"}
+    best = result.best and {**followed, "value": result.best[0], "step": result.best[1]}
     run.write_result({**result._asdict(), "best": best})
     print(f"{summary(trainer, result)}\nrun folder: {run.folder}", flush=True)
     if number:
@@ -132,19 +115,6 @@ def finish(run: Run, trainer: "Trainer", result: "Result", number: int) -> float
             f"{result.reason} after step {result.step}; go on with: genlab train resume={run.folder}", number
         )
     return result.best[0] if result.best else None
-
-
-def failure(run: Run, trainer: "Trainer", error: Exception) -> Exception:
-    """What to raise for an error in the middle of a run; says it in status.json where the disk still takes that."""
-    with suppress(OSError):
-        run.write_status("failed", f"{type(error).__name__}: {brief(error)}", step=trainer.step)
-    if isinstance(error, RunFailed):
-        last = run.checkpoints / "last.pt"
-        where = f"the last good checkpoint is {last}" if last.is_file() else "there is no checkpoint from before that"
-        return RunFailed(f"{error}; lower the learning rate or set trainer.clip_grad_norm; {where}")
-    if isinstance(error, OSError):
-        return RunFailed(f"cannot write {error.filename or run.folder}: {error.strerror or error}")
-    return error
 
 
 def describe(trainer: "Trainer") -> str:

@@ -55,6 +55,7 @@ class Dataset:
     def __init__(self, name: str, splits: dict[str, Split], range: Range, classes: int = 0) -> None:
         self.name = name
         self.splits = splits
+        self.whole = splits["train"]  # all training data, on the host; a set that is told to train on a part says so
         pixels = splits["train"].x.dtype == torch.uint8
         if pixels == (range == "real"):
             allowed = "symmetric, unit or binary" if pixels else "real"
@@ -163,5 +164,9 @@ def mix(*numbers: int) -> int:
 
 def data_root(root: str | os.PathLike | None = None) -> Path:
     """Where data files lie: `root`, else the variable GENLAB_DATA, else the user's cache folder."""
-    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    return Path(root or os.environ.get("GENLAB_DATA") or cache / "genlab").expanduser()
+    return Path(root or os.environ.get("GENLAB_DATA") or cache_root()).expanduser()
+
+
+def cache_root() -> Path:
+    """genlab's folder in the user's cache folder."""
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache").expanduser() / "genlab"

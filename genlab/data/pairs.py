@@ -26,6 +26,7 @@ from genlab.errors import UserError
 
 ANGLE = math.radians(30.0)
 SHIFT = (3.0, -1.5)
+CHUNK = 1000  # raw images transformed at a time
 
 
 class Pairs(Dataset):
@@ -74,6 +75,19 @@ class Pairs(Dataset):
         b = self.b.batch(split, index % len(self.b.splits[split].x))
         batch = a | {"a": a["x"], "b": self.transform(b["x"]) if self.known else b["x"]}
         return batch | {"y_b": b["y"]} if "y" in b else batch
+
+    def target(self) -> Dataset:
+        """The domain b as a data set of its own, with its labels: what translations are to be like."""
+        if not self.known:
+            return self.b
+        splits = {name: self._transformed(split) for name, split in self.b.splits.items()}
+        return Dataset(f"{self.b.name} transformed", splits, self.spec.range, self.spec.classes)
+
+    def _transformed(self, split: Split) -> Split:
+        """The true map of raw samples: pixels as uint8 or points, `CHUNK` at a time."""
+        if not self.spec.is_image:
+            return Split(turn(split.x), split.y)
+        return Split(torch.cat([255 - thicken(part.float()) for part in split.x.split(CHUNK)]).byte(), split.y)
 
     def transform(self, x: Tensor) -> Tensor:
         """The true translation T of samples of a, in the model's range: (B, *shape) -> (B, *shape).

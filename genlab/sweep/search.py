@@ -81,7 +81,7 @@ class Search(Sweeper):
         self.study = optuna.create_study(
             storage=self.storage or f"sqlite:///{sweep.folder / 'optuna.db'}",
             study_name="genlab",
-            direction="maximize" if options.mode == "max" else "minimize",
+            direction="maximize" if better(options) == "max" else "minimize",
             pruner=optuna.pruners.MedianPruner(self.prune_after, self.prune_from),
             load_if_exists=True,
         )
@@ -143,6 +143,16 @@ class Search(Sweeper):
         own = self.base.hydra.overrides
         words = [*flags(self.base), *map(str, own.hydra), *map(str, own.task)]
         return [word for word in words if not word.startswith(("hydra.mode=", "hydra.sweep.dir="))]
+
+
+def better(options: DictConfig) -> str:
+    """Whether less ("min") or more ("max") of the monitored measure is better, as the trainer will see it."""
+    if options.mode != "auto" or options.monitor == "auto":
+        return "max" if options.mode == "max" else "min"
+    from genlab.metrics.catalogue import MEASURES  # imports torch
+
+    known = MEASURES.get(options.monitor.rsplit("/", 1)[-1])
+    return (known.better if known else "min") or "min"
 
 
 def distribution(override: Override) -> Any:

@@ -14,13 +14,13 @@ import numpy as np
 import torch
 
 from genlab.data.base import Batch, Dataset, Stream
-from genlab.errors import RunFailed, UserError, brief
+from genlab.errors import RunFailed, UserError, brief, out_of_memory
 from genlab.models.base import Family
 from genlab.tracker import Meter, Tracker
 from genlab.trainer import checkpoint, device
 from genlab.trainer.debug import Debug, first_batches
 from genlab.trainer.ema import EMA
-from genlab.trainer.monitors import CollapseMonitor
+from genlab.trainer.monitors import Monitors
 from genlab.trainer.options import Options
 from genlab.trainer.schedule import factor
 from genlab.trainer.step import OptimizerFactory, make_optimizer, make_update
@@ -31,7 +31,7 @@ class Result(NamedTuple):
     """How a call of `fit` ended."""
 
     step: int  # steps done in all
-    reason: str  # why it stopped: "steps", "max_minutes", or what `stop` or a monitor said
+    reason: str  # why it stopped: "steps", "max_minutes", "patience", or what `stop` or a monitor said
     seconds: float  # of training in this call; evaluation, pictures and checkpoints not counted
     samples_per_s: float  # batch_size samples a step, however many fresh batches its phases draw
     measures: dict[str, float]  # of the last evaluation
@@ -91,7 +91,7 @@ class Trainer:
         self.step = 0
         self.best = Best(options.monitor, options.mode, len(self.phases))
         self.measures: dict[str, float] = {}
-        self.collapse = CollapseMonitor()
+        self.monitors = Monitors(data.spec.classes)
         self._clock = 0.0  # seconds of training; side work is taken out
 
     def fit(self) -> Result:
@@ -124,6 +124,8 @@ class Trainer:
                     tracker.log(self.step, values | self._timing(rate), partial)
                     if not partial:
                         self.meter.clear()
+                        halt = self._watch(tracker, values) or halt
+                improved = False
                 if self._due(options.evaluate_every, ends):
                     with self._side_work(), self._model() as model:
                         device.seed(self.device, self.seed)  # the same noise each time
@@ -131,16 +133,16 @@ class Trainer:
                         self.measures = losses | self.evaluate(model)
                         partial = self.step % options.evaluate_every != 0
                         tracker.log(self.step, self.measures, partial)
-                    warning = "" if partial or options.on_collapse == "off" else self.collapse(self.measures)
-                    if warning:
-                        tracker.warn(self.step, warning)
-                        halt = warning if options.on_collapse == "stop" else ""  # in good order, after the next step
+                    if not partial:
+                        halt = self._watch(tracker, self.measures) or halt
+                    improved = self.best.update(self.step, self.measures, partial)
+                    if options.patience and self.best.stale >= options.patience:
+                        halt = halt or "patience"
                 if self._due(options.sample_every, ends):
                     with self._side_work(), self._model() as model:
                         device.seed(self.device, self.seed)  # one sees the same samples change
                         for name, picture in self.snapshot(model).items():
                             tracker.picture(self.step, name, picture)
-                improved = self._due(options.evaluate_every, ends) and self.best.update(self.step, self.measures)
                 if self._due(options.checkpoint_every, ends) or (improved and options.checkpoint_every):
                     with self._side_work():
                         self.save(best=improved)
@@ -198,7 +200,8 @@ class Trainer:
             "optimizers": {name: optimizer.state_dict() for name, optimizer in self.optimizers.items()},
             "meter": self.meter.state_dict(),
             "best": self.best.found,
-            "collapse": self.collapse.count,
+            "stale": self.best.stale,
+            "monitors": self.monitors.state_dict(),
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
@@ -213,10 +216,15 @@ class Trainer:
                 self.ema.twin.load_state_dict(state["ema"] or state["family"])
             for name, optimizer in self.optimizers.items():
                 optimizer.load_state_dict(state["optimizers"][name])
-        except (RuntimeError, KeyError, ValueError) as error:
+            # What follows may be absent: an older genlab, or one without that monitor, wrote the file.
+            self.meter.load_state_dict(state.get("meter", Meter().state_dict()), self.device)
+            self.best.found, self.best.stale = state.get("best"), state.get("stale", 0)
+            format_1 = {"posterior collapse": {"count": state.get("collapse", 0)}}
+            self.monitors.load_state_dict(state.get("monitors", format_1))
+        except (RuntimeError, KeyError, ValueError, TypeError, AttributeError) as error:
+            if out_of_memory(error):
+                raise
             raise UserError(f"the checkpoint does not fit this model: {brief(error)}") from error
-        self.meter.load_state_dict(state["meter"], self.device)
-        self.best.found, self.collapse.count = state["best"], state["collapse"]
         self.step = state["step"]
 
     @contextmanager
@@ -228,6 +236,13 @@ class Trainer:
         self.family.eval()
         yield self.family
         self.family.train()
+
+    def _watch(self, tracker: Tracker, record: dict[str, float]) -> str:
+        """Show the monitors what was logged. The word that ends the run, in good order after the next step, or ""."""
+        warnings = [] if self.options.on_collapse == "off" else self.monitors(self.step, record)
+        for warning in warnings:
+            tracker.warn(self.step, warning)
+        return warnings[0] if warnings and self.options.on_collapse == "stop" else ""
 
     def _read(self) -> dict[str, float]:
         return {f"train/{key}": value for key, value in self.meter.read().items()}

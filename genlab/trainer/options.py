@@ -35,8 +35,9 @@ class Options:
     checkpoint_every: int = 1000
     keep: int = 0  # numbered checkpoints kept beside last.pt and best.pt
     monitor: str = "auto"  # measure that best.pt follows; auto: eval/loss, or eval/sliced_w2 for adversarial games
-    mode: Literal["min", "max"] = "min"  # whether less or more of the monitored measure is better
-    on_collapse: Literal["warn", "stop", "off"] = "warn"  # what to do when a validation KL stays near 0
+    mode: Literal["auto", "min", "max"] = "auto"  # what is better; auto: as is known of the measure, else min
+    patience: int = 0  # stop after so many evaluations without a better value of the monitored measure; 0: never
+    on_collapse: Literal["warn", "stop", "off"] = "warn"  # when posterior, modes or discriminator have collapsed
     overfit_batches: int = 0  # train on the first so many batches over and over; 0: on all
     anomaly: bool = False  # stop at the first gradient that is NaN, and say where it comes from; slow
     profile: int = 0  # steps to record operation by operation
@@ -50,9 +51,11 @@ class Options:
         for name, value in limits.items():
             if value is not None and not value > 0:
                 raise UserError(f"trainer.{name}: {value} is not positive")
-        for name in ("clip_grad_norm", "warmup", "keep", "overfit_batches", "profile", *INTERVALS):
+        for name in ("clip_grad_norm", "warmup", "keep", "patience", "overfit_batches", "profile", *INTERVALS):
             if not getattr(self, name) >= 0:
                 raise UserError(f"trainer.{name}: {getattr(self, name)} is negative")
+        if self.patience and not self.evaluate_every:
+            raise UserError("trainer.patience: it counts evaluations, and trainer.evaluate_every is 0")
         if not 0 <= self.decay_to <= 1:
             raise UserError(f"trainer.decay_to: {self.decay_to} is not in [0, 1]")
         if not 0 <= self.ema < 1:

@@ -1,0 +1,67 @@
+"""`genlab train resume=RUN`: go on with a run, with the run's own config and from its newest good checkpoint."""
+
+import sys
+
+from omegaconf import DictConfig, OmegaConf
+
+from genlab import build
+from genlab.commands.failure import before_training
+from genlab.commands.train import execute
+from genlab.errors import UserError
+from genlab.run import Run
+
+
+def resume(arguments: list[str]) -> None:
+    """`genlab train resume=RUN key=value ...`: the run's own config with these changes, from its last checkpoint.
+
+    A run that was killed before its first checkpoint starts again at step 0. The folder is locked before anything in
+    it is read, so that no other process can write what is being read.
+
+    Raises:
+        UserError: no such run, another process is at it, all its checkpoints are damaged, or an override that its
+            config does not have.
+    """
+    from hydra.core.override_parser.overrides_parser import OverridesParser
+    from hydra.errors import HydraException
+
+    try:
+        overrides = OverridesParser.create().parse_overrides(arguments)
+        values = {each.key_or_group: each.value() for each in overrides}
+    except HydraException as error:
+        raise UserError(f"resume takes key=value only: {str(error).splitlines()[0]}") from error
+    run = Run.open(str(values.pop("resume")))
+    with run.lock():
+        config = changed(run.read_config(), values)
+        build.options(config)  # wrong words are refused before torch is imported
+
+        from genlab.trainer import checkpoint
+
+        try:
+            state, warning = checkpoint.newest(run.checkpoints)
+        except MemoryError as error:
+            raise before_training(run, error) from error
+        if warning:
+            print(f"genlab: {warning}", file=sys.stderr)
+        execute(run, config, state)
+
+
+def changed(config: DictConfig, values: dict) -> DictConfig:
+    """The config of a run with the values of the command line.
+
+    Raises:
+        UserError: a key that the config does not have, or that a resumed run has to keep.
+    """
+    from omegaconf.errors import OmegaConfBaseException
+
+    from genlab.explain import unknown_option
+
+    for key, value in values.items():
+        if isinstance(OmegaConf.select(config, key), DictConfig) and not isinstance(value, dict):
+            raise UserError(f"{key}: a resumed run keeps its {key}; start a new run to change it")
+        try:
+            OmegaConf.update(config, key, value)
+        except OmegaConfBaseException as error:
+            raise UserError(unknown_option(key, config)) from error
+    if "trainer.steps" in values and "trainer.epochs" not in values:
+        config.trainer.epochs = None  # of the run so far; it would take the place of the new steps
+    return config
