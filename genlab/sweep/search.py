@@ -122,6 +122,7 @@ class Search(Sweeper):
         """Tell the study how a trial ended; one that was interrupted goes on when the search is resumed."""
         from optuna.trial import TrialState
 
+        self._report(job)  # what others are compared with
         if job.status == "finished" and job.value is None:
             job.status, job.reason = "failed", "the monitored measure was never measured"
         if job.status == "finished":
@@ -130,13 +131,16 @@ class Search(Sweeper):
             self.study.tell(job.number, state=TrialState.PRUNED if job.status == "pruned" else TrialState.FAIL)
 
     def _hopeless(self, job: Job) -> bool:
-        """Report what a running job has measured since last asked; whether it should be pruned."""
-        trial = self.trials[job.number]
+        """Whether a running job should be pruned."""
+        self._report(job)
+        return self.prune and job.number in self.reported and self.trials[job.number].should_prune()
+
+    def _report(self, job: Job) -> None:
+        """Hand the study what a job has measured since last asked."""
         for step, value in measured(self.current.run(job).metrics, self.base.trainer.monitor):
             if step > self.reported.get(job.number, 0):
                 self.reported[job.number] = step
-                trial.report(value, step)
-        return self.prune and job.number in self.reported and trial.should_prune()
+                self.trials[job.number].report(value, step)
 
     def _words(self) -> list[str]:
         """The command line, for a resume."""
