@@ -34,6 +34,8 @@ VERBS = {
     "list": Verb("genlab.commands.list:show", "show the models, data sets and presets there are"),
 }
 
+RESUME = Verb("genlab.sweep.resume:resume", "go on with a run or a sweep")  # of `train`, with the run's own config
+
 USAGE = """genlab {version}: the experiment runner for deep generative models
 
   genlab VERB [key=value ...]
@@ -101,9 +103,7 @@ def dispatch(arguments: list[str]) -> int:
         _load(verb)(rest)
         return 0
     if word == "train" and any(each.startswith("resume=") for each in rest):
-        from genlab.sweep.resume import resume
-
-        rest = resume(rest)
+        rest = _load(RESUME)(rest)
         if not rest:
             return 0
     if word == "train" and any(each.startswith(("--config-dir", "-cd")) for each in rest):

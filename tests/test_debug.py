@@ -21,9 +21,8 @@ def test_overfitting_sees_the_first_batches_alone():
 
 
 def test_one_batch_is_learnt_by_heart(cli, tmp_path):
-    code, _, err = cli(
-        "train", "debug=overfit", "model=autoencoder", "optimizer.model.lr=3e-3", "trainer.steps=300", *SMALL
-    )
+    options = ["model=autoencoder", "optimizer.model.lr=3e-3", "trainer.steps=300"]
+    code, _, err = cli("train", "debug=overfit", *options, *SMALL)
     assert (code, err) == (0, "")
     lines = (tmp_path / "run" / "metrics.jsonl").read_text().splitlines()
     losses = [json.loads(line)["train/model/loss"] for line in lines]
@@ -45,7 +44,7 @@ def test_anomaly_mode_stops_at_a_nan_gradient_and_is_left_behind():
         return Out(torch.sqrt(weight.sum() * 0.0))  # its value is finite, its gradient 0 · ∞
 
     built.updates[0].phase = built.phases[0]._replace(loss=loss)  # type: ignore[attr-defined]
-    with pytest.raises(RuntimeError, match="MulBackward0.*nan"):
+    with pytest.raises(RuntimeError, match=r"MulBackward0.*nan"):
         built.fit()
     assert not torch.is_anomaly_enabled()
 

@@ -33,8 +33,7 @@ def stop(number, frame):
     with open(folder / "signals", "a") as file:
         file.write(f"{number} ")
     status("interrupted")
-    (folder / "checkpoints").mkdir(exist_ok=True)
-    (folder / "checkpoints" / "last.pt").touch()
+    (folder / "config.yaml").touch()
     sys.exit(128 + number)
 signal.signal(signal.SIGINT, stop), signal.signal(signal.SIGTERM, stop)
 with open(folder / "starts", "a") as file:
@@ -45,13 +44,15 @@ if not Path("REPAIRED").exists():
         raise ValueError("seed 1 is unlucky")
     if "seed=2" in folder.name:
         os.kill(os.getpid(), signal.SIGKILL)
-lr = float(words.get("optimizer.critic.lr", 0))
+hopeless = float(words.get("optimizer.critic.lr", 0)) > 0.1 and int(folder.name.split("_")[0]) > 3
+value = float(hopeless)
 with open(folder / "metrics.jsonl", "a") as file:
     for step in range(1, 4):
-        file.write(json.dumps({"step": step, "eval/sliced_w2": lr}) + "\\n")
-if Path("WAIT").exists() or (lr > 0.1 and int(folder.name.split("_")[0]) > 3):
+        file.write(json.dumps({"step": step, "eval/sliced_w2": value}) + "\\n")
+if Path("WAIT").exists() or hopeless:
     time.sleep(60)
-(folder / "result.json").write_text(json.dumps({"step": 9, "best": {"measure": "eval/sliced_w2", "value": lr, "step": 9}}))
+best = {"measure": "eval/sliced_w2", "value": value, "step": 9}
+(folder / "result.json").write_text(json.dumps({"step": 9, "best": best}))
 status("finished")
 """
 
@@ -189,13 +190,13 @@ def test_resources(monkeypatch):
 
 def test_ranks_are_by_the_mode_and_within_a_measure(tmp_path):
     figures = [("eval/a", 3.0), ("eval/a", 1.0), ("eval/b", 2.0), ("", None)]
-    sweep = Sweep(
-        tmp_path, [Job(i, str(i), ["x=1", f"y={i}"], "finished", "", m, v) for i, (m, v) in enumerate(figures)]
-    )
+    words = [["x=1", f"y={i}"] for i in range(4)]
+    sweep = Sweep(tmp_path, [Job(i, str(i), words[i], measure=m, value=v) for i, (m, v) in enumerate(figures)])
     assert sweep.ranks() == {0: 2, 1: 1, 2: 1}
     assert sweep.differing(sweep.jobs[1]) == "y=1"
     assert "unlike measures" in sweep.table()
-    sweep.mode = "max"
+    for job in sweep.jobs:
+        job.better = "max"
     assert sweep.ranks() == {0: 1, 1: 2, 2: 1}
     assert [row["job"] for row in sweep.rows()] == [0, 1, 2, 3]
     sweep.save()
@@ -236,7 +237,8 @@ def test_a_search_prunes_and_goes_on(cli, tmp_path, stand_in):
     assert len(first) == 9
     assert all(0.001 <= rate <= 1 for rate in rates)
     assert all(
-        job.status == ("pruned" if rate > 0.1 and job.number > 3 else "finished") for job, rate in zip(first, rates)
+        job.status == ("pruned" if rate > 0.1 and job.number > 3 else "finished")
+        for job, rate in zip(first, rates, strict=True)
     )
     assert "pruned" in {job.status for job in first}
     code, out, _ = cli("train", "resume=sweep", "hydra.sweeper.n_trials=10")

@@ -26,6 +26,7 @@ class Job:
     status: str = "queued"  # queued, running, finished, failed, interrupted, pruned
     reason: str = ""
     measure: str = ""  # the monitored one
+    better: str = "min"  # whether less or more of it is better
     value: float | None = None  # its best value
     step: int | None = None
     seconds: float = 0.0  # from start to end of its processes, resumed ones added
@@ -37,7 +38,6 @@ class Sweep:
 
     folder: Path
     jobs: list[Job] = field(default_factory=list)
-    mode: str = "min"  # whether less or more of the measure is better
     flags: list[str] = field(default_factory=list)  # of Hydra, for every job: where more configs are
     launcher: dict[str, Any] = field(default_factory=dict)
     search: list[str] | None = None  # the words of a search, which makes its jobs as it goes
@@ -74,6 +74,7 @@ class Sweep:
         result = _read(self.run(job).folder / "result.json")
         best = result.get("best") or {}
         job.measure, job.value = best.get("measure", ""), best.get("value")
+        job.better = best.get("better", "min")
         job.step = result.get("step") or _read(self.run(job).folder / "status.json").get("step")
 
     def differing(self, job: Job) -> str:
@@ -86,7 +87,7 @@ class Sweep:
         places: dict[int, int] = {}
         for measure in {job.measure for job in self.jobs}:
             rated = [job for job in self.jobs if job.measure == measure and job.value is not None]
-            rated.sort(key=lambda job: (job.value if self.mode == "min" else -job.value, job.number))  # type: ignore
+            rated.sort(key=lambda job: (job.value if job.better == "min" else -job.value, job.number))  # type: ignore
             places |= {job.number: place for place, job in enumerate(rated, 1)}
         return places
 

@@ -80,7 +80,7 @@ def new_sweep(config: DictConfig, resumed: bool = False) -> Sweep:
         if resumed:
             return Sweep.open(folder)
         raise UserError(f"{folder} holds a sweep already: go on with {again(folder)}, or choose another folder")
-    return Sweep(folder, flags=flags(config), mode=config.trainer.mode)
+    return Sweep(folder, flags=flags(config))
 
 
 class Processes(Launcher):

@@ -90,12 +90,10 @@ class Pool:
             raise Interrupted(f"sweep interrupted; go on with: {again(self.sweep.folder)}", signals.number)
 
     def command(self, job: Job) -> list[str]:
-        """The words after `genlab` that start a job, or go on with it where it has a checkpoint."""
+        """The words after `genlab` that start a job, or go on with it where it has begun."""
         run = self.sweep.run(job)
-        if (run.checkpoints / "last.pt").is_file():
+        if run.config.is_file():
             return ["train", quoted("resume", run.folder), *self.changes]
-        for path in (run.config, run.metrics, *run.folder.glob("events.out.*")):  # of a start that came to nothing
-            path.unlink(missing_ok=True)
         return ["train", *self.sweep.flags, *job.overrides, *self.changes, quoted("hydra.run.dir", run.folder)]
 
     def _start(self, job: Job) -> None:

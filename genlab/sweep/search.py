@@ -81,7 +81,7 @@ class Search(Sweeper):
         self.study = optuna.create_study(
             storage=self.storage or f"sqlite:///{sweep.folder / 'optuna.db'}",
             study_name="genlab",
-            direction="maximize" if options.mode == "max" else "minimize",
+            direction="maximize" if better(options) == "max" else "minimize",
             pruner=optuna.pruners.MedianPruner(self.prune_after, self.prune_from),
             load_if_exists=True,
         )
@@ -122,6 +122,7 @@ class Search(Sweeper):
         """Tell the study how a trial ended; one that was interrupted goes on when the search is resumed."""
         from optuna.trial import TrialState
 
+        self._report(job)  # what others are compared with
         if job.status == "finished" and job.value is None:
             job.status, job.reason = "failed", "the monitored measure was never measured"
         if job.status == "finished":
@@ -130,19 +131,32 @@ class Search(Sweeper):
             self.study.tell(job.number, state=TrialState.PRUNED if job.status == "pruned" else TrialState.FAIL)
 
     def _hopeless(self, job: Job) -> bool:
-        """Report what a running job has measured since last asked; whether it should be pruned."""
-        trial = self.trials[job.number]
+        """Whether a running job should be pruned."""
+        self._report(job)
+        return self.prune and job.number in self.reported and self.trials[job.number].should_prune()
+
+    def _report(self, job: Job) -> None:
+        """Hand the study what a job has measured since last asked."""
         for step, value in measured(self.current.run(job).metrics, self.base.trainer.monitor):
             if step > self.reported.get(job.number, 0):
                 self.reported[job.number] = step
-                trial.report(value, step)
-        return self.prune and job.number in self.reported and trial.should_prune()
+                self.trials[job.number].report(value, step)
 
     def _words(self) -> list[str]:
         """The command line, for a resume."""
         own = self.base.hydra.overrides
         words = [*flags(self.base), *map(str, own.hydra), *map(str, own.task)]
         return [word for word in words if not word.startswith(("hydra.mode=", "hydra.sweep.dir="))]
+
+
+def better(options: DictConfig) -> str:
+    """Whether less ("min") or more ("max") of the monitored measure is better, as the trainer will see it."""
+    if options.mode != "auto" or options.monitor == "auto":
+        return "max" if options.mode == "max" else "min"
+    from genlab.metrics.catalogue import MEASURES  # imports torch
+
+    known = MEASURES.get(options.monitor.rsplit("/", 1)[-1])
+    return (known.better if known else "min") or "min"
 
 
 def distribution(override: Override) -> Any:

@@ -10,17 +10,17 @@ from pathlib import Path
 import torch
 from torch.profiler import ProfilerActivity, profile, schedule
 
-from genlab.data.base import Batch
+from genlab.data.base import Batch, Stream
 from genlab.trainer.options import Options
 
-BatchSource = Callable[[int, int], Batch]  # from the number of a batch and of its part
+BatchSource = Callable[..., Batch]  # from the number of a batch, and of its part (default 0)
 
 TRACE = "profile.pt.trace.json"  # the ending that TensorBoard's profiler page looks for
 TABLE = "profile.txt"
 WARM_UP = 3  # steps before the profile: the first ones allocate memory and choose kernels
 
 
-def first_batches(stream: BatchSource, count: int) -> BatchSource:
+def first_batches(stream: Stream, count: int) -> BatchSource:
     """The first `count` batches of a stream over and over; 0 leaves the stream as it is.
 
     A model that cannot learn one batch by heart has a mistake in it: the cheapest test there is.
