@@ -53,7 +53,7 @@ def train(config: DictConfig, folder: Path, state: dict[str, Any] | None = None)
     with run.lock(), signals:
         run.write_config(config)
         run.write_status("running")
-        print(f"{describe(trainer)}\nrun folder: {folder}", flush=True)
+        print(f"{describe(trainer)}\n{trainer.execution}\nrun folder: {folder}", flush=True)
         try:
             result = trainer.fit()
         except Exception as error:

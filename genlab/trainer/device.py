@@ -2,6 +2,8 @@
 
 import resource
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import torch
 
@@ -40,6 +42,17 @@ def seed(device: torch.device, *numbers: int) -> None:
         torch.cuda.default_generators[device.index].manual_seed(value)
     elif device.type == "mps":
         torch.mps.manual_seed(value)
+
+
+@contextmanager
+def threads(number: int) -> Iterator[None]:
+    """Within, the CPU takes `number` threads for one operation."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(number)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 def synchronize(device: torch.device) -> None:

@@ -7,6 +7,7 @@ and the step's number are all that a checkpoint needs for a resume that is exact
 import time
 from collections.abc import Callable, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -19,6 +20,7 @@ from genlab.models.base import Family
 from genlab.tracker import Meter, Tracker
 from genlab.trainer import checkpoint, device
 from genlab.trainer.ema import EMA
+from genlab.trainer.execution import choose
 from genlab.trainer.monitors import CollapseMonitor
 from genlab.trainer.options import Options
 from genlab.trainer.schedule import factor
@@ -80,7 +82,9 @@ class Trainer:
             raise UserError(f"optimizer: has {', '.join(optimizers)}, but the phases are {', '.join(sorted(names))}")
         self.optimizers = {p.name: make_optimizer(p, optimizers[p.name], self.device) for p in self.phases}
         self.rates = {name: [g["lr"] for g in o.param_groups] for name, o in self.optimizers.items()}
-        self.updates = [make_update(p, self.optimizers[p.name], options, self.device) for p in self.phases]
+        self.execution = choose(options, family, self.phases, self.steps, self.device)
+        settled = replace(options, execution=self.execution.mode)
+        self.updates = [make_update(p, self.optimizers[p.name], settled, self.device) for p in self.phases]
         self.stream = Stream(data, options.batch_size, seed, parts=options.accumulate)
         self.batches_per_step = sum(phase.repeats for phase in self.phases)
         self.ema = EMA(family, options.ema) if options.ema else None
@@ -100,7 +104,7 @@ class Trainer:
         options, began, start = self.options, time.monotonic(), self.step
         reason, halt, window = "steps", "", (self.step, 0.0)
         self._clock = -time.perf_counter()
-        with Tracker(self.folder, self.step, self.steps) as tracker:
+        with device.threads(self.execution.threads), Tracker(self.folder, self.step, self.steps) as tracker:
             for name, text in self.notes.items():
                 tracker.text(name, text)
             while self.step < self.steps:
