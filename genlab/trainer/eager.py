@@ -72,10 +72,14 @@ class Eager:
         if self.phase.after:
             self.phase.after()
 
+    @torch.no_grad()
     def advance(self, gradients: Sequence[Tensor]) -> None:
         """One step of the optimizer."""
         for parameter, gradient in zip(self.parameters, gradients, strict=True):
-            parameter.grad = gradient
+            # Fused optimizers go through both as they lie in memory, and a gradient may lie otherwise (of a
+            # convolution, in the second derivatives of a penalty): `backward()` would lay it out anew, so do we.
+            same = gradient.stride() == parameter.stride()
+            parameter.grad = gradient if same else torch.empty_like(parameter).copy_(gradient)
         self.optimizer.step()
         for parameter in self.parameters:
             parameter.grad = None
