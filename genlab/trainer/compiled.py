@@ -48,24 +48,27 @@ class Compiled(Eager):
         if self.in_one:
             self.graph = Graph(self.whole, eager.whole, phase.name)
         else:
-            self.differentiate = Graph(super().differentiate, eager.differentiate, phase.name)
-            self.advance = eager.advance
+            self.graph = Graph(eager.differentiate, eager.differentiate, phase.name)
 
     def __call__(self, parts: list[Batch]) -> tuple[Logs, list[Batch]]:
-        if not self.in_one:
+        if self.rule is None or not self.in_one:
             return super().__call__(parts)
         (batch,) = parts
         if not self.optimizer.state:
             log, carry = self.graph.fallback(batch)
         else:
-            assert self.rule is not None
             self.rule.read()
             log, carry = self.graph(batch)
         return log, [carry]
 
+    def differentiate(self, batch: Batch) -> tuple[Sequence[Tensor], Logs, Batch]:
+        return super().differentiate(batch) if self.in_one else self.graph(batch)
+
     def advance(self, gradients: Sequence[Tensor]) -> None:
-        assert self.rule is not None
-        self.rule(gradients)
+        if self.rule is not None and self.in_one:
+            self.rule(gradients)
+        else:
+            super().advance(gradients)
 
 
 class Graph:
@@ -171,6 +174,6 @@ def cache() -> Path:
 
 
 def reason(error: Exception) -> str:
-    """The first line of a compiler's message, which goes on for pages."""
-    lines = [line for line in str(error).splitlines() if line.strip()]
+    """The first line of a compiler's message that says something; the message goes on for pages."""
+    lines = [line for line in str(error).splitlines() if line.strip() and not line.endswith("raised:")]
     return brief(Exception(lines[0])) if lines else type(error).__name__

@@ -42,9 +42,7 @@ class Choice(NamedTuple):
         return f"execution: {self.mode} ({self.why}), {self.threads} {noun} ({self.threads_why})"
 
 
-def choose(
-    options: Options, family: Family, phases: Sequence[Phase], steps: int, device: torch.device
-) -> Choice:
+def choose(options: Options, family: Family, phases: Sequence[Phase], steps: int, device: torch.device) -> Choice:
     """Settle what `auto` leaves open.
 
     Raises:
@@ -56,7 +54,7 @@ def choose(
 
 
 def work(family: nn.Module, batch_size: int) -> float:
-    """Rough floating-point operations of an update: 6 a weight and sample (2 forward, 4 backward); inf with convolutions.
+    """Rough floating-point operations of an update: 6 a weight and sample, 2 of them forward; inf with convolutions.
 
     Convolutions use a weight once a pixel: they are never small.
     """
@@ -65,9 +63,7 @@ def work(family: nn.Module, batch_size: int) -> float:
     return 6.0 * batch_size * sum(parameter.numel() for parameter in family.parameters())
 
 
-def _mode(
-    options: Options, phases: Sequence[Phase], steps: int, device: torch.device, small: bool
-) -> tuple[str, str]:
+def _mode(options: Options, phases: Sequence[Phase], steps: int, device: torch.device, small: bool) -> tuple[str, str]:
     asked, parts = options.execution, options.accumulate > 1
     if asked == "graph" and device.type != "cuda":
         raise UserError(f"trainer.execution: graph needs a CUDA device, not {device}; allowed: auto, eager, compile")

@@ -29,7 +29,7 @@ class Options:
     device: str = "auto"  # auto, cpu, cuda, cuda:N or mps
     precision: Literal["fp32", "bf16"] = "fp32"
     execution: Literal["auto", "eager", "compile", "graph"] = "auto"  # of an update; auto: by device and length of run
-    threads: int | Literal["auto"] = "auto"  # of the CPU for one operation; auto: 1 where the work of an update is small
+    threads: int | Literal["auto"] = "auto"  # of the CPU for an operation; auto: 1 where the work of an update is small
     log_every: int = 50
     sample_every: int = 1000
     evaluate_every: int = 1000
