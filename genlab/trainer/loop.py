@@ -205,7 +205,7 @@ class Trainer:
         try:
             self.family.load_state_dict(state["family"])
             if self.ema:
-                self.ema.twin.load_state_dict(state["ema"] or state["family"])
+                self.ema.twin.load_state_dict(state.get("ema") or state["family"])
             for name, optimizer in self.optimizers.items():
                 optimizer.load_state_dict(state["optimizers"][name])
             # What follows may be absent: an older genlab, or one without that monitor, wrote the file.
