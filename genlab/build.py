@@ -120,14 +120,19 @@ def restore(run: Run, which: str, device: "torch.device") -> "Family":
     Raises:
         UserError: no such checkpoint, or one that does not fit the run's config.
     """
-    from genlab.data.base import Spec
+    from genlab.data.base import Range, Spec
     from genlab.trainer import checkpoint
 
     state = checkpoint.read(checkpoint.find(run.checkpoints, which), device)
-    model = family(run.read_config(), Spec.of(state["spec"]))
     try:
-        model.load_state_dict(state["ema"] or state["family"])
-    except RuntimeError as error:
+        spec = Spec.of(state["spec"])
+        choose("range", spec.range, typing.get_args(Range))
+    except (KeyError, TypeError, ValueError, OverflowError) as error:
+        raise UserError(f"the checkpoint names no data: {brief(error)}") from error
+    model = family(run.read_config(), spec)
+    try:
+        model.load_state_dict(state.get("ema") or state["family"])
+    except (RuntimeError, KeyError, TypeError, AttributeError) as error:
         raise UserError(f"the checkpoint does not fit {run.config}: {brief(error)}") from error
     return model.to(device).requires_grad_(False).eval()
 

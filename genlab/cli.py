@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 import genlab
 from genlab import __version__, configs, targets
 from genlab.arguments import flags_first, quoted
-from genlab.errors import Interrupted, RunFailed, UserError, did_you_mean
+from genlab.errors import Interrupted, RunFailed, UserError, brief, did_you_mean, out_of_memory
 
 
 class Verb(NamedTuple):
@@ -75,6 +75,12 @@ def main(arguments: list[str] | None = None) -> int:
     except BrokenPipeError:  # the reader of our output has gone: `genlab list | head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 141
+    except OSError as error:
+        return _say(f"{error.filename or 'the disk'}: {error.strerror or error}", 1)
+    except (MemoryError, RuntimeError) as error:
+        if not out_of_memory(error):
+            raise
+        return _say(f"out of memory: {brief(error)}", 1)
 
 
 def dispatch(arguments: list[str]) -> int:
@@ -126,8 +132,11 @@ def compose_and_run(word: str, config_name: str, overrides: list[str], function:
     from genlab.sweep.grid import register
 
     failures: list[Exception] = []
+    begun = False
 
     def job(config: Any) -> Any:
+        nonlocal begun
+        begun = True
         try:
             if any(each.startswith("+") for each in overrides):
                 from genlab.explain import refuse_additions
@@ -155,6 +164,10 @@ def compose_and_run(word: str, config_name: str, overrides: list[str], function:
         from genlab.explain import explain
 
         raise explain(error, configs(), config_name, overrides) from error
+    except (ValueError, TypeError, AttributeError, KeyError) as error:  # how Hydra meets some words: model=0
+        if begun or asked_for_traceback:
+            raise
+        raise UserError(f"the command line makes no config: {brief(error)}") from error
     finally:
         sys.argv = before
         if asked_for_traceback is None:

@@ -33,7 +33,7 @@ import genlab.data.mnist
 import genlab.pictures
 import genlab.run
 import genlab.tracker
-import genlab.trainer.loop  # noqa: F401
+import genlab.trainer.loop
 from genlab import cli, configs
 from genlab.trainer import checkpoint
 
@@ -185,7 +185,7 @@ class Gate:
 
     def __call__(self, kind: str, file: io.FileIO | None = None, data: Any = b"") -> None:
         if self.listing:
-            with io.open(self.listing, "a") as out:
+            with open(self.listing, "a") as out:
                 out.write(f"{kind}\n")
         if self.count == self.number:
             if self.torn and file is not None:
@@ -205,7 +205,7 @@ class Gate:
 
         def opened(path: Any, mode: str = "r", **options: Any) -> Any:
             if mode not in ("w", "wb", "a"):
-                return io.open(path, mode, **options)
+                return open(path, mode, **options)
             gate("open")
             file = io.BufferedWriter(Raw(path, mode[0]))
             return file if mode == "wb" else io.TextIOWrapper(file)
@@ -261,8 +261,8 @@ def main() -> int:
                     break
         print(
             f"{soak.kills} kills of {soak.runs} runs in {time.monotonic() - began:.0f} s: {len(soak.lost)} lost. "
-            f"{soak.before_config} kills came before config.yaml, {soak.before_checkpoint} before the first checkpoint; "
-            f"{soak.missed} came too late."
+            f"{soak.before_config} kills came before config.yaml, {soak.before_checkpoint} before the first "
+            f"checkpoint; {soak.missed} came too late."
         )
         for each in soak.lost:
             print(f"lost: {each}")

@@ -1,5 +1,6 @@
 """What is said and left on disk when a run fails: one line, status.json, and the last good checkpoint untouched."""
 
+import re
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
@@ -38,9 +39,11 @@ def before_training(run: Run, error: Exception) -> Exception:
 def memory(error: BaseException) -> str:
     """What to do about a model or a batch that does not fit."""
     where = "the device's memory" if type(error).__name__ == "OutOfMemoryError" else "memory"
+    asked = re.search(r"\d[\d.]* (bytes|[KMGT]iB)", str(error))
+    at_once = f" ({asked[0]} asked for at once)" if asked else ""
     return (
-        f"out of {where} ({brief(error)[:100]}): lower trainer.batch_size, or raise trainer.accumulate, which cuts "
-        "each batch into so many parts; or choose a smaller model or data set"
+        f"out of {where}{at_once}: lower trainer.batch_size, or raise trainer.accumulate, which cuts each batch into so "
+        "many parts; or choose a smaller model or data set"
     )
 
 

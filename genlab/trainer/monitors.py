@@ -60,9 +60,14 @@ class Monitor:
         return {key: getattr(self, key) for key in self.kept}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Take up the state that `state_dict` gave; what it lacks stays as it is."""
+        """Take up the state that `state_dict` gave; what it lacks stays as it is.
+
+        Raises:
+            TypeError, ValueError: a value of another kind.
+        """
         for key in self.kept:
-            setattr(self, key, state.get(key, getattr(self, key)))
+            before = getattr(self, key)
+            setattr(self, key, type(before)(state.get(key, before)))
 
 
 class PosteriorCollapse(Monitor):

@@ -63,15 +63,17 @@ def restore(trainer: Stateful, state: State) -> None:
     try:
         trainer.family.load_state_dict(state["family"])
         if trainer.ema:
-            trainer.ema.twin.load_state_dict(state["ema"] or state["family"])
+            trainer.ema.twin.load_state_dict(state.get("ema") or state["family"])
         for name, optimizer in trainer.optimizers.items():
             optimizer.load_state_dict(state["optimizers"][name])
         # What follows may be absent: an older genlab, or one without that monitor, wrote the file.
         trainer.meter.load_state_dict(state.get("meter", Meter().state_dict()), trainer.device)
-        trainer.best.found, trainer.best.stale = state.get("best"), state.get("stale", 0)
+        best = state.get("best")
+        trainer.best.found = None if best is None else (float(best[0]), int(best[1]))
+        trainer.best.stale = int(state.get("stale", 0))
         format_1 = {"posterior collapse": {"count": state.get("collapse", 0)}}
         trainer.monitors.load_state_dict(state.get("monitors", format_1))
-    except (RuntimeError, KeyError, ValueError, TypeError, AttributeError) as error:
+    except (RuntimeError, KeyError, ValueError, TypeError, AttributeError, IndexError) as error:
         if out_of_memory(error):
             raise
         raise UserError(f"the checkpoint does not fit this model: {brief(error)}") from error

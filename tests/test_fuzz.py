@@ -1,0 +1,25 @@
+"""Inputs that nobody would write: each is accepted or refused in one line. `scripts/fuzz.py` tries thousands."""
+
+import pytest
+from fuzzing import KINDS, UNHURRIED
+from hypothesis import given, settings
+
+EXAMPLES = {"overrides": 10, "IDX": 10, "resume": 30}  # the first two compose a config, which takes its time
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_any_input_is_accepted_or_refused_in_one_line(kind, tmp_path):
+    strategy, check = KINDS[kind]
+
+    @settings(
+        max_examples=EXAMPLES.get(kind, 40),
+        deadline=None,
+        database=None,
+        derandomize=True,
+        suppress_health_check=UNHURRIED,
+    )
+    @given(strategy)
+    def run(case):
+        assert check(case, tmp_path) in ("accepted", "refused")
+
+    run()
