@@ -6,11 +6,14 @@ What follows the verb is Hydra's own grammar: `model=vae`, `trainer.steps=100`, 
 import os
 import sys
 from collections.abc import Callable
+from contextlib import contextmanager
 from importlib import import_module
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from genlab import __version__, configs
+import genlab
+from genlab import __version__, configs, targets
+from genlab.arguments import flags_first, quoted
 from genlab.errors import Interrupted, RunFailed, UserError, did_you_mean
 
 
@@ -31,7 +34,7 @@ VERBS = {
     "list": Verb("genlab.commands.list:show", "show the models, data sets and presets there are"),
 }
 
-RESUME = Verb("genlab.commands.resume:resume", "go on with a run")  # of `train`, with the run's own config
+RESUME = Verb("genlab.sweep.resume:resume", "go on with a run or a sweep")  # of `train`, with the run's own config
 
 USAGE = """genlab {version}: the experiment runner for deep generative models
 
@@ -45,15 +48,18 @@ USAGE = """genlab {version}: the experiment runner for deep generative models
   genlab train resume=outputs/RUN               goes on exactly where the run stopped
   genlab evaluate run=outputs/RUN               every measure that fits
   genlab compare outputs/                       one ranked table of all runs in a folder
+  genlab train --config-dir outputs/RUN         a new run with the config of that one
   genlab report outputs/RUN                     a page to show: curves, samples, measures
 
-'genlab VERB --help' shows all keys of a verb. Tab completion: eval "$(genlab -sc install=bash)"
+'genlab VERB --help' shows all keys of a verb. --allow-targets lets a config name code that is not genlab's.
+ Tab completion: eval "$(genlab -sc install=bash)"
 """
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Run one command; return its exit code: 0, 1 (the run failed), 2 (wrong input), 128 + n (signal n)."""
     arguments = sys.argv[1:] if arguments is None else arguments
+    genlab.command[:] = ["genlab", *arguments]
     try:
         return dispatch(arguments)
     except UserError as error:
@@ -77,6 +83,9 @@ def dispatch(arguments: list[str]) -> int:
     Raises:
         UserError: no such verb, or anything wrong that comes after it.
     """
+    if targets.FLAG in arguments:
+        with _allow_targets():
+            return dispatch([each for each in arguments if each != targets.FLAG])
     if not arguments or arguments[0] in ("-h", "--help", "help"):
         verbs = "\n".join(f"  {name:10}{verb.help}" for name, verb in VERBS.items())
         print(USAGE.format(version=__version__, verbs=verbs), end="")
@@ -86,7 +95,7 @@ def dispatch(arguments: list[str]) -> int:
         return 0
     if arguments[0] in ("-sc", "--shell-completion"):
         return complete(arguments)
-    word, rest = arguments[0], arguments[1:]
+    word, rest = arguments[0], [quoted(each) for each in arguments[1:]]
     if word not in VERBS:
         raise UserError(f"'{word}' is no command{did_you_mean(word, VERBS)}; there are: {', '.join(VERBS)}")
     verb = VERBS[word]
@@ -94,8 +103,15 @@ def dispatch(arguments: list[str]) -> int:
         _load(verb)(rest)
         return 0
     if word == "train" and any(each.startswith("resume=") for each in rest):
-        _load(RESUME)(rest)
-        return 0
+        rest = _load(RESUME)(rest)
+        if not rest:
+            return 0
+    if word == "train" and any(each.startswith(("--config-dir", "-cd")) for each in rest):
+        from genlab import rerun
+
+        if stored := rerun.of_a_run(rest):
+            folder, rest = stored
+            return compose_and_run(word, rerun.store(folder), rest, _load(verb))
     return compose_and_run(word, verb.config, rest, _load(verb))
 
 
@@ -107,21 +123,30 @@ def compose_and_run(word: str, config_name: str, overrides: list[str], function:
     from hydra.types import RunMode
     from omegaconf.errors import OmegaConfBaseException
 
+    from genlab.sweep.grid import register
+
     failures: list[Exception] = []
 
     def job(config: Any) -> Any:
         try:
+            if any(each.startswith("+") for each in overrides):
+                from genlab.explain import refuse_additions
+
+                refuse_additions(config, configs(), config_name, overrides)
             return function(config, Path(HydraConfig.get().runtime.output_dir))
         except (UserError, RunFailed) as error:  # kept from Hydra, which would say more than the one line
+            if HydraConfig.get().mode == RunMode.MULTIRUN:
+                raise  # the sweeper counts it, and says so at the end
             failures.append(error)
         except Interrupted as error:
             if HydraConfig.get().mode == RunMode.MULTIRUN:
-                raise  # ends the whole sweep
+                raise KeyboardInterrupt from error  # ends the whole sweep
             failures.append(error)
 
     before, sys.argv = sys.argv, [f"genlab {word}", *flags_first(overrides)]
     asked_for_traceback = os.environ.get("HYDRA_FULL_ERROR")
     os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra hands its errors on to us instead of printing them
+    register()
     try:
         hydra.main(config_path=str(configs()), config_name=config_name, version_base="1.3")(job)()
     except (HydraException, OmegaConfBaseException, OSError) as error:
@@ -134,32 +159,9 @@ def compose_and_run(word: str, config_name: str, overrides: list[str], function:
         sys.argv = before
         if asked_for_traceback is None:
             del os.environ["HYDRA_FULL_ERROR"]
-    if len(failures) > 1:
-        for error in failures[:-1]:
-            _say(error, 1)
     if failures:
         raise failures[-1]
     return 0
-
-
-def flags_first(arguments: list[str]) -> list[str]:
-    """Put -m in front, where Hydra's parser wants it: `train model=vae -m seed=0,1` is a natural thing to write.
-
-    Raises:
-        UserError: a flag that Hydra does not have.
-    """
-    for each in arguments:
-        if each.startswith("-") and (flag := each.split("=")[0]) not in FLAGS:
-            raise UserError(f"unknown flag '{flag}'{did_you_mean(flag, FLAGS)}; see --help and --hydra-help")
-    sweep = [each for each in arguments if each in ("-m", "--multirun")]
-    return sweep[:1] + [each for each in arguments if each not in sweep]
-
-
-FLAGS = (
-    *("-h", "--help", "--hydra-help", "--version", "-c", "--cfg", "--resolve", "-p", "--package", "-r", "--run"),
-    *("-m", "--multirun", "-i", "--info", "-cp", "--config-path", "-cn", "--config-name", "-cd", "--config-dir"),
-    *("--experimental-rerun",),
-)
 
 
 def complete(arguments: list[str]) -> int:
@@ -168,7 +170,8 @@ def complete(arguments: list[str]) -> int:
 
     words = os.environ.get("COMP_LINE", "").split(" ")
     if any(each.startswith("query=") for each in arguments) and len(words) < 3:
-        print(" ".join(name for name in VERBS if name.startswith(words[-1] if len(words) == 2 else "")))
+        fitting = [name for name in VERBS if name.startswith(words[-1] if len(words) == 2 else "")]
+        print(("\n" if "query=fish" in arguments else " ").join(fitting))
         return 0
     config = "train"
     if len(words) > 2:
@@ -179,6 +182,19 @@ def complete(arguments: list[str]) -> int:
     sys.argv = ["genlab", *arguments]
     hydra.main(config_path=str(configs()), config_name=config, version_base="1.3")(lambda config: None)()
     return 0
+
+
+@contextmanager
+def _allow_targets():
+    """By a variable of the environment, so that processes which genlab starts know of it as well."""
+    before = os.environ.get(targets.VARIABLE)
+    os.environ[targets.VARIABLE] = "1"
+    try:
+        yield
+    finally:
+        del os.environ[targets.VARIABLE]
+        if before is not None:
+            os.environ[targets.VARIABLE] = before
 
 
 def _load(verb: Verb) -> Callable:

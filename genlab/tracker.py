@@ -8,7 +8,7 @@ import math
 import sys
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, TextIO
@@ -56,6 +56,13 @@ class Meter:
             step, phase = min(bad)
             raise RunFailed(f"the loss of phase '{phase}' is not finite at step {step + 1}")
         return {key: values.mean().item() for key, values in columns.items()}
+
+    def apply(self, function: Callable[[Tensor], Tensor]) -> None:
+        """Put all values through a function of one tensor (n,): their mean over several processes, say."""
+        if self._values:
+            flat = function(torch.stack([v.float() for values in self._values.values() for v in values]))
+            pieces = flat.split([len(values) for values in self._values.values()])
+            self._values = {key: list(piece) for key, piece in zip(self._values, pieces, strict=True)}
 
     def clear(self) -> None:
         self._values, self._steps = {}, {}

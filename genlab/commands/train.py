@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 from omegaconf import DictConfig, OmegaConf
 
 from genlab import build
+from genlab.commands import ranks
+from genlab.commands.environment import environment
 from genlab.commands.failure import before_training, failure
 from genlab.commands.signals import Signals
 from genlab.errors import Interrupted, UserError
@@ -29,8 +31,8 @@ def train(config: DictConfig, folder: Path) -> float | None:
         RunFailed, Interrupted: as `execute`.
     """
     run = Run(folder)
-    with run.lock():  # of two that are given the same folder at the same moment, one is refused
-        if run.config.exists():
+    with ranks.lock(run):  # of two that are given the same folder at the same moment, one is refused
+        if run.config.exists() and ranks.is_first():
             raise UserError(f"{folder} holds a run already: go on with resume={folder}, or choose another folder")
         return execute(run, config)
 
@@ -49,17 +51,24 @@ def execute(run: Run, config: DictConfig, state: dict[str, Any] | None = None) -
     signals = Signals()
     try:
         options = build.options(config)
+        build.anchor(config)
+        if options.devices > 1 and not ranks.member():
+            return ranks.launch(execute, run, config, resumed=state is not None)  # this function, in each rank
+        ranks.join(options)
         trainer = assemble(config, options, run, signals.received)
         if state is not None:
             trainer.load_state_dict(state)
     except Exception as error:
         raise before_training(run, error) from error
+    if not ranks.is_first():
+        return ranks.follow(trainer, run)
     if trainer.step >= trainer.steps:
         print(f"{run.folder} is at step {trainer.step} of {trainer.steps}: raise trainer.steps to go on")
         return trainer.best.found[0] if trainer.best.found else None
     with signals:
         try:
             run.write_config(config)
+            run.write_environment(environment(trainer))
             run.write_status("running")
             print(f"{describe(trainer)}\nrun folder: {run.folder}", flush=True)
             return finish(run, trainer, trainer.fit(), signals.number)
@@ -85,7 +94,7 @@ def assemble(config: DictConfig, options: "Options", run: Run, stop: Callable[[]
     where = device.resolve(options.device)  # refused before any data is read
     data = build.data(config)
     net = None
-    if options.evaluate_every and "net" in config:
+    if options.evaluate_every and "net" in config and ranks.is_first():
         net, hint = net_of_training(str(config.net), data, config.data.get("root"), where, options.monitor)
         if hint:
             print(hint)
@@ -118,7 +127,8 @@ def finish(run: Run, trainer: "Trainer", result: "Result", number: int) -> float
         Interrupted: the run was ended by signal `number`; 0 is none.
     """
     run.write_status("interrupted" if number else "finished", result.reason, step=result.step)
-    best = result.best and {"value": result.best[0], "step": result.best[1]}
+    followed = {"measure": trainer.best.monitor, "better": "min" if trainer.best.sign > 0 else "max"}
+    best = result.best and {**followed, "value": result.best[0], "step": result.best[1]}
     run.write_result({**result._asdict(), "best": best})
     print(f"{summary(trainer, result)}\nrun folder: {run.folder}", flush=True)
     if number:
