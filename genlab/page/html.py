@@ -40,8 +40,8 @@ def join(*content: Any) -> Markup:
 
 
 def breakable(name: str) -> Markup:
-    """A dotted name that may go on in the next line after each of its parts."""
-    return join(*[(part, Markup("<wbr>")) for part in re.split(r"(?<=[._/])", name)])
+    """A name that may go on in the next line after each of its parts."""
+    return join(*[(part, Markup("<wbr>")) for part in re.split(r"(?<=[._])", name)])
 
 
 def table(head: list[str], rows: list[list[Any]], caption: str, words: int = 0) -> Markup:
@@ -58,5 +58,5 @@ def table(head: list[str], rows: list[list[Any]], caption: str, words: int = 0) 
 
     heads = [tag("th", breakable(each), scope="col", class_=k) for each, k in zip(head, kinds, strict=True)]
     body = tag("tbody", [cells(row) for row in rows])
-    inner = tag("table", tag("caption", caption), tag("thead", tag("tr", heads)), body)
+    inner = tag("table", tag("caption", tag("span", caption)), tag("thead", tag("tr", heads)), body)
     return tag("div", inner, class_="scroll", tabindex="0", role="region", aria_label=caption)

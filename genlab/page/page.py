@@ -10,13 +10,13 @@ from genlab.evaluation import comparison
 from genlab.evaluation.comparison import Configuration, measured
 from genlab.history import Curve, History
 from genlab.page.chart import chart
-from genlab.page.html import Markup, join, table, tag
+from genlab.page.html import Markup, breakable, join, table, tag
 from genlab.page.pictures import SMALL, picture, strip
 from genlab.tables import number, spread
 
 FRAMES = 12  # of a film strip; half as many where there are more than three runs
 MAIN = ("samples", "translations", "reconstructions")  # the picture that stands for a run: the first of these it has
-COLUMNS = 6  # measures in the table that compares runs
+COLUMNS, SETTINGS = 6, 4  # measures and settings in the table that compares runs, at most
 QUIET = ("lr/", "gradient_norm/", "time/s_per_step", "time/peak_memory")  # curves that say little side by side
 # Nothing from outside may load, even if a picture's or a run's name tried to.
 POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'"
@@ -71,13 +71,13 @@ def compare(runs: Sequence[History], names: list[str], colours: dict[str, int]) 
     values = [measured(run) for run in runs]
     common = {name for each in values for name in each if sum(name in other for other in values) > 1}
     shown = [name for name in (*comparison.SHOWN, *comparison.PREFERRED) if name in common and comparable(name, runs)]
-    shown, keys = shown[:COLUMNS], differing(runs)[:COLUMNS]
+    shown, keys = shown[:COLUMNS], differing(runs)[:SETTINGS]
     rows = []
     for i, (run, found) in enumerate(zip(runs, values, strict=True)):
         figures = [number(found.get(name)) for name in (*shown, "samples_per_s")]
         time = duration(run.result.get("seconds"))
         row = [
-            tag("a", names[i], href=f"#run{i}"),
+            tag("a", breakable(names[i]), href=f"#run{i}"),
             *figures,
             time,
             pill(run),
