@@ -14,6 +14,7 @@ import pytest
 from hydra.core.override_parser.overrides_parser import OverridesParser
 
 from genlab.errors import UserError
+from genlab.run import Run
 from genlab.sweep import pool
 from genlab.sweep.folder import Job, Sweep, quoted
 from genlab.sweep.pool import Pool, resources
@@ -135,14 +136,11 @@ def test_only_failed_jobs_run_again(cli, tmp_path, stand_in):
     assert cli("train", "resume=sweep")[0] == 0  # nothing left to do
 
 
-@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
-def test_a_signal_ends_the_whole_sweep_in_good_order(cli, tmp_path, stand_in, number, code):
-    (tmp_path / "WAIT").touch()
-    (tmp_path / "REPAIRED").touch()
+def interrupted(cli, folder: Path, number: int, names: list[str], *words: str) -> tuple[int, str, str]:
+    """Run a command, and send this process a signal as soon as these jobs have written their metrics."""
 
     def send():
-        metrics = [tmp_path / "sweep" / f"{i}_seed={i}" / "metrics.jsonl" for i in (0, 1)]
-        while not all(path.exists() for path in metrics):
+        while not all(list(folder.glob(f"{name}/metrics.jsonl")) for name in names):
             if stop.wait(0.02):
                 return
         os.kill(os.getpid(), number)
@@ -151,16 +149,26 @@ def test_a_signal_ends_the_whole_sweep_in_good_order(cli, tmp_path, stand_in, nu
     thread = threading.Thread(target=send)
     thread.start()
     try:
-        got, out, err = cli("train", "-m", "seed=0,1,2", *SMALL, "hydra.launcher.n_jobs=2")
+        return cli(*words)
     finally:
         stop.set()
         thread.join()
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_signal_ends_the_whole_sweep_in_good_order(cli, tmp_path, stand_in, number, code):
+    (tmp_path / "WAIT").touch()
+    (tmp_path / "REPAIRED").touch()
+    words = ("train", "-m", "seed=0,1,2", *SMALL, "hydra.launcher.n_jobs=2")
+    got, out, err = interrupted(cli, tmp_path / "sweep", number, ["0_*", "1_*"], *words)
     assert got == code
     assert "resume=" in err
     assert "interrupted: at step 5" in out
     assert [job.status for job in jobs().values()] == ["interrupted", "interrupted", "queued"]
     assert (tmp_path / "sweep" / "0_seed=0" / "signals").read_text() == f"{int(number)} "  # once, not twice
     (tmp_path / "WAIT").unlink()
+    with Run(tmp_path / "sweep").lock():
+        assert "is in use by" in cli("train", "resume=sweep")[2]
     assert cli("train", "resume=sweep")[0] == 0
     starts = [(tmp_path / "sweep" / name / "starts").read_text().split("\n") for name in jobs()]
     assert [lines[-2].split()[0] for lines in starts] == ["True", "True", "False"]
@@ -246,6 +254,19 @@ def test_a_search_prunes_and_goes_on(cli, tmp_path, stand_in):
     assert [job.folder for job in jobs().values()][:9] == [job.folder for job in first]
     assert len(jobs()) == 10
     assert len({job.overrides[-1] for job in jobs().values()}) == 10
+
+
+@pytest.mark.filterwarnings("default", "error:The reported value")
+def test_an_interrupted_trial_goes_on(cli, tmp_path, stand_in):
+    pytest.importorskip("optuna")
+    (tmp_path / "WAIT").touch()
+    words = (*SEARCH, "hydra.sweeper.n_trials=2", "hydra.launcher.n_jobs=1")
+    assert interrupted(cli, tmp_path / "sweep", signal.SIGINT, ["0_*"], *words)[0] == 130
+    assert [job.status for job in jobs().values()] == ["interrupted"]
+    (tmp_path / "WAIT").unlink()
+    assert cli("train", "resume=sweep")[0] == 0
+    assert [job.status for job in jobs().values()] == ["finished", "finished"]
+    assert (tmp_path / "sweep" / next(iter(jobs())) / "starts").read_text().split("\n")[1].startswith("True")
 
 
 def test_a_search_needs_something_to_search_and_to_measure(cli):

@@ -27,6 +27,8 @@ from genlab.sweep.pool import Pool, resources
 class Search(Sweeper):
     """Tries values where Optuna expects the monitored measure to be best.
 
+    A trial that failed stays so, for the sampler to learn from; one that was interrupted goes on after a resume.
+
     Args:
         n_trials: in all, those before a resume among them.
         storage: database URL; None: SWEEP/optuna.db.
@@ -95,6 +97,7 @@ class Search(Sweeper):
 
         def jobs() -> Iterator[Job]:
             for old in self.study.get_trials(states=(optuna.trial.TrialState.RUNNING,)):  # when we were stopped
+                self.reported[old.number] = max(old.intermediate_values, default=0)
                 yield self._job(optuna.trial.Trial(self.study, old._trial_id), fixed, overrides)
             while len(self.study.get_trials(deepcopy=False)) < self.n_trials:
                 yield self._job(self.study.ask(space), fixed, overrides)
