@@ -3,6 +3,7 @@
 from pathlib import Path
 
 __version__ = "0.1.0"
+command: list[str] = []  # the command line that this process follows, where it follows one
 
 
 def configs() -> Path:

@@ -5,11 +5,11 @@ imports torch: a wrong word in the trainer's options is refused before that.
 """
 
 import inspect
+import os
 import types
 import typing
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
-from pkgutil import resolve_name
 from typing import TYPE_CHECKING, Any, Literal, Union
 
 from hydra.errors import InstantiationException
@@ -17,7 +17,7 @@ from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
 
-from genlab import configs
+from genlab import configs, targets
 from genlab.errors import UserError, brief, choose, did_you_mean, out_of_memory
 from genlab.run import Run
 
@@ -32,7 +32,16 @@ if TYPE_CHECKING:
 
 def options(config: DictConfig) -> "Options":
     """The trainer's options. Imports no torch."""
-    return _make(config.trainer, "trainer")
+    from genlab.trainer.options import Options
+
+    return _is(_make(config.trainer, "trainer"), Options, "trainer")
+
+
+def anchor(config: DictConfig) -> None:
+    """Make the paths of the data absolute, in place: a run folder is used from other folders later."""
+    for key in ("path", "root", *(["other"] if "path" in config.data else [])):
+        if not OmegaConf.is_missing(config.data, key) and isinstance(path := config.data.get(key), str):
+            config.data[key] = os.path.abspath(os.path.expanduser(path))
 
 
 def data(config: DictConfig) -> "Dataset":
@@ -49,7 +58,9 @@ def data(config: DictConfig) -> "Dataset":
     model = _target(config.model, "model") if "model" in config else None
     if node.get("range") == "auto":
         node.range = model.prefers if model else "unit"
-    first = _make(node, "data")
+    from genlab.data.base import Dataset
+
+    first = _is(_make(node, "data"), Dataset, "data")
     if model is None or model.domains == 1:
         if other is not None:
             raise UserError(f"data.other: '{other}' has no place here; only models of two domains (cyclegan) take it")
@@ -61,7 +72,12 @@ def data(config: DictConfig) -> "Dataset":
 
 
 def _other(name: str, node: DictConfig) -> DictConfig:
-    """The config of the data set `name`, with the values of `node` wherever both have a key."""
+    """The config of the data set `name`, with the values of `node` wherever both have a key.
+
+    Where the first set is a folder, `name` is another one.
+    """
+    if "path" in node:
+        return OmegaConf.create({**node, "path": name})
     choose("data.other", name, sorted(path.stem for path in (configs() / "data").glob("*.yaml")))
     other = OmegaConf.load(configs() / "data" / f"{name}.yaml")
     assert isinstance(other, DictConfig)
@@ -74,12 +90,14 @@ def family(config: DictConfig, spec: "Spec") -> "Family":
 
     Where the model takes another family (an autoencoder, say), the config names the run folder of a trained one.
     """
+    from genlab.models.base import Family
+
     node, trained = config.model.copy(), {}
     OmegaConf.set_struct(node, False)
     for key in _families(_target(node, "model")):
         if isinstance(node.get(key), str):
             trained[key] = _trained(node.pop(key), f"model.{key}")
-    return _make(node, "model", spec=spec, **trained)
+    return _is(_make(node, "model", spec=spec, **trained), Family, "model")
 
 
 def optimizers(config: DictConfig) -> dict[str, "OptimizerFactory"]:
@@ -88,6 +106,7 @@ def optimizers(config: DictConfig) -> dict[str, "OptimizerFactory"]:
     for name, node in config.optimizer.items():
         path = f"optimizer.{name}"
         target = _target(node, path)
+        targets.check(_arguments(node), path)
         _check(target, node, path)
         # torch refuses betas of which one is written 0 and not 0.0.
         numbers = {k: [float(n) for n in v] if isinstance(v, list) else v for k, v in _arguments(node).items()}
@@ -105,8 +124,7 @@ def restore(run: Run, which: str, device: "torch.device") -> "Family":
     from genlab.trainer import checkpoint
 
     state = checkpoint.read(checkpoint.find(run.checkpoints, which), device)
-    shape, classes, range = state["spec"]
-    model = family(run.read_config(), Spec(tuple(shape), classes, range))
+    model = family(run.read_config(), Spec.of(state["spec"]))
     try:
         model.load_state_dict(state["ema"] or state["family"])
     except RuntimeError as error:
@@ -138,6 +156,7 @@ def _trained(folder: str, path: str) -> "Family":
 
 def _make(node: DictConfig, path: str, **given: Any) -> Any:
     target = _target(node, path)
+    targets.check(_arguments(node), path)
     _check(target, node, path)
     try:
         return instantiate(node, _convert_="all", **given)
@@ -150,6 +169,12 @@ def _make(node: DictConfig, path: str, **given: Any) -> Any:
         raise UserError(f"{path}: {brief(causes[-1])}") from error
 
 
+def _is(made: Any, kind: type, path: str) -> Any:
+    if not isinstance(made, kind):
+        raise UserError(f"{path}._target_: makes a {type(made).__name__}, not a {kind.__name__}")
+    return made
+
+
 def _causes(error: BaseException | None) -> Iterator[BaseException]:
     while error is not None:
         yield error
@@ -157,13 +182,7 @@ def _causes(error: BaseException | None) -> Iterator[BaseException]:
 
 
 def _target(node: Any, path: str) -> Any:
-    name = node.get("_target_") if isinstance(node, DictConfig) else None
-    if not isinstance(name, str):
-        raise UserError(f"{path}: names no _target_ to build")
-    try:
-        return resolve_name(name)
-    except Exception as error:  # whatever importing the module raises
-        raise UserError(f"{path}._target_: cannot import '{name}' ({brief(error)})") from error
+    return targets.resolve(node.get("_target_") if isinstance(node, DictConfig) else None, path)
 
 
 def _arguments(node: DictConfig) -> dict[str, Any]:
@@ -174,15 +193,17 @@ def _arguments(node: DictConfig) -> dict[str, Any]:
     except OmegaConfBaseException as error:
         raise UserError(" ".join(str(error).split())) from error
     assert isinstance(plain, dict)
-    return {str(key): value for key, value in plain.items() if key not in ("_target_", "_partial_", "_convert_")}
+    return {str(key): value for key, value in plain.items() if key not in targets.KEYS}
 
 
 def _check(target: Callable, node: DictConfig, path: str) -> None:
     """Check the keys and values of a node against the signature of what it calls, and so for nodes within.
 
     Raises:
-        UserError: a key that the target does not take, or a value of another type than it says.
+        UserError: a key that has no value or that the target does not take, or a value of another type than it says.
     """
+    for key in (key for key in node if OmegaConf.is_missing(node, key)):
+        raise UserError(f"'{path}.{key}' needs a value: add {path}.{key}=...")
     values = _arguments(node)
     function = target.__init__ if inspect.isclass(target) else target
     parameters = {n: p for n, p in inspect.signature(target).parameters.items() if n != "spec"}

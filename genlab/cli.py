@@ -4,16 +4,17 @@ What follows the verb is Hydra's own grammar: `model=vae`, `trainer.steps=100`, 
 """
 
 import os
-import re
 import sys
 from collections.abc import Callable
+from contextlib import contextmanager
 from importlib import import_module
-from itertools import pairwise
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from genlab import __version__, configs
-from genlab.errors import Interrupted, RunFailed, UserError, choose, did_you_mean
+import genlab
+from genlab import __version__, configs, targets
+from genlab.arguments import flags_first, quoted
+from genlab.errors import Interrupted, RunFailed, UserError, did_you_mean
 
 
 class Verb(NamedTuple):
@@ -27,6 +28,8 @@ VERBS = {
     "sample": Verb("genlab.commands.sample:sample", "draw samples from a trained run: samples.npz, grid.png", "sample"),
     "evaluate": Verb("genlab.commands.evaluate:evaluate", "every measure that fits a run: evaluation.json", "evaluate"),
     "compare": Verb("genlab.commands.compare:compare", "runs in one ranked table: terminal, CSV, Markdown, PNG"),
+    "report": Verb("genlab.commands.report:report", "runs as one page of HTML that opens anywhere: report.html"),
+    "dashboard": Verb("genlab.commands.dashboard:dashboard", "TensorBoard over all runs, on this machine alone"),
     "prepare": Verb("genlab.commands.prepare:prepare", "fetch and check a data set", "prepare"),
     "list": Verb("genlab.commands.list:show", "show the models, data sets and presets there are"),
 }
@@ -45,14 +48,18 @@ USAGE = """genlab {version}: the experiment runner for deep generative models
   genlab train resume=outputs/RUN               goes on exactly where the run stopped
   genlab evaluate run=outputs/RUN               every measure that fits
   genlab compare outputs/                       one ranked table of all runs in a folder
+  genlab train --config-dir outputs/RUN         a new run with the config of that one
+  genlab report outputs/RUN                     a page to show: curves, samples, measures
 
-'genlab VERB --help' shows all keys of a verb. Tab completion: eval "$(genlab -sc install=bash)"
+'genlab VERB --help' shows all keys of a verb. --allow-targets lets a config name code that is not genlab's.
+ Tab completion: eval "$(genlab -sc install=bash)"
 """
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Run one command; return its exit code: 0, 1 (the run failed), 2 (wrong input), 128 + n (signal n)."""
     arguments = sys.argv[1:] if arguments is None else arguments
+    genlab.command[:] = ["genlab", *arguments]
     try:
         return dispatch(arguments)
     except UserError as error:
@@ -76,6 +83,9 @@ def dispatch(arguments: list[str]) -> int:
     Raises:
         UserError: no such verb, or anything wrong that comes after it.
     """
+    if targets.FLAG in arguments:
+        with _allow_targets():
+            return dispatch([each for each in arguments if each != targets.FLAG])
     if not arguments or arguments[0] in ("-h", "--help", "help"):
         verbs = "\n".join(f"  {name:10}{verb.help}" for name, verb in VERBS.items())
         print(USAGE.format(version=__version__, verbs=verbs), end="")
@@ -96,6 +106,12 @@ def dispatch(arguments: list[str]) -> int:
         rest = _load(RESUME)(rest)
         if not rest:
             return 0
+    if word == "train" and any(each.startswith(("--config-dir", "-cd")) for each in rest):
+        from genlab import rerun
+
+        if stored := rerun.of_a_run(rest):
+            folder, rest = stored
+            return compose_and_run(word, rerun.store(folder), rest, _load(verb))
     return compose_and_run(word, verb.config, rest, _load(verb))
 
 
@@ -148,38 +164,6 @@ def compose_and_run(word: str, config_name: str, overrides: list[str], function:
     return 0
 
 
-def flags_first(arguments: list[str]) -> list[str]:
-    """Put -m in front, where Hydra's parser wants it: `train model=vae -m seed=0,1` is a natural thing to write.
-
-    Raises:
-        UserError: a flag that Hydra does not have, or --cfg of something else than it shows.
-    """
-    for each in arguments:
-        if each.startswith("-") and (flag := each.split("=")[0]) not in FLAGS:
-            raise UserError(f"unknown flag '{flag}'{did_you_mean(flag, FLAGS)}; see --help and --hydra-help")
-    for flag, value in pairwise(arguments):
-        if flag in ("-c", "--cfg"):
-            choose(flag, value, ("job", "hydra", "all"))
-    sweep = [each for each in arguments if each in ("-m", "--multirun")]
-    return sweep[:1] + [each for each in arguments if each not in sweep]
-
-
-FLAGS = (
-    *("-h", "--help", "--hydra-help", "--version", "-c", "--cfg", "--resolve", "-p", "--package", "-r", "--run"),
-    *("-m", "--multirun", "-i", "--info", "-cp", "--config-path", "-cn", "--config-name", "-cd", "--config-dir"),
-    *("--experimental-rerun",),
-)
-
-
-def quoted(word: str) -> str:
-    """Quote the folder in run=FOLDER and resume=FOLDER, if it is not: the names of a sweep's jobs have = and commas."""
-    key, _, value = word.partition("=")
-    if key not in ("run", "resume") or not value or value[0] in "'\"" or not re.search("[=, ]", value):
-        return word
-    text = value.replace("'", "\\'")
-    return f"{key}='{text}'" if Path(value).exists() else word
-
-
 def complete(arguments: list[str]) -> int:
     """Answer the shell's request for completions: of verbs here, of what follows by Hydra."""
     import hydra
@@ -198,6 +182,19 @@ def complete(arguments: list[str]) -> int:
     sys.argv = ["genlab", *arguments]
     hydra.main(config_path=str(configs()), config_name=config, version_base="1.3")(lambda config: None)()
     return 0
+
+
+@contextmanager
+def _allow_targets():
+    """By a variable of the environment, so that processes which genlab starts know of it as well."""
+    before = os.environ.get(targets.VARIABLE)
+    os.environ[targets.VARIABLE] = "1"
+    try:
+        yield
+    finally:
+        del os.environ[targets.VARIABLE]
+        if before is not None:
+            os.environ[targets.VARIABLE] = before
 
 
 def _load(verb: Verb) -> Callable:

@@ -1,7 +1,7 @@
 """The run folder: the one place that knows its names.
 
 config.yaml  metrics.jsonl  events...  checkpoints/{last,best,step_N}.pt  samples/  status.json  result.json
-evaluation.json  samples.npz  grid.png
+environment.json  evaluation.json  samples.npz  samples.csv  grid.png
 """
 
 import json
@@ -12,6 +12,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+import yaml
 from omegaconf import DictConfig, OmegaConf
 
 from genlab.errors import UserError, brief
@@ -29,7 +30,9 @@ class Run:
         self.evaluation = folder / "evaluation.json"
         self.checkpoints = folder / "checkpoints"
         self.pictures = folder / "samples"
+        self.environment = folder / "environment.json"
         self.samples = folder / "samples.npz"
+        self.table = folder / "samples.csv"
         self.grid = folder / "grid.png"
 
     @classmethod
@@ -40,10 +43,14 @@ class Run:
             UserError: the folder is absent, or is no run.
         """
         run = cls(Path(folder))
-        if not run.folder.is_dir():
-            raise UserError(f"no folder {folder}; a run folder is what 'genlab train' names at its end")
-        if not run.config.is_file():
-            raise UserError(f"{folder} is no run folder: it has no config.yaml")
+        try:
+            if not run.folder.is_dir():
+                raise UserError(f"no folder {folder}; a run folder is what 'genlab train' names at its end")
+            if not run.config.is_file():
+                raise UserError(f"{folder} is no run folder: it has no config.yaml")
+            _check_plain(run.folder)
+        except OSError as error:
+            raise UserError(f"cannot read {error.filename or folder}: {error.strerror}") from error
         return run
 
     def discard(self) -> None:
@@ -53,7 +60,8 @@ class Run:
                 (self.folder / ".lock").unlink()
         for folder in (self.folder, self.folder.parent):
             try:
-                folder.rmdir()
+                if not folder.samefile(Path.cwd()):  # an empty folder that the user stands in
+                    folder.rmdir()
             except OSError:  # not empty, or not ours
                 return
 
@@ -61,14 +69,25 @@ class Run:
         """The run's own config, closed to new keys.
 
         Raises:
-            UserError: the file cannot be read as one.
+            UserError: the file cannot be read as one, or it holds what genlab never writes: an interpolation such as
+                `${oc.env:SECRET}`, or a YAML alias, by which a small file can fill the memory.
         """
         try:
-            config = OmegaConf.load(self.config)
+            text = self.config.read_text(encoding="utf-8")
+            _check_yaml(text)
+            config = OmegaConf.create(text)
         except Exception as error:  # YAML errors come from two libraries
             raise UserError(f"damaged {self.config}: {brief(error)}") from error
-        if not isinstance(config, DictConfig) or not {"model", "data", "trainer", "optimizer"} <= set(config):
-            raise UserError(f"{self.config} is no config of a run: model, data, trainer or optimizer is missing")
+        if not isinstance(config, DictConfig) or not {"model", "data", "trainer", "optimizer", "seed"} <= set(config):
+            raise UserError(f"{self.config} is no config of a run: model, data, trainer, optimizer or seed is missing")
+        plain = OmegaConf.to_container(config)
+        if any("${" in each for each in _strings(plain)):
+            raise UserError(f"{self.config}: holds ${{...}}; the config of a run is written with all values resolved")
+        if foreign := {"hydra", "defaults"} & set(config):
+            raise UserError(f"{self.config}: has a {min(foreign)} section, which the config of a run never has")
+        for key in ("model", "data", "trainer", "optimizer"):
+            if not isinstance(config[key], DictConfig):
+                raise UserError(f"{self.config}: {key} is no table of keys and values")
         OmegaConf.set_struct(config, True)
         return config
 
@@ -85,6 +104,14 @@ class Run:
             **details,
         }
         _write(self.status, json.dumps(status, indent=2) + "\n")
+
+    def write_environment(self, environment: dict[str, Any]) -> None:
+        """Keep what this start of the run was made with; a resumed run keeps its `earlier` ones as well."""
+        earlier: list[Any] = []
+        with suppress(OSError, ValueError, TypeError, AttributeError, RecursionError):  # absent or damaged
+            before = json.loads(self.environment.read_text())
+            earlier = [*before.pop("earlier"), before]
+        _write(self.environment, json.dumps({**environment, "earlier": earlier}, indent=2) + "\n")
 
     def write_result(self, result: dict[str, Any]) -> None:
         _write(self.result, json.dumps(result, indent=2) + "\n")
@@ -124,6 +151,50 @@ class Run:
                 os.ftruncate(file.fileno(), 0)
                 os.write(file.fileno(), f"process {os.getpid()} on {socket.gethostname()}".encode())
             yield
+
+
+LARGEST = 2**15  # characters of a config; a long one has 3000
+DEEPEST = 32  # tables and lists within one another; a deep one has 5
+
+
+def _check_yaml(text: str) -> None:
+    """Refuse what would take long to read.
+
+    Raises:
+        ValueError, YAMLError: too large, too deep, with aliases, or no YAML.
+    """
+    if len(text) > LARGEST:
+        raise ValueError("too large")
+    depth = 0
+    for event in yaml.parse(text):
+        depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
+        if depth > DEEPEST or isinstance(event, yaml.AliasEvent):
+            raise ValueError("too deep" if depth > DEEPEST else "aliases")
+
+
+def _check_plain(folder: Path) -> None:
+    """Refuse what could lead a write out of the folder, or hang a read: links, pipes, devices."""
+    with os.scandir(folder) as entries:
+        found = list(entries)
+    for entry in found:
+        if entry.is_dir(follow_symlinks=False):
+            _check_plain(Path(entry.path))
+        elif not entry.is_file(follow_symlinks=False):
+            raise UserError(
+                f"{entry.path} is a link or no plain file; genlab writes into run folders of plain files only"
+            )
+
+
+def _strings(node: Any) -> Iterator[str]:
+    if isinstance(node, dict):
+        for key, value in node.items():
+            yield str(key)
+            yield from _strings(value)
+    elif isinstance(node, list):
+        for value in node:
+            yield from _strings(value)
+    elif isinstance(node, str):
+        yield node
 
 
 def _write(path: Path, text: str) -> None:

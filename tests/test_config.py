@@ -145,7 +145,7 @@ def test_the_range_follows_the_model_and_can_be_chosen():
         ("model.critic.norm=batch", "BatchNorm"),
         ("model.critic.net=resnext", "net: 'resnext' is none of"),
         ("model.z_dim=-3", "model: "),
-        ("model._target_=genlab.nothing", "cannot import"),
+        ("model._target_=genlab.models.nothing", "cannot import"),
     ],
 )
 def test_wrong_values_are_one_line(override, message):
@@ -154,7 +154,8 @@ def test_wrong_values_are_one_line(override, message):
     assert "\n" not in str(caught.value)
 
 
-def test_a_network_of_ones_own_by_its_path():
+def test_a_network_of_ones_own_by_its_path(monkeypatch):
+    monkeypatch.setenv("GENLAB_ALLOW_TARGETS", "1")
     model = family(
         "model=gan", "+mine={_target_: genlab.networks.mlp.MLP}", "model.generator._target_=test_config.own_decoder"
     )

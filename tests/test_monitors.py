@@ -188,6 +188,7 @@ def scored(scores, folder=None, **options: Any):
         "evaluate_every": 2,
         "device": "cpu",
         "patience": 3,
+        "monitor": "eval/high_quality",
     }
     run = Trainer(
         Scored(data.spec),

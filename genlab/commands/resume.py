@@ -5,6 +5,7 @@ import sys
 from omegaconf import DictConfig, OmegaConf
 
 from genlab import build
+from genlab.commands import ranks
 from genlab.commands.failure import before_training
 from genlab.commands.train import execute
 from genlab.errors import UserError
@@ -27,10 +28,12 @@ def resume(arguments: list[str]) -> None:
     try:
         overrides = OverridesParser.create().parse_overrides(arguments)
         values = {each.key_or_group: each.value() for each in overrides}
+        if any(each.is_sweep_override() or each.is_delete() or each.package for each in overrides):
+            raise UserError("resume takes key=value only, with one value each")
     except HydraException as error:
         raise UserError(f"resume takes key=value only: {str(error).splitlines()[0]}") from error
     run = Run.open(str(values.pop("resume")))
-    with run.lock():
+    with ranks.lock(run):
         config = changed(run.read_config(), values)
         build.options(config)  # wrong words are refused before torch is imported
 
@@ -40,7 +43,7 @@ def resume(arguments: list[str]) -> None:
             state, warning = checkpoint.newest(run.checkpoints)
         except MemoryError as error:
             raise before_training(run, error) from error
-        if warning:
+        if warning and ranks.is_first():
             print(f"genlab: {warning}", file=sys.stderr)
         execute(run, config, state)
 
@@ -59,9 +62,10 @@ def changed(config: DictConfig, values: dict) -> DictConfig:
         if isinstance(OmegaConf.select(config, key), DictConfig) and not isinstance(value, dict):
             raise UserError(f"{key}: a resumed run keeps its {key}; start a new run to change it")
         try:
-            OmegaConf.update(config, key, value)
+            # An option of the trainer that an older config does not have is checked when the trainer is made.
+            OmegaConf.update(config, key, value, force_add=key.startswith("trainer."))
         except OmegaConfBaseException as error:
             raise UserError(unknown_option(key, config)) from error
-    if "trainer.steps" in values and "trainer.epochs" not in values:
+    if "trainer.steps" in values and "trainer.epochs" not in values and "epochs" in config.trainer:
         config.trainer.epochs = None  # of the run so far; it would take the place of the new steps
     return config

@@ -7,12 +7,18 @@ from typing import TYPE_CHECKING, Any
 from omegaconf import DictConfig, OmegaConf
 
 from genlab import build
+from genlab.commands import ranks
+from genlab.commands.environment import environment
 from genlab.commands.failure import before_training, failure
 from genlab.commands.signals import Signals
 from genlab.errors import Interrupted, UserError
+from genlab.history import flatten
 from genlab.run import Run
 
 if TYPE_CHECKING:
+    import numpy as np
+
+    from genlab.models.base import Family
     from genlab.trainer.loop import Result, Trainer
     from genlab.trainer.options import Options
 
@@ -25,8 +31,8 @@ def train(config: DictConfig, folder: Path) -> float | None:
         RunFailed, Interrupted: as `execute`.
     """
     run = Run(folder)
-    with run.lock():  # of two that are given the same folder at the same moment, one is refused
-        if run.config.exists():
+    with ranks.lock(run):  # of two that are given the same folder at the same moment, one is refused
+        if run.config.exists() and ranks.is_first():
             raise UserError(f"{folder} holds a run already: go on with resume={folder}, or choose another folder")
         return execute(run, config)
 
@@ -45,17 +51,24 @@ def execute(run: Run, config: DictConfig, state: dict[str, Any] | None = None) -
     signals = Signals()
     try:
         options = build.options(config)
+        build.anchor(config)
+        if options.devices > 1 and not ranks.member():
+            return ranks.launch(execute, run, config, resumed=state is not None)  # this function, in each rank
+        ranks.join(options)
         trainer = assemble(config, options, run, signals.received)
         if state is not None:
             trainer.load_state_dict(state)
     except Exception as error:
         raise before_training(run, error) from error
+    if not ranks.is_first():
+        return ranks.follow(trainer, run)
     if trainer.step >= trainer.steps:
         print(f"{run.folder} is at step {trainer.step} of {trainer.steps}: raise trainer.steps to go on")
         return trainer.best.found[0] if trainer.best.found else None
     with signals:
         try:
             run.write_config(config)
+            run.write_environment(environment(trainer))
             run.write_status("running")
             print(f"{describe(trainer)}\nrun folder: {run.folder}", flush=True)
             return finish(run, trainer, trainer.fit(), signals.number)
@@ -72,6 +85,7 @@ def assemble(config: DictConfig, options: "Options", run: Run, stop: Callable[[]
     from genlab.evaluation.nets import net_of_training
     from genlab.evaluation.training import evaluator
     from genlab.pictures import snapshot
+    from genlab.projector import write_codes
     from genlab.trainer import device
     from genlab.trainer.loop import Trainer
 
@@ -80,11 +94,17 @@ def assemble(config: DictConfig, options: "Options", run: Run, stop: Callable[[]
     where = device.resolve(options.device)  # refused before any data is read
     data = build.data(config)
     net = None
-    if options.evaluate_every and "net" in config:
+    if options.evaluate_every and "net" in config and ranks.is_first():
         net, hint = net_of_training(str(config.net), data, config.data.get("root"), where, options.monitor)
         if hint:
             print(hint)
     torch.manual_seed(config.seed)
+
+    def show(family: "Family") -> "dict[str, np.ndarray]":
+        shown = snapshot(family, data)
+        write_codes(run.folder, family, data)
+        return shown
+
     return Trainer(
         build.family(config, data.spec),
         data,
@@ -93,9 +113,10 @@ def assemble(config: DictConfig, options: "Options", run: Run, stop: Callable[[]
         seed=config.seed,
         folder=run.folder,
         evaluate=evaluator(data, where, config.seed, net),
-        snapshot=lambda family: snapshot(family, data),
+        snapshot=show,
         stop=stop,
         notes={"config": "\n".join(f"    {line}" for line in OmegaConf.to_yaml(config, resolve=True).splitlines())},
+        settings=dict(flatten(OmegaConf.to_container(config, resolve=True))),
     )
 
 

@@ -6,7 +6,9 @@ H. Xiao, K. Rasul, R. Vollgraf, "Fashion-MNIST: a Novel Image Dataset for Benchm
 """
 
 import hashlib
+import math
 import socket
+import struct
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -14,7 +16,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from genlab.data.base import Dataset, Range, Split, data_root
+from genlab.data.base import Dataset, Range, Split, data_root, digest
 from genlab.errors import UserError, brief, choose
 
 # md5 of the pixels and labels of both files, headers left out.
@@ -65,7 +67,9 @@ class MNIST(Dataset):
         }
         x, y = load(self.source, root, train=False)
         splits["test"] = Split(resize(x, size), y)
-        super().__init__(self.source, splits, range, classes=10)
+        sums = [CHECKSUMS[self.source, train] for train in (True, False)]
+        fingerprint = digest(self.source, sums, size, validation, limit)
+        super().__init__(self.source, splits, range, classes=10, fingerprint=fingerprint)
         if limit is not None:  # what measures the samples must not depend on how many images a run trains on
             self.whole = Split(resize(whole[0], size), whole[1])
 
@@ -85,6 +89,7 @@ def load(source: str, root: str | None, train: bool) -> tuple[Tensor, Tensor]:
     from torchvision import datasets  # 2 s to import: only those who use it pay
 
     folder = data_root(root)
+    check_headers(folder / source, train)
     try:
         with _timeout(20):
             found = getattr(datasets, source)(str(folder), train=train, download=True)
@@ -103,6 +108,25 @@ def load(source: str, root: str | None, train: bool) -> tuple[Tensor, Tensor]:
     if digest != CHECKSUMS[source, train]:
         raise _damaged(folder / source)
     return x.unsqueeze(1), y
+
+
+def check_headers(folder: Path, train: bool) -> None:
+    """Compare the sizes and headers of files that are there with what they must be, before anything parses them.
+
+    Raises:
+        UserError: another size, kind or number of dimensions.
+    """
+    prefix, count = ("train", 60_000) if train else ("t10k", 10_000)
+    # IDX: two zero bytes, 8 for unsigned bytes, the number of dimensions, the dimensions; all big-endian.
+    headers = {"images-idx3": (0x803, count, 28, 28), "labels-idx1": (0x801, count)}
+    for name, header in headers.items():
+        path = folder / "raw" / f"{prefix}-{name}-ubyte"
+        if path.exists():
+            expected = struct.pack(f">{len(header)}i", *header)
+            with open(path, "rb") as file:
+                found = file.read(len(expected))
+            if found != expected or path.stat().st_size != len(expected) + math.prod(header[1:]):
+                raise _damaged(folder)
 
 
 def _damaged(folder: Path) -> UserError:

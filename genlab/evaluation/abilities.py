@@ -27,10 +27,11 @@ def samples(family: Sampler, n: int, y: Tensor | None = None) -> Tensor:
 
 
 def reconstruction(family: Reconstructor, data: Dataset, split: str, n: int) -> dict[str, float]:
-    """Mean squared error of reconstructions, in data units."""
+    """Mean squared error of reconstructions, in data units; of a table, standardised."""
     x = data.head(split, n)["x"]
     again = torch.cat([family.reconstruct(part) for part in x.split(CHUNK)])
-    return {"reconstruction_mse": autoencoding.reconstruction_mse(data.decode(x), data.decode(again))}
+    x, again = (data.spec.standardise(data.decode(each)) for each in (x, again))
+    return {"reconstruction_mse": autoencoding.reconstruction_mse(x, again)}
 
 
 def code(family: Codec, data: Dataset, split: str, n: int) -> dict[str, float]:
@@ -46,18 +47,18 @@ def bounds(family: Bounded, data: Dataset, split: str, n: int, k: int) -> dict[s
     """
     x = data.head(split, n)["x"]
     coded = isinstance(family, Codec)
-    elbo = likelihood.mean(autoencoding.bound(family.elbo, x, 1 if coded else k, CHUNK))
+    elbo = likelihood.mean(autoencoding.bound(family.elbo, x, 1 if coded else k, CHUNK) - data.spec.log_scale)
     if not coded:
         return {"elbo": elbo.value, "elbo_error": elbo.error}
-    tight = likelihood.mean(-autoencoding.bound(family.elbo, x, k, DENSITY_CHUNK))
+    tight = likelihood.mean(data.spec.log_scale - autoencoding.bound(family.elbo, x, k, CHUNK))
     return {"elbo": elbo.value, "elbo_error": elbo.error, "iwae_nll": tight.value, "iwae_nll_error": tight.error}
 
 
 def density(family: Density, data: Dataset, split: str, n: int) -> dict[str, float]:
-    """The NLL of points, beside the entropy of the data where that is known exactly, nats."""
+    """The NLL of points in data units, beside the entropy of the data where that is known exactly, nats."""
     x = data.head(split, n)["x"]
     mixture = getattr(data, "mixture", None)
-    log_q = torch.cat([family.log_prob(part) for part in x.split(CHUNK)])
+    log_q = torch.cat([family.log_prob(part) for part in x.split(CHUNK)]) - data.spec.log_scale
     return likelihood.likelihood_measures(log_q, mixture.log_prob(x.double()) if mixture else None)
 
 

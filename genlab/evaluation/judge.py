@@ -14,15 +14,15 @@ Values = dict[str, float]
 
 
 class Judge:
-    """Measures of samples in data units against the first `n` real samples of a split.
+    """Measures of samples in data units against the first `n` real samples of a split; columns of a table standardised.
 
     Args:
         net: whose features images are compared by; None leaves only what needs none.
     """
 
     def __init__(self, data: Dataset, split: str, n: int, net: FeatureNet | None) -> None:
-        self.data, self.real = data, data.real(split, n)
-        self.mixture = getattr(data, "mixture", None)
+        self.data, self.real = data, data.spec.standardise(data.real(split, n))
+        self.split, self.mixture = split, getattr(data, "mixture", None)
         self.reference = None
         if data.spec.is_image and net is not None:
             self.reference = Reference(self.real, data.real("train", TRAIN), net)
@@ -33,6 +33,7 @@ class Judge:
         Args:
             labels: (N,) the classes that the samples were asked to be of.
         """
+        samples = self.data.spec.standardise(samples)
         if not self.data.spec.is_image:
             return point_measures(samples, self.real, self.mixture)
         n = min(len(samples), len(self.real))
@@ -46,6 +47,6 @@ class Judge:
     def noise(self, n: int) -> Tensor:
         """Uniform pixels, or points of the mean and covariance of the real ones: (n, *shape)."""
         if not self.data.spec.is_image:
-            return gaussian_noise(self.real, n)
+            return gaussian_noise(self.data.real(self.split, n), n)
         generator = torch.Generator().manual_seed(mix(n))
         return torch.rand(n, *self.data.spec.shape, generator=generator).to(self.real)

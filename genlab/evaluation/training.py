@@ -23,7 +23,8 @@ OWN_MEASURES = 100_000  # for what a family measures of itself
 def evaluator(
     data: Dataset, where: torch.device, seed: int, net: FeatureNet | None = None
 ) -> Callable[[Family], dict[str, float]]:
-    """The measures of a family by the name they are logged under, `eval/...`, in data units.
+    """The measures of a family by the name they are logged under, `eval/...`, in data units; columns of a table stay
+    standardised, or the one of the largest numbers would drown the others.
 
     Args:
         net: whose features judge images; None leaves those measures out. With 1000 samples against 1000 the Fréchet
@@ -34,21 +35,23 @@ def evaluator(
     known = (mixture.modes, mixture.sigma) if mixture else ()
     by_features = features_judge(data, count, net) if net and data.spec.is_image else None
 
+    def decode(x: Tensor) -> Tensor:
+        return data.spec.standardise(data.decode(x))
+
     @torch.no_grad()
     def evaluate(family: Family) -> dict[str, float]:
         device.seed(where, seed)
         if isinstance(family, Translator) and isinstance(data, Pairs):
             batch = data.head("validation", count)
             there, back = round_trip(family, batch["a"])
-            truth = data.decode(data.transform(batch["a"])) if data.known else None
-            a, b = data.decode(batch["a"]), data.decode(batch["b"])
-            return translation(a, data.decode(there), data.decode(back), b, truth)
+            truth = decode(data.transform(batch["a"])) if data.known else None
+            return translation(*map(decode, (batch["a"], there, back, batch["b"])), truth)
         if isinstance(family, Measured):
             return {f"eval/{name}": value for name, value in family.measures(OWN_MEASURES).items()}
         if not isinstance(family, Sampler):
             return {}
-        samples = data.decode(family.sample(count))
-        values = suite.quick(samples, data.real("validation", count), *known)
+        samples = decode(family.sample(count))
+        values = suite.quick(samples, data.spec.standardise(data.real("validation", count)), *known)
         return values | (by_features(samples) if by_features else {})
 
     return evaluate

@@ -39,8 +39,9 @@ def inception(root: Path, device: torch.device | str = "cpu") -> FeatureNet:
             "the feature net classifier"
         ) from None
     path = weights_file(Path(root))
-    wanted = ["2048", "logits_unbiased"]
-    extractor = FeatureExtractorInceptionV3("inception", wanted, feature_extractor_weights_path=str(path))
+    extractor = FeatureExtractorInceptionV3(
+        "inception", ["2048", "logits_unbiased"], feature_extractor_weights_path=str(path)
+    )
     return FeatureNet("inception(torch-fidelity)", Inception(extractor).to(device), chunk=50)
 
 

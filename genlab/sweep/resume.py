@@ -28,11 +28,11 @@ def resume(arguments: list[str]) -> list[str]:
         raise UserError(f"resume takes key=value only: {str(error).splitlines()[0]}") from error
     (folder,) = [Path(str(each.value())) for each in overrides if each.key_or_group == "resume"][-1:]
     if not Sweep.is_one(folder):
-        from genlab.commands import resume as one
+        from genlab.commands.resume import resume as resume_run
 
         if words != arguments:
             raise UserError(f"{folder} holds no sweep, but a run or nothing: resume it without -m")
-        one.resume(arguments)
+        resume_run(arguments)
         return []
     sweep = Sweep.open(folder.absolute())
     rest = [each for each in overrides if each.key_or_group != "resume"]

@@ -1,16 +1,19 @@
 """The machine: which device, how its random numbers are seeded, how much memory was taken."""
 
+import os
 import resource
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import torch
 
 from genlab.data.base import mix
-from genlab.errors import UserError
+from genlab.errors import UserError, brief
 
 
 def resolve(name: str) -> torch.device:
-    """`auto` -> the first CUDA device, else MPS, else the CPU; any other name -> that device.
+    """`auto` -> the first CUDA device (of several ranks each its own), else MPS, else the CPU; any other name -> that.
 
     Raises:
         UserError: this machine does not have it.
@@ -21,7 +24,7 @@ def resolve(name: str) -> torch.device:
     device = torch.device(name)
     have = ["cpu"] + ["mps"] * mps + [f"cuda:{i}" for i in range(torch.cuda.device_count())]
     if device.type == "cuda" and device.index is None:
-        device = torch.device("cuda", 0)
+        device = torch.device("cuda", torch.cuda.current_device() if torch.cuda.is_available() else 0)
     if str(device) not in have:
         raise UserError(f"trainer.device: '{name}' is not on this machine, which has {', '.join(have)}")
     if device.type == "cuda":
@@ -40,6 +43,34 @@ def seed(device: torch.device, *numbers: int) -> None:
         torch.cuda.default_generators[device.index].manual_seed(value)
     elif device.type == "mps":
         torch.mps.manual_seed(value)
+
+
+@contextmanager
+def deterministic(on: bool) -> Iterator[None]:
+    """Choose kernels that give the same bits each time, or fail where an operation has none.
+
+    On the CPU all of torch's do for one thread count; the flag only makes the few that do not (scatter with repeated
+    indices, say) raise. cuBLAS reads its variable when it is first used: what has used CUDA before is not covered.
+
+    Raises:
+        UserError: an operation of the model has no deterministic kernel; the message names it.
+    """
+    if not on:
+        yield
+        return
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+    before = torch.are_deterministic_algorithms_enabled(), torch.backends.cudnn.benchmark
+    torch.use_deterministic_algorithms(True)  # cuDNN follows
+    torch.backends.cudnn.benchmark = False  # which picks the fastest kernel by trying
+    try:
+        yield
+    except RuntimeError as error:
+        if "deterministic" in str(error):
+            raise UserError(f"trainer.deterministic: {brief(error)}") from error
+        raise
+    finally:
+        torch.use_deterministic_algorithms(before[0])
+        torch.backends.cudnn.benchmark = before[1]
 
 
 def synchronize(device: torch.device) -> None:

@@ -5,7 +5,7 @@ and the step's number are all that a checkpoint needs for a resume that is exact
 """
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -17,8 +17,9 @@ from genlab.data.base import Batch, Dataset, Stream
 from genlab.errors import RunFailed, UserError, brief, out_of_memory
 from genlab.models.base import Family
 from genlab.tracker import Meter, Tracker
-from genlab.trainer import checkpoint, device
+from genlab.trainer import checkpoint, device, gradients
 from genlab.trainer.debug import Debug, first_batches
+from genlab.trainer.distributed import Group
 from genlab.trainer.ema import EMA
 from genlab.trainer.monitors import Monitors
 from genlab.trainer.options import Options
@@ -48,6 +49,7 @@ class Trainer:
         snapshot: pictures of the (averaged) family, (H, W, 3) uint8, by name.
         stop: asked after each step; a word other than "" ends the run in good order.
         notes: texts for TensorBoard's page, by name: the config, say.
+        settings: of the run, by dotted key, for TensorBoard's table of runs.
 
     Raises:
         UserError: a phase has no optimizer, or this machine does not have the device.
@@ -65,12 +67,18 @@ class Trainer:
         snapshot: Callable[[Family], dict[str, np.ndarray]] = lambda family: {},
         stop: Callable[[], str] = lambda: "",
         notes: Mapping[str, str] | None = None,
+        settings: Mapping[str, Any] | None = None,
     ) -> None:
         self.options = options = options or Options()
         self.device = device.resolve(options.device)
+        self.group = Group()
+        if options.devices not in (1, self.group.size):
+            raise UserError(f"trainer.devices: {options.devices} ranks are started by 'genlab train', here is one")
         self.family, self.data = family.to(self.device).train(), data.to(self.device)
-        self.seed, self.folder = seed, folder
-        self.evaluate, self.snapshot, self.stop, self.notes = evaluate, snapshot, stop, notes or {}
+        self.group.align(self.family)
+        self.seed, self.folder = seed, folder if self.group.first else None
+        self.evaluate, self.snapshot, self.stop = evaluate, snapshot, stop
+        self.notes, self.settings = notes or {}, settings
         self.steps = options.steps
         if options.epochs is not None:
             self.steps = max(1, round(options.epochs * len(data) / options.batch_size))
@@ -81,10 +89,11 @@ class Trainer:
             raise UserError(f"optimizer: has {', '.join(optimizers)}, but the phases are {', '.join(sorted(names))}")
         self.optimizers = {p.name: make_optimizer(p, optimizers[p.name], self.device) for p in self.phases}
         self.rates = {name: [g["lr"] for g in o.param_groups] for name, o in self.optimizers.items()}
-        self.updates = [make_update(p, self.optimizers[p.name], options, self.device) for p in self.phases]
-        self.stream = first_batches(
-            Stream(data, options.batch_size, seed, parts=options.accumulate), options.overfit_batches
-        )
+        reduce = self.group.reducer(family)
+        self.updates = [make_update(p, self.optimizers[p.name], options, self.device, reduce) for p in self.phases]
+        self.parts = options.accumulate * self.group.size
+        stream = Stream(data, options.batch_size, seed, self.parts)
+        self.stream = first_batches(stream, options.overfit_batches)
         self.batches_per_step = sum(phase.repeats for phase in self.phases)
         self.ema = EMA(family, options.ema) if options.ema else None
         self.meter = Meter()
@@ -104,7 +113,11 @@ class Trainer:
         reason, halt, window = "steps", "", (self.step, 0.0)
         self._clock = -time.perf_counter()
         debugging = Debug(options, self.folder, self.device)
-        with Tracker(self.folder, self.step, self.steps) as tracker, debugging:
+        with (
+            device.deterministic(options.deterministic),
+            Tracker(self.folder, self.step, self.steps, self.settings) as tracker,
+            debugging,
+        ):
             for name, text in self.notes.items():
                 tracker.text(name, text)
             while self.step < self.steps:
@@ -114,7 +127,7 @@ class Trainer:
                 if options.max_minutes and time.monotonic() - began > 60 * options.max_minutes:
                     reason = "max_minutes"
                 reason = self.stop() or halt or reason
-                ends = reason != "steps" or self.step == self.steps
+                ends = self.group.ends(reason != "steps", self.step) or self.step == self.steps
 
                 if self._due(options.log_every, ends):
                     values = self._read()
@@ -127,10 +140,8 @@ class Trainer:
                         halt = self._watch(tracker, values) or halt
                 improved = False
                 if self._due(options.evaluate_every, ends):
-                    with self._side_work(), self._model() as model:
-                        device.seed(self.device, self.seed)  # the same noise each time
-                        losses = validation_losses(model, self.data, options.batch_size)
-                        self.measures = losses | self.evaluate(model)
+                    with self._side_work():
+                        self.measures = self.group.share(self._measure)
                         partial = self.step % options.evaluate_every != 0
                         tracker.log(self.step, self.measures, partial)
                     if not partial:
@@ -138,7 +149,7 @@ class Trainer:
                     improved = self.best.update(self.step, self.measures, partial)
                     if options.patience and self.best.stale >= options.patience:
                         halt = halt or "patience"
-                if self._due(options.sample_every, ends):
+                if self._due(options.sample_every, ends) and self.group.first:
                     with self._side_work(), self._model() as model:
                         device.seed(self.device, self.seed)  # one sees the same samples change
                         for name, picture in self.snapshot(model).items():
@@ -146,7 +157,12 @@ class Trainer:
                 if self._due(options.checkpoint_every, ends) or (improved and options.checkpoint_every):
                     with self._side_work():
                         self.save(best=improved)
+                if self._due(options.histogram_every, False):
+                    with self._side_work():
+                        batch = self.stream(self.step * self.batches_per_step)
+                        tracker.histograms(self.step, *gradients.inspect(self.family, batch, self.seed, self.step))
                 if ends:
+                    tracker.complete = reason in ("steps", "max_minutes")
                     break
         device.synchronize(self.device)
         seconds = self._clock + time.perf_counter()
@@ -164,14 +180,21 @@ class Trainer:
             for group, rate in zip(self.optimizers[phase.name].param_groups, self.rates[phase.name], strict=True):
                 group["lr"] = scale * rate
             for repeat in range(phase.repeats if self.step % phase.every == 0 else 0):
-                parts = [self.stream(number + repeat, i) | c | {"step": now} for i, c in enumerate(carried)]
-                logs, new = update(parts)
+                logs, new = update(self._parts(number + repeat, carried, now))
                 self.meter.add(self.step, phase.name, logs)
                 carried = [old | fresh for old, fresh in zip(carried, new, strict=True)]
             number += phase.repeats
         if self.ema:
             self.ema.update(self.step)
         self.step += 1
+
+    def _parts(self, number: int, carried: list[Batch], now: torch.Tensor) -> Iterator[Batch]:
+        """This rank's parts of batch `number`; of several, each draws from its own seed, whichever rank runs it."""
+        for i, carry in enumerate(carried):
+            part = self.group.rank * len(carried) + i
+            if self.parts > 1:
+                device.seed(self.device, self.seed, self.step, number, part)
+            yield self.stream(number, part) | carry | {"step": now}
 
     def save(self, best: bool = False) -> None:
         """Write last.pt, and best.pt as the same file where `best`.
@@ -194,7 +217,8 @@ class Trainer:
         return {
             "step": self.step,
             "seed": self.seed,
-            "spec": [list(self.data.spec.shape), self.data.spec.classes, self.data.spec.range],
+            "spec": self.data.spec.state(),
+            "data": self.data.fingerprint,
             "family": self.family.state_dict(),
             "ema": self.ema.twin.state_dict() if self.ema else None,
             "optimizers": {name: optimizer.state_dict() for name, optimizer in self.optimizers.items()},
@@ -208,8 +232,13 @@ class Trainer:
         """Take up the state that `state_dict` gave.
 
         Raises:
-            UserError: it is the state of another model.
+            UserError: it is the state of another model, or of training on other data.
         """
+        if state.get("data", self.data.fingerprint) != self.data.fingerprint:
+            raise UserError(
+                f"the data are not those that this run began with (fingerprint {self.data.fingerprint}, then "
+                f"{state['data']}): put the files and the data's options back, or start a new run"
+            )
         try:
             self.family.load_state_dict(state["family"])
             if self.ema:
@@ -244,7 +273,14 @@ class Trainer:
             tracker.warn(self.step, warning)
         return warnings[0] if warnings and self.options.on_collapse == "stop" else ""
 
+    def _measure(self) -> dict[str, float]:
+        with self._model() as model:
+            device.seed(self.device, self.seed)  # the same noise each time
+            return validation_losses(model, self.data, self.options.batch_size) | self.evaluate(model)
+
     def _read(self) -> dict[str, float]:
+        if self.group.size > 1:
+            self.meter.apply(self.group.mean)
         return {f"train/{key}": value for key, value in self.meter.read().items()}
 
     def _timing(self, steps_per_s: float) -> dict[str, float]:

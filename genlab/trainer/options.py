@@ -27,12 +27,15 @@ class Options:
     decay_to: float = 0.0  # the factor of the learning rate that it ends at, and keeps from there
     ema: float = 0.999  # decay of the averaged twin that is sampled and measured; 0: no twin
     device: str = "auto"  # auto, cpu, cuda, cuda:N or mps
+    devices: int = 1  # ranks that share each batch, one a GPU, or so many processes on the CPU
     precision: Literal["fp32", "bf16"] = "fp32"
     execution: Literal["auto", "eager"] = "auto"
+    deterministic: bool = False  # only kernels that give the same bits each time; CPU runs do so anyway
     log_every: int = 50
     sample_every: int = 1000
     evaluate_every: int = 1000
     checkpoint_every: int = 1000
+    histogram_every: int = 0  # of parameters and gradients, with the gradients' norms
     keep: int = 0  # numbered checkpoints kept beside last.pt and best.pt
     monitor: str = "auto"  # measure that best.pt follows; auto: eval/loss, or eval/sliced_w2 for adversarial games
     mode: Literal["auto", "min", "max"] = "auto"  # what is better; auto: as is known of the measure, else min
@@ -43,7 +46,12 @@ class Options:
     profile: int = 0  # steps to record operation by operation
 
     def __post_init__(self) -> None:
-        positive = {"steps": self.steps, "batch_size": self.batch_size, "accumulate": self.accumulate}
+        positive = {
+            "steps": self.steps,
+            "batch_size": self.batch_size,
+            "accumulate": self.accumulate,
+            "devices": self.devices,
+        }
         for name, value in positive.items():
             if value < 1:
                 raise UserError(f"trainer.{name}: {value} is not positive")
@@ -62,8 +70,17 @@ class Options:
             raise UserError(f"trainer.ema: {self.ema} is not in [0, 1)")
         if self.batch_size % self.accumulate:
             raise UserError(f"trainer.accumulate: {self.accumulate} does not divide batch_size {self.batch_size}")
+        self.check_ranks(self.devices)
         if not re.fullmatch(r"auto|cpu|cuda(:\d+)?|mps", self.device):
             raise UserError(f"trainer.device: '{self.device}' is none of auto, cpu, cuda, cuda:N, mps")
 
+    def check_ranks(self, size: int) -> None:
+        """Raises: UserError: `size` ranks cannot share a batch evenly, or cannot share the device."""
+        if self.batch_size % (size * self.accumulate):
+            parts = f"{size} devices" + (f" x {self.accumulate} accumulated parts" if self.accumulate > 1 else "")
+            raise UserError(f"trainer.batch_size: {self.batch_size} cannot be cut evenly for {parts}")
+        if size > 1 and self.device not in ("auto", "cpu", "cuda"):
+            raise UserError(f"trainer.device: '{self.device}' is one device; several are auto, cpu or cuda")
 
-INTERVALS = ("log_every", "sample_every", "evaluate_every", "checkpoint_every")
+
+INTERVALS = ("log_every", "sample_every", "evaluate_every", "checkpoint_every", "histogram_every")

@@ -5,7 +5,7 @@ alone; the loop never knows which one runs.
 """
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from typing import Any, Protocol
 
@@ -20,11 +20,15 @@ from genlab.trainer.options import Options
 
 OptimizerFactory = Callable[..., Optimizer]  # from the parameters
 Logs = dict[str, Tensor]
+Reduce = Callable[[Sequence[Tensor]], Sequence[Tensor]]  # gradients -> their mean over the ranks
 
 
 class Update(Protocol):
-    def __call__(self, parts: list[Batch]) -> tuple[Logs, list[Batch]]:
-        """Run one update on the parts of a batch; return the logs, "loss" among them, and what each part carries."""
+    def __call__(self, parts: Iterable[Batch]) -> tuple[Logs, list[Batch]]:
+        """Run one update on the parts of a batch; return the logs, "loss" among them, and what each part carries.
+
+        A part may be drawn only when it is asked for, and then draws from its own seed: go through them one by one.
+        """
         ...
 
 
@@ -52,13 +56,16 @@ def make_optimizer(phase: Phase, factory: OptimizerFactory, device: torch.device
 class Eager:
     """The update as plain PyTorch, one operation after the other."""
 
-    def __init__(self, phase: Phase, optimizer: Optimizer, options: Options, device: torch.device) -> None:
+    def __init__(
+        self, phase: Phase, optimizer: Optimizer, options: Options, device: torch.device, reduce: Reduce | None = None
+    ) -> None:
+        self.reduce = reduce
         self.phase, self.optimizer, self.clip = phase, optimizer, options.clip_grad_norm
         self.parameters = parameters(phase)
         self.autocast: Any = torch.autocast(device.type, torch.bfloat16, enabled=options.precision == "bf16")
 
-    def __call__(self, parts: list[Batch]) -> tuple[Logs, list[Batch]]:
-        gradients: tuple[Tensor, ...] = ()
+    def __call__(self, parts: Iterable[Batch]) -> tuple[Logs, list[Batch]]:
+        gradients: Sequence[Tensor] = ()
         logs, carries = [], []
         for batch in parts:
             with self.autocast:
@@ -70,11 +77,13 @@ class Eager:
             gradients = gradients or new
             logs.append({"loss": out.loss.detach()} | {key: value.detach() for key, value in out.logs.items()})
             carries.append({key: value.detach() for key, value in out.carry.items()})
-        if len(parts) > 1:
-            torch._foreach_div_(gradients, len(parts))
+        if len(logs) > 1:
+            torch._foreach_div_(gradients, len(logs))
+        if self.reduce:
+            gradients = self.reduce(gradients)
         for parameter, gradient in zip(self.parameters, gradients, strict=True):
             parameter.grad = gradient
-        log = logs[0] if len(parts) == 1 else {k: torch.stack([each[k] for each in logs]).mean() for k in logs[0]}
+        log = logs[0] if len(logs) == 1 else {k: torch.stack([each[k] for each in logs]).mean() for k in logs[0]}
         if self.clip:
             log["grad_norm"] = torch.nn.utils.clip_grad_norm_(self.parameters, self.clip)
         self.optimizer.step()
@@ -84,6 +93,8 @@ class Eager:
         return log, carries
 
 
-def make_update(phase: Phase, optimizer: Optimizer, options: Options, device: torch.device) -> Update:
+def make_update(
+    phase: Phase, optimizer: Optimizer, options: Options, device: torch.device, reduce: Reduce | None = None
+) -> Update:
     """The way to run a phase that `options.execution` asks for; `auto` is eager."""
-    return Eager(phase, optimizer, options, device)
+    return Eager(phase, optimizer, options, device, reduce)
