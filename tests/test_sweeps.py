@@ -90,6 +90,7 @@ def test_real_jobs_that_raise_and_are_killed_then_resumed(cli, tmp_path, monkeyp
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))
     monkeypatch.syspath_prepend(tmp_path)
     words = [*SMALL, "trainer.steps=12", "trainer.checkpoint_every=3", "model=gan", "data._target_=sabotage.Points"]
+    words += ["--allow-targets"]  # reaches the jobs
     code, out, err = cli("train", "-m", "+data.fault=none,raise,kill", *words, "hydra.launcher.n_jobs=3")
     assert code == 1
     assert err.startswith("genlab: 2 of 3 jobs did not finish")
@@ -108,14 +109,16 @@ def test_real_jobs_that_raise_and_are_killed_then_resumed(cli, tmp_path, monkeyp
     before = (tmp_path / "sweep" / fine.folder / "metrics.jsonl").read_bytes()
 
     (tmp_path / "REPAIRED").touch()
-    code, out, err = cli("train", "-m", "resume=sweep")
+    code, out, err = cli("train", "-m", "resume=sweep", "--allow-targets")
     assert (code, err) == (0, "")
     assert "2 of 3 jobs are not finished" in out
     assert {job.status for job in jobs().values()} == {"finished"}
     assert (tmp_path / "sweep" / fine.folder / "metrics.jsonl").read_bytes() == before
     assert "resume=" in (tmp_path / "sweep" / killed.folder / "job.log").read_text()  # from its checkpoint
     assert len((tmp_path / "sweep" / "sweep.csv").read_text().splitlines()) == 4
-    assert cli("sample", f"run=sweep/{fine.folder}", "n=2", "device=cpu")[0] == 0  # a name with = in it
+    assert (
+        cli("sample", f"run=sweep/{fine.folder}", "n=2", "device=cpu", "--allow-targets")[0] == 0
+    )  # a name with = in it
 
 
 def test_only_failed_jobs_run_again(cli, tmp_path, stand_in):
