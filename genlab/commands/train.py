@@ -70,7 +70,7 @@ def execute(run: Run, config: DictConfig, state: dict[str, Any] | None = None) -
             run.write_config(config)
             run.write_environment(environment(trainer))
             run.write_status("running")
-            print(f"{describe(trainer)}\nrun folder: {run.folder}", flush=True)
+            print(f"{describe(trainer)}\n{trainer.execution}\nrun folder: {run.folder}", flush=True)
             return finish(run, trainer, trainer.fit(), signals.number)
         except Interrupted:
             raise

@@ -21,7 +21,7 @@ from hydra.plugins.sweeper import Sweeper
 from hydra.types import HydraContext
 from omegaconf import DictConfig, OmegaConf, open_dict
 
-from genlab import build, configs
+from genlab import build, configs, rerun
 from genlab.errors import Interrupted, RunFailed, UserError, brief
 from genlab.explain import refuse_additions
 from genlab.run import Run
@@ -64,7 +64,8 @@ def flags(config: DictConfig) -> list[str]:
     """The flags of the sweep that its jobs need too: where more configs are, and which is the main one."""
     more = [s.path.removeprefix("file://") for s in config.hydra.runtime.config_sources if s.provider == "command-line"]
     name = config.hydra.job.config_name
-    words = [word for path in more for word in ("--config-dir", path)] + (["-cn", name] if name != "train" else [])
+    words = [word for path in more for word in ("--config-dir", path)]
+    words += rerun.flags() if name == rerun.NAME else ["-cn", name] if name != "train" else []
     path = ",".join(f"'{each}'" for each in config.hydra.searchpath)
     return [*words, f"hydra.searchpath=[{path}]"] if path else words
 

@@ -4,9 +4,9 @@ Every step reseeds from (seed, step), and batch number n is a pure function of (
 and the step's number are all that a checkpoint needs for a resume that is exact to the bit.
 """
 
-import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -14,16 +14,19 @@ import numpy as np
 import torch
 
 from genlab.data.base import Batch, Dataset, Stream
-from genlab.errors import RunFailed, UserError, brief, out_of_memory
+from genlab.errors import RunFailed, UserError
 from genlab.models.base import Family
 from genlab.tracker import Meter, Tracker
 from genlab.trainer import checkpoint, device, gradients
+from genlab.trainer.clock import Clock
 from genlab.trainer.debug import Debug, first_batches
 from genlab.trainer.distributed import Group
 from genlab.trainer.ema import EMA
+from genlab.trainer.execution import choose
 from genlab.trainer.monitors import Monitors
 from genlab.trainer.options import Options
 from genlab.trainer.schedule import factor
+from genlab.trainer.state import State, collect, restore
 from genlab.trainer.step import OptimizerFactory, make_optimizer, make_update
 from genlab.trainer.validate import Best, validation_losses
 
@@ -89,9 +92,10 @@ class Trainer:
             raise UserError(f"optimizer: has {', '.join(optimizers)}, but the phases are {', '.join(sorted(names))}")
         self.optimizers = {p.name: make_optimizer(p, optimizers[p.name], self.device) for p in self.phases}
         self.rates = {name: [g["lr"] for g in o.param_groups] for name, o in self.optimizers.items()}
-        reduce = self.group.reducer(family)
-        self.updates = [make_update(p, self.optimizers[p.name], options, self.device, reduce) for p in self.phases]
         self.parts = options.accumulate * self.group.size
+        self.execution = choose(options, family, self.phases, self.steps, self.device, self.group.size)
+        settled, reduce = replace(options, execution=self.execution.mode), self.group.reducer(family)
+        self.updates = [make_update(p, self.optimizers[p.name], settled, self.device, reduce) for p in self.phases]
         stream = Stream(data, options.batch_size, seed, self.parts)
         self.stream = first_batches(stream, options.overfit_batches)
         self.batches_per_step = sum(phase.repeats for phase in self.phases)
@@ -101,7 +105,6 @@ class Trainer:
         self.best = Best(options.monitor, options.mode, len(self.phases))
         self.measures: dict[str, float] = {}
         self.monitors = Monitors(data.spec.classes)
-        self._clock = 0.0  # seconds of training; side work is taken out
 
     def fit(self) -> Result:
         """Train until `steps`, `max_minutes` or `stop`; write a checkpoint at the end.
@@ -109,12 +112,12 @@ class Trainer:
         Raises:
             RunFailed: a loss is not finite. The last checkpoint on disk is from before that.
         """
-        options, began, start = self.options, time.monotonic(), self.step
-        reason, halt, window = "steps", "", (self.step, 0.0)
-        self._clock = -time.perf_counter()
+        options, start, reason, halt = self.options, self.step, "steps", ""
+        clock = Clock(self.device)
         debugging = Debug(options, self.folder, self.device)
         with (
             device.deterministic(options.deterministic),
+            device.threads(self.execution.threads),
             Tracker(self.folder, self.step, self.steps, self.settings) as tracker,
             debugging,
         ):
@@ -124,23 +127,20 @@ class Trainer:
                 self.train_step()
                 debugging.step()
                 tracker.advance(self.step)
-                if options.max_minutes and time.monotonic() - began > 60 * options.max_minutes:
+                if options.max_minutes and clock.minutes_in_all > options.max_minutes:
                     reason = "max_minutes"
                 reason = self.stop() or halt or reason
                 ends = self.group.ends(reason != "steps", self.step) or self.step == self.steps
 
                 if self._due(options.log_every, ends):
-                    values = self._read()
-                    now = (self.step, self._clock + time.perf_counter())
-                    rate = (now[0] - window[0]) / max(now[1] - window[1], 1e-9)
-                    partial, window = self.step % options.log_every != 0, now
-                    tracker.log(self.step, values | self._timing(rate), partial)
+                    values, partial = self._read(), self.step % options.log_every != 0
+                    tracker.log(self.step, values | self._timing(clock.rate(self.step - start)), partial)
                     if not partial:
                         self.meter.clear()
                         halt = self._watch(tracker, values) or halt
                 improved = False
                 if self._due(options.evaluate_every, ends):
-                    with self._side_work():
+                    with clock.pause():
                         self.measures = self.group.share(self._measure)
                         partial = self.step % options.evaluate_every != 0
                         tracker.log(self.step, self.measures, partial)
@@ -150,22 +150,22 @@ class Trainer:
                     if options.patience and self.best.stale >= options.patience:
                         halt = halt or "patience"
                 if self._due(options.sample_every, ends) and self.group.first:
-                    with self._side_work(), self._model() as model:
+                    with clock.pause(), self._model() as model:
                         device.seed(self.device, self.seed)  # one sees the same samples change
                         for name, picture in self.snapshot(model).items():
                             tracker.picture(self.step, name, picture)
                 if self._due(options.checkpoint_every, ends) or (improved and options.checkpoint_every):
-                    with self._side_work():
+                    with clock.pause():
                         self.save(best=improved)
                 if self._due(options.histogram_every, False):
-                    with self._side_work():
+                    with clock.pause():
                         batch = self.stream(self.step * self.batches_per_step)
                         tracker.histograms(self.step, *gradients.inspect(self.family, batch, self.seed, self.step))
                 if ends:
                     tracker.complete = reason in ("steps", "max_minutes")
                     break
         device.synchronize(self.device)
-        seconds = self._clock + time.perf_counter()
+        seconds = clock.seconds
         rate = (self.step - start) * options.batch_size / max(seconds, 1e-9)
         return Result(self.step, reason, seconds, rate, self.measures, self.best.found)
 
@@ -212,49 +212,17 @@ class Trainer:
             if best:
                 checkpoint.copy(last, folder / "best.pt")
 
-    def state_dict(self) -> dict[str, Any]:
-        """All that a resume needs, as tensors, numbers, strings and containers of them."""
-        return {
-            "step": self.step,
-            "seed": self.seed,
-            "spec": self.data.spec.state(),
-            "data": self.data.fingerprint,
-            "family": self.family.state_dict(),
-            "ema": self.ema.twin.state_dict() if self.ema else None,
-            "optimizers": {name: optimizer.state_dict() for name, optimizer in self.optimizers.items()},
-            "meter": self.meter.state_dict(),
-            "best": self.best.found,
-            "stale": self.best.stale,
-            "monitors": self.monitors.state_dict(),
-        }
+    def state_dict(self) -> State:
+        """All that a resume needs."""
+        return collect(self)
 
-    def load_state_dict(self, state: dict[str, Any]) -> None:
+    def load_state_dict(self, state: State) -> None:
         """Take up the state that `state_dict` gave.
 
         Raises:
             UserError: it is the state of another model, or of training on other data.
         """
-        if state.get("data", self.data.fingerprint) != self.data.fingerprint:
-            raise UserError(
-                f"the data are not those that this run began with (fingerprint {self.data.fingerprint}, then "
-                f"{state['data']}): put the files and the data's options back, or start a new run"
-            )
-        try:
-            self.family.load_state_dict(state["family"])
-            if self.ema:
-                self.ema.twin.load_state_dict(state["ema"] or state["family"])
-            for name, optimizer in self.optimizers.items():
-                optimizer.load_state_dict(state["optimizers"][name])
-            # What follows may be absent: an older genlab, or one without that monitor, wrote the file.
-            self.meter.load_state_dict(state.get("meter", Meter().state_dict()), self.device)
-            self.best.found, self.best.stale = state.get("best"), state.get("stale", 0)
-            format_1 = {"posterior collapse": {"count": state.get("collapse", 0)}}
-            self.monitors.load_state_dict(state.get("monitors", format_1))
-        except (RuntimeError, KeyError, ValueError, TypeError, AttributeError) as error:
-            if out_of_memory(error):
-                raise
-            raise UserError(f"the checkpoint does not fit this model: {brief(error)}") from error
-        self.step = state["step"]
+        restore(self, state)
 
     @contextmanager
     def _model(self):
@@ -292,11 +260,3 @@ class Trainer:
 
     def _due(self, every: int, ends: bool) -> bool:
         return bool(every) and (ends or self.step % every == 0)
-
-    @contextmanager
-    def _side_work(self):
-        """Time that is not training: the clock stands still."""
-        device.synchronize(self.device)
-        began = time.perf_counter()
-        yield
-        self._clock -= time.perf_counter() - began

@@ -29,7 +29,8 @@ class Options:
     device: str = "auto"  # auto, cpu, cuda, cuda:N or mps
     devices: int = 1  # ranks that share each batch, one a GPU, or so many processes on the CPU
     precision: Literal["fp32", "bf16"] = "fp32"
-    execution: Literal["auto", "eager"] = "auto"
+    execution: Literal["auto", "eager", "compile", "graph"] = "auto"  # of an update; auto: by device and length of run
+    threads: int | Literal["auto"] = "auto"  # of the CPU for an operation; auto: 1 where the work of an update is small
     deterministic: bool = False  # only kernels that give the same bits each time; CPU runs do so anyway
     log_every: int = 50
     sample_every: int = 1000
@@ -68,6 +69,8 @@ class Options:
             raise UserError(f"trainer.decay_to: {self.decay_to} is not in [0, 1]")
         if not 0 <= self.ema < 1:
             raise UserError(f"trainer.ema: {self.ema} is not in [0, 1)")
+        if self.threads != "auto" and self.threads < 1:
+            raise UserError(f"trainer.threads: {self.threads} is not positive")
         if self.batch_size % self.accumulate:
             raise UserError(f"trainer.accumulate: {self.accumulate} does not divide batch_size {self.batch_size}")
         self.check_ranks(self.devices)
