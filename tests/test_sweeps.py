@@ -191,7 +191,9 @@ def test_resources(monkeypatch):
     monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0,2")
     assert resources("auto", "auto", "auto") == (2, 4, ["0", "2"])
+    assert resources("auto", "auto", "auto", devices=2) == (1, 4, ["0,2"])
     assert resources("auto", "auto", "cpu") == (4, 2, [])
+    assert resources("auto", "auto", "cpu", devices=2) == (2, 2, [])
     assert resources(3, 1, "cuda:1") == (3, 1, [])  # the user's own choice of a device stays
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
     assert resources("auto", "auto", "auto") == (4, 2, [])

@@ -186,17 +186,18 @@ def last_line(folder: Path) -> str:
     return re.sub("^genlab: ", "", next((line for line in reversed(lines) if line.strip()), ""))[:200]
 
 
-def resources(n_jobs: int | str, threads: int | str, device: str) -> tuple[int, int, list[str]]:
-    """How many jobs at a time, CPU threads of each, and the GPUs to deal out, for jobs on `device`.
+def resources(n_jobs: int | str, threads: int | str, device: str, devices: int = 1) -> tuple[int, int, list[str]]:
+    """How many jobs at a time, CPU threads of each process, and the GPUs to deal out, `devices` to each job.
 
     Without a GPU half the cores: a small model gains more from a core of its own than from a second thread.
     """
     gpus = visible_gpus() if device in ("auto", "cuda") else []
+    shares = [",".join(gpus[i : i + devices]) for i in range(0, len(gpus) - devices + 1, devices)]
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    slots = (len(gpus) or max(1, cores // 2)) if n_jobs == "auto" else int(n_jobs)
+    slots = (len(shares) or max(1, cores // (2 * devices))) if n_jobs == "auto" else int(n_jobs)
     if threads == "auto":
-        threads = os.environ.get("OMP_NUM_THREADS", max(1, cores // slots))
-    return slots, int(threads), gpus
+        threads = os.environ.get("OMP_NUM_THREADS", max(1, cores // (slots * devices)))
+    return slots, int(threads), shares
 
 
 def visible_gpus() -> list[str]:

@@ -76,7 +76,9 @@ class Search(Sweeper):
         if not options.evaluate_every:
             raise UserError("trainer.evaluate_every is 0: a search needs the monitored measure")
         launcher = self.base.hydra.launcher
-        resource = resources(launcher.get("n_jobs", "auto"), launcher.get("threads", "auto"), options.device)
+        resource = resources(
+            launcher.get("n_jobs", "auto"), launcher.get("threads", "auto"), options.device, options.devices
+        )
         sweep = new_sweep(self.base, resumed=True)
         sweep.search = self._words()
         sweep.save()
