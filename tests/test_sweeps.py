@@ -14,6 +14,7 @@ import pytest
 from hydra.core.override_parser.overrides_parser import OverridesParser
 
 from genlab.errors import UserError
+from genlab.run import Run
 from genlab.sweep import pool
 from genlab.sweep.folder import Job, Sweep, quoted
 from genlab.sweep.pool import Pool, resources
@@ -89,6 +90,7 @@ def test_real_jobs_that_raise_and_are_killed_then_resumed(cli, tmp_path, monkeyp
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))
     monkeypatch.syspath_prepend(tmp_path)
     words = [*SMALL, "trainer.steps=12", "trainer.checkpoint_every=3", "model=gan", "data._target_=sabotage.Points"]
+    words += ["--allow-targets"]  # reaches the jobs
     code, out, err = cli("train", "-m", "+data.fault=none,raise,kill", *words, "hydra.launcher.n_jobs=3")
     assert code == 1
     assert err.startswith("genlab: 2 of 3 jobs did not finish")
@@ -107,14 +109,16 @@ def test_real_jobs_that_raise_and_are_killed_then_resumed(cli, tmp_path, monkeyp
     before = (tmp_path / "sweep" / fine.folder / "metrics.jsonl").read_bytes()
 
     (tmp_path / "REPAIRED").touch()
-    code, out, err = cli("train", "-m", "resume=sweep")
+    code, out, err = cli("train", "-m", "resume=sweep", "--allow-targets")
     assert (code, err) == (0, "")
     assert "2 of 3 jobs are not finished" in out
     assert {job.status for job in jobs().values()} == {"finished"}
     assert (tmp_path / "sweep" / fine.folder / "metrics.jsonl").read_bytes() == before
     assert "resume=" in (tmp_path / "sweep" / killed.folder / "job.log").read_text()  # from its checkpoint
     assert len((tmp_path / "sweep" / "sweep.csv").read_text().splitlines()) == 4
-    assert cli("sample", f"run=sweep/{fine.folder}", "n=2", "device=cpu")[0] == 0  # a name with = in it
+    assert (
+        cli("sample", f"run=sweep/{fine.folder}", "n=2", "device=cpu", "--allow-targets")[0] == 0
+    )  # a name with = in it
 
 
 def test_only_failed_jobs_run_again(cli, tmp_path, stand_in):
@@ -135,14 +139,11 @@ def test_only_failed_jobs_run_again(cli, tmp_path, stand_in):
     assert cli("train", "resume=sweep")[0] == 0  # nothing left to do
 
 
-@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
-def test_a_signal_ends_the_whole_sweep_in_good_order(cli, tmp_path, stand_in, number, code):
-    (tmp_path / "WAIT").touch()
-    (tmp_path / "REPAIRED").touch()
+def interrupted(cli, folder: Path, number: int, names: list[str], *words: str) -> tuple[int, str, str]:
+    """Run a command, and send this process a signal as soon as these jobs have written their metrics."""
 
     def send():
-        metrics = [tmp_path / "sweep" / f"{i}_seed={i}" / "metrics.jsonl" for i in (0, 1)]
-        while not all(path.exists() for path in metrics):
+        while not all(list(folder.glob(f"{name}/metrics.jsonl")) for name in names):
             if stop.wait(0.02):
                 return
         os.kill(os.getpid(), number)
@@ -151,16 +152,26 @@ def test_a_signal_ends_the_whole_sweep_in_good_order(cli, tmp_path, stand_in, nu
     thread = threading.Thread(target=send)
     thread.start()
     try:
-        got, out, err = cli("train", "-m", "seed=0,1,2", *SMALL, "hydra.launcher.n_jobs=2")
+        return cli(*words)
     finally:
         stop.set()
         thread.join()
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_signal_ends_the_whole_sweep_in_good_order(cli, tmp_path, stand_in, number, code):
+    (tmp_path / "WAIT").touch()
+    (tmp_path / "REPAIRED").touch()
+    words = ("train", "-m", "seed=0,1,2", *SMALL, "hydra.launcher.n_jobs=2")
+    got, out, err = interrupted(cli, tmp_path / "sweep", number, ["0_*", "1_*"], *words)
     assert got == code
     assert "resume=" in err
     assert "interrupted: at step 5" in out
     assert [job.status for job in jobs().values()] == ["interrupted", "interrupted", "queued"]
     assert (tmp_path / "sweep" / "0_seed=0" / "signals").read_text() == f"{int(number)} "  # once, not twice
     (tmp_path / "WAIT").unlink()
+    with Run(tmp_path / "sweep").lock():
+        assert "is in use by" in cli("train", "resume=sweep")[2]
     assert cli("train", "resume=sweep")[0] == 0
     starts = [(tmp_path / "sweep" / name / "starts").read_text().split("\n") for name in jobs()]
     assert [lines[-2].split()[0] for lines in starts] == ["True", "True", "False"]
@@ -180,7 +191,9 @@ def test_resources(monkeypatch):
     monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0,2")
     assert resources("auto", "auto", "auto") == (2, 4, ["0", "2"])
+    assert resources("auto", "auto", "auto", devices=2) == (1, 4, ["0,2"])
     assert resources("auto", "auto", "cpu") == (4, 2, [])
+    assert resources("auto", "auto", "cpu", devices=2) == (2, 2, [])
     assert resources(3, 1, "cuda:1") == (3, 1, [])  # the user's own choice of a device stays
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
     assert resources("auto", "auto", "auto") == (4, 2, [])
@@ -246,6 +259,19 @@ def test_a_search_prunes_and_goes_on(cli, tmp_path, stand_in):
     assert [job.folder for job in jobs().values()][:9] == [job.folder for job in first]
     assert len(jobs()) == 10
     assert len({job.overrides[-1] for job in jobs().values()}) == 10
+
+
+@pytest.mark.filterwarnings("default", "error:The reported value")
+def test_an_interrupted_trial_goes_on(cli, tmp_path, stand_in):
+    pytest.importorskip("optuna")
+    (tmp_path / "WAIT").touch()
+    words = (*SEARCH, "hydra.sweeper.n_trials=2", "hydra.launcher.n_jobs=1")
+    assert interrupted(cli, tmp_path / "sweep", signal.SIGINT, ["0_*"], *words)[0] == 130
+    assert [job.status for job in jobs().values()] == ["interrupted"]
+    (tmp_path / "WAIT").unlink()
+    assert cli("train", "resume=sweep")[0] == 0
+    assert [job.status for job in jobs().values()] == ["finished", "finished"]
+    assert (tmp_path / "sweep" / next(iter(jobs())) / "starts").read_text().split("\n")[1].startswith("True")
 
 
 def test_a_search_needs_something_to_search_and_to_measure(cli):

@@ -113,7 +113,8 @@ class Processes(Launcher):
         self.sweep = self.sweep or new_sweep(self.config)
         self.sweep.launcher = {"n_jobs": self.n_jobs, "threads": self.threads}
         self.sweep.jobs += [job for job, _ in prepared]
-        slots, threads, gpus = resources(self.n_jobs, self.threads, prepared[0][1].trainer.device)
+        trainer = prepared[0][1].trainer
+        slots, threads, gpus = resources(self.n_jobs, self.threads, trainer.device, trainer.devices)
         slots = min(slots, len(prepared))
         where = f"GPUs {', '.join(gpus)}" if gpus else f"the CPU, {threads} thread(s) each"
         print(f"{len(prepared)} jobs, {slots} at a time on {where}; logs: {self.sweep.folder}/*/job.log", flush=True)

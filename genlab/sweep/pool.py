@@ -17,6 +17,7 @@ from typing import IO, NamedTuple
 import genlab
 from genlab.commands.signals import Signals
 from genlab.errors import Interrupted
+from genlab.run import Run
 from genlab.sweep.folder import Job, Sweep, again, quoted
 
 LOOK = 0.1  # seconds between looks at the processes
@@ -59,35 +60,46 @@ class Pool:
             hopeless: asked now and then of each running job; true ends it, as pruned.
 
         Raises:
+            UserError: another process is at this sweep.
             Interrupted: SIGINT or SIGTERM came; the jobs were handed it and have ended, in good order.
         """
-        judged, exhausted = time.monotonic(), False
         signals = Signals()
-        with signals:
-            while True:
-                try:
-                    while not signals.number and not exhausted and len(self.running) < self.slots:
-                        if (job := next(jobs, None)) is None:
-                            exhausted = True
-                        else:
-                            self._start(job)
-                    if not self.running:
-                        break
-                    time.sleep(LOOK)
-                    self._collect(ended)
-                    if signals.number:
-                        self._pass_on(signals.number)
-                    elif time.monotonic() - judged > JUDGE:
-                        judged = time.monotonic()
-                        for each in [each for each in self.running if hopeless(each.job)]:
-                            each.job.status = "pruned"
-                            each.process.terminate()
-                except KeyboardInterrupt:  # a second SIGINT: at once, without a checkpoint
-                    for each in self.running:
-                        each.process.kill()
-        self.sweep.save()
+        self.sweep.folder.mkdir(parents=True, exist_ok=True)
+        with Run(self.sweep.folder).lock(), signals:
+            try:
+                self._loop(jobs, ended, hopeless, signals)
+            finally:
+                for each in self.running:  # an error of our own leaves no job behind
+                    each.process.terminate()
+            self.sweep.save()
         if signals.number:
             raise Interrupted(f"sweep interrupted; go on with: {again(self.sweep.folder)}", signals.number)
+
+    def _loop(
+        self, jobs: Iterator[Job], ended: Callable[[Job], None], hopeless: Callable[[Job], bool], signals: Signals
+    ) -> None:
+        judged, exhausted = time.monotonic(), False
+        while True:
+            try:
+                while not signals.number and not exhausted and len(self.running) < self.slots:
+                    if (job := next(jobs, None)) is None:
+                        exhausted = True
+                    else:
+                        self._start(job)
+                if not self.running:
+                    return
+                time.sleep(LOOK)
+                self._collect(ended)
+                if signals.number:
+                    self._pass_on(signals.number)
+                elif time.monotonic() - judged > JUDGE:
+                    judged = time.monotonic()
+                    for each in [each for each in self.running if hopeless(each.job)]:
+                        each.job.status = "pruned"
+                        each.process.terminate()
+            except KeyboardInterrupt:  # a second SIGINT: at once, without a checkpoint
+                for each in self.running:
+                    each.process.kill()
 
     def command(self, job: Job) -> list[str]:
         """The words after `genlab` that start a job, or go on with it where it has begun."""
@@ -155,7 +167,8 @@ class Pool:
             job.reason = (
                 f"killed by signal {-code} ({signal.Signals(-code).name})" if code < 0 else last_line(run.folder)
             )
-        run.write_status(job.status, job.reason, step=job.step)
+        if "is in use by" not in job.reason:  # else the status is that of the process which has the folder
+            run.write_status(job.status, job.reason, step=job.step)
 
     def _pass_on(self, number: int) -> None:
         for each in self.running:
@@ -173,17 +186,18 @@ def last_line(folder: Path) -> str:
     return re.sub("^genlab: ", "", next((line for line in reversed(lines) if line.strip()), ""))[:200]
 
 
-def resources(n_jobs: int | str, threads: int | str, device: str) -> tuple[int, int, list[str]]:
-    """How many jobs at a time, CPU threads of each, and the GPUs to deal out, for jobs on `device`.
+def resources(n_jobs: int | str, threads: int | str, device: str, devices: int = 1) -> tuple[int, int, list[str]]:
+    """How many jobs at a time, CPU threads of each process, and the GPUs to deal out, `devices` to each job.
 
     Without a GPU half the cores: a small model gains more from a core of its own than from a second thread.
     """
     gpus = visible_gpus() if device in ("auto", "cuda") else []
+    shares = [",".join(gpus[i : i + devices]) for i in range(0, len(gpus) - devices + 1, devices)]
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    slots = (len(gpus) or max(1, cores // 2)) if n_jobs == "auto" else int(n_jobs)
+    slots = (len(shares) or max(1, cores // (2 * devices))) if n_jobs == "auto" else int(n_jobs)
     if threads == "auto":
-        threads = os.environ.get("OMP_NUM_THREADS", max(1, cores // slots))
-    return slots, int(threads), gpus
+        threads = os.environ.get("OMP_NUM_THREADS", max(1, cores // (slots * devices)))
+    return slots, int(threads), shares
 
 
 def visible_gpus() -> list[str]:

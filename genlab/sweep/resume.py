@@ -73,8 +73,9 @@ def go_on(sweep: Sweep, overrides: list[Any]) -> None:
         print(f"all {len(sweep.jobs)} jobs are finished")
         sweep.conclude()
         return
-    device = next((w.split("=")[1] for w in [*left[0].overrides, *changes][::-1] if "trainer.device=" in w), "auto")
-    slots, threads, gpus = resources(options.get("n_jobs", "auto"), options.get("threads", "auto"), device)
+    chosen = dict(word.split("=", 1) for word in [*left[0].overrides, *changes] if "=" in word)
+    device, devices = chosen.get("trainer.device", "auto"), int(chosen.get("trainer.devices", 1))
+    slots, threads, gpus = resources(options.get("n_jobs", "auto"), options.get("threads", "auto"), device, devices)
     print(f"{len(left)} of {len(sweep.jobs)} jobs are not finished and go on, {min(slots, len(left))} at a time")
     interrupted = True
     try:

@@ -27,6 +27,8 @@ from genlab.sweep.pool import Pool, resources
 class Search(Sweeper):
     """Tries values where Optuna expects the monitored measure to be best.
 
+    A trial that failed stays so, for the sampler to learn from; one that was interrupted goes on after a resume.
+
     Args:
         n_trials: in all, those before a resume among them.
         storage: database URL; None: SWEEP/optuna.db.
@@ -74,7 +76,9 @@ class Search(Sweeper):
         if not options.evaluate_every:
             raise UserError("trainer.evaluate_every is 0: a search needs the monitored measure")
         launcher = self.base.hydra.launcher
-        resource = resources(launcher.get("n_jobs", "auto"), launcher.get("threads", "auto"), options.device)
+        resource = resources(
+            launcher.get("n_jobs", "auto"), launcher.get("threads", "auto"), options.device, options.devices
+        )
         sweep = new_sweep(self.base, resumed=True)
         sweep.search = self._words()
         sweep.save()
@@ -95,6 +99,7 @@ class Search(Sweeper):
 
         def jobs() -> Iterator[Job]:
             for old in self.study.get_trials(states=(optuna.trial.TrialState.RUNNING,)):  # when we were stopped
+                self.reported[old.number] = max(old.intermediate_values, default=0)
                 yield self._job(optuna.trial.Trial(self.study, old._trial_id), fixed, overrides)
             while len(self.study.get_trials(deepcopy=False)) < self.n_trials:
                 yield self._job(self.study.ask(space), fixed, overrides)
