@@ -8,7 +8,10 @@ import pytest
 from genlab.errors import UserError
 from genlab.history import History
 
-CONFIG = "model: {_target_: a.B, hidden: [1, 2], net: {width: 3}}\ndata: {}\ntrainer: {}\noptimizer: {}\nseed: 0\nname: x\n"
+CONFIG = (
+    "model: {_target_: a.B, hidden: [1, 2], net: {width: 3}}\ndata: {}\ntrainer: {}\n"
+    "optimizer: {}\nseed: 0\nname: x\n"
+)
 
 
 @pytest.fixture

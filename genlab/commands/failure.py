@@ -42,8 +42,8 @@ def memory(error: BaseException) -> str:
     asked = re.search(r"\d[\d.]* (bytes|[KMGT]iB)", str(error))
     at_once = f" ({asked[0]} asked for at once)" if asked else ""
     return (
-        f"out of {where}{at_once}: lower trainer.batch_size, or raise trainer.accumulate, which cuts each batch into so "
-        "many parts; or choose a smaller model or data set"
+        f"out of {where}{at_once}: lower trainer.batch_size, or raise trainer.accumulate, which cuts each batch into "
+        "so many parts; or choose a smaller model or data set"
     )
 
 
