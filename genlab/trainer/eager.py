@@ -3,7 +3,6 @@
 The other ways to execute an update (compiled, as a CUDA graph) are made of the same pieces: they differ in speed alone.
 """
 
-from collections.abc import Sequence
 from contextlib import nullcontext
 from functools import partial
 from typing import Any, Protocol
@@ -17,6 +16,7 @@ from genlab.models.base import Phase
 from genlab.trainer.options import Options
 
 Logs = dict[str, Tensor]
+Gradients = tuple[Tensor, ...] | list[Tensor]
 
 
 class Update(Protocol):
@@ -41,7 +41,7 @@ class Eager:
         self.autocast: Any = partial(torch.autocast, device.type, torch.bfloat16) if bf16 else nullcontext
 
     def __call__(self, parts: list[Batch]) -> tuple[Logs, list[Batch]]:
-        gradients: Sequence[Tensor] = ()
+        gradients: Gradients = ()
         logs, carries = [], []
         for batch in parts:
             new, log, carry = self.differentiate(batch)
@@ -56,7 +56,7 @@ class Eager:
         self.move(gradients, log)
         return log, carries
 
-    def differentiate(self, batch: Batch) -> tuple[Sequence[Tensor], Logs, Batch]:
+    def differentiate(self, batch: Batch) -> tuple[Gradients, Logs, Batch]:
         """One part's gradients, of this phase's parameters and nothing else, its logs, and what it carries."""
         with self.autocast():
             out = self.phase.loss(batch)
@@ -64,7 +64,7 @@ class Eager:
         log = {"loss": out.loss.detach()} | {key: value.detach() for key, value in out.logs.items()}
         return gradients, log, {key: value.detach() for key, value in out.carry.items()}
 
-    def move(self, gradients: Sequence[Tensor], log: Logs) -> None:
+    def move(self, gradients: Gradients, log: Logs) -> None:
         """Clip the gradients, logging their norm; let the optimizer step; do what the phase does after that."""
         if self.limit:
             log["grad_norm"] = clip(gradients, self.limit)
@@ -73,7 +73,7 @@ class Eager:
             self.phase.after()
 
     @torch.no_grad()
-    def advance(self, gradients: Sequence[Tensor]) -> None:
+    def advance(self, gradients: Gradients) -> None:
         """One step of the optimizer."""
         for parameter, gradient in zip(self.parameters, gradients, strict=True):
             # Fused optimizers go through both as they lie in memory, and a gradient may lie otherwise (of a
@@ -91,7 +91,7 @@ class Eager:
         return log, carry
 
 
-def clip(gradients: Sequence[Tensor], limit: float) -> Tensor:
+def clip(gradients: Gradients, limit: float) -> Tensor:
     """Scale gradients in place to a norm of at most `limit`, all taken as one vector; return the norm before: ().
 
     What `torch.nn.utils.clip_grad_norm_` does, for gradients that do not lie at their parameters.
