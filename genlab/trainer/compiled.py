@@ -11,6 +11,7 @@ same in every mode. Results differ from eager ones by rounding alone.
 import logging
 import os
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 from types import FunctionType, MethodType
@@ -30,6 +31,10 @@ from genlab.trainer.eager import Eager, Gradients, Logs
 from genlab.trainer.options import Options
 
 BACKEND = "inductor"
+CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "genlab" / "compiled"
+# Graphs are kept between runs: the second run of a model compiles in seconds. The compiler reads this when its first
+# part is imported, which the first optimizer does.
+os.environ.setdefault("TORCHINDUCTOR_CACHE_DIR", str(CACHE))
 
 
 class Compiled(Eager):
@@ -48,6 +53,10 @@ class Compiled(Eager):
             self.graph = Graph(self.whole, eager.whole, phase.name)
         else:
             self.graph = Graph(eager.differentiate, eager.differentiate, phase.name)
+
+    @property
+    def preparation(self) -> float:
+        return self.graph.seconds
 
     def __call__(self, parts: list[Batch]) -> tuple[Logs, list[Batch]]:
         if self.rule is None or not self.in_one:
@@ -80,6 +89,7 @@ class Graph:
     def __init__(self, function: Callable[[Batch], Any], fallback: Callable[[Batch], Any], name: str) -> None:
         self.function, self.fallback, self.name = function, fallback, name
         self.compiled: Callable[[Batch], Any] | None = None
+        self.seconds = 0.0  # that making it took
 
     def __call__(self, batch: Batch) -> Any:
         if self.compiled is None:
@@ -91,8 +101,7 @@ class Graph:
         self.compiled = None
 
     def _first(self, batch: Batch) -> Any:
-        # Kept between runs: the second run of the same model compiles in seconds.
-        os.environ.setdefault("TORCHINDUCTOR_CACHE_DIR", str(cache()))
+        began = time.perf_counter()
         logging.getLogger("torch.utils.cpp_extension").setLevel(logging.ERROR)  # speaks of CUDA on machines without
         # Neither the modules nor the shapes change in a run: to check that before each call would cost as much as a
         # small net's whole forward pass. So no graph may be found for what it was not made of: see `alone`.
@@ -106,9 +115,9 @@ class Graph:
                 result = graph(batch)
         except Exception as error:  # whatever the compiler raises; nothing of the update has run then
             tqdm.write(f"trainer.execution: phase '{self.name}' stays eager: {reason(error)}", file=sys.stderr)
-            self.compiled = self.fallback
-            return self.fallback(batch)
+            graph, result = self.fallback, self.fallback(batch)
         self.compiled = graph
+        self.seconds += time.perf_counter() - began
         return result
 
 
@@ -176,11 +185,6 @@ def alone(method: Any) -> Callable[[Batch], Any]:
     code = function.__code__.replace()
     copy = FunctionType(code, function.__globals__, function.__name__, function.__defaults__, function.__closure__)
     return MethodType(copy, method.__self__)
-
-
-def cache() -> Path:
-    """Where compiled graphs are kept: in the user's cache folder."""
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "genlab" / "compiled"
 
 
 def reason(error: Exception) -> str:

@@ -20,6 +20,11 @@ Gradients = tuple[Tensor, ...] | list[Tensor]
 
 
 class Update(Protocol):
+    @property
+    def preparation(self) -> float:
+        """Seconds that went into making graphs so far: no training."""
+        ...
+
     def __call__(self, parts: list[Batch]) -> tuple[Logs, list[Batch]]:
         """Run one update on the parts of a batch; return the logs, "loss" among them, and what each part carries."""
         ...
@@ -39,6 +44,10 @@ class Eager:
         self.parameters = parameters(phase)
         bf16 = options.precision == "bf16"
         self.autocast: Any = partial(torch.autocast, device.type, torch.bfloat16) if bf16 else nullcontext
+
+    @property
+    def preparation(self) -> float:
+        return 0.0
 
     def __call__(self, parts: list[Batch]) -> tuple[Logs, list[Batch]]:
         gradients: Gradients = ()

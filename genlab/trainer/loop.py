@@ -94,6 +94,7 @@ class Trainer:
         self.measures: dict[str, float] = {}
         self.collapse = CollapseMonitor()
         self._clock = 0.0  # seconds of training; side work is taken out
+        self._prepared = 0.0  # seconds of making graphs that were taken out
 
     def fit(self) -> Result:
         """Train until `steps`, `max_minutes` or `stop`; write a checkpoint at the end.
@@ -117,6 +118,7 @@ class Trainer:
 
                 if self._due(options.log_every, ends):
                     values = self._read()
+                    self._leave_out_preparation()
                     now = (self.step, self._clock + time.perf_counter())
                     rate = (now[0] - window[0]) / max(now[1] - window[1], 1e-9)
                     partial, window = self.step % options.log_every != 0, now
@@ -146,6 +148,7 @@ class Trainer:
                 if ends:
                     break
         device.synchronize(self.device)
+        self._leave_out_preparation()
         seconds = self._clock + time.perf_counter()
         rate = (self.step - start) * options.batch_size / max(seconds, 1e-9)
         return Result(self.step, reason, seconds, rate, self.measures, self.best.found)
@@ -248,3 +251,8 @@ class Trainer:
         began = time.perf_counter()
         yield
         self._clock -= time.perf_counter() - began
+
+    def _leave_out_preparation(self) -> None:
+        """Making graphs is no training either."""
+        total = sum(update.preparation for update in self.updates)
+        self._clock, self._prepared = self._clock - (total - self._prepared), total
