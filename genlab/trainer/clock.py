@@ -1,7 +1,7 @@
-"""How long training took, without what is done beside it: evaluation, pictures, checkpoints."""
+"""How long training took, without what is done beside it: evaluation, pictures, checkpoints, compilation."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 import torch
@@ -10,17 +10,22 @@ from genlab.trainer import device
 
 
 class Clock:
-    """Seconds of training since it was made; stands still inside `pause`."""
+    """Seconds of training since it was made; stands still inside `pause`.
 
-    def __init__(self, where: torch.device) -> None:
-        self.device = where
+    Args:
+        preparation: seconds so far that went into making graphs inside the training; they are no training either.
+    """
+
+    def __init__(self, where: torch.device, preparation: Callable[[], float] = lambda: 0.0) -> None:
+        self.device, self.preparation = where, preparation
+        self._prepared = preparation()
         self.began = time.monotonic()  # of everything, side work as well
         self._zero = time.perf_counter()
         self._window = (0, 0.0)  # steps and seconds where the last window ended
 
     @property
     def seconds(self) -> float:
-        return time.perf_counter() - self._zero
+        return time.perf_counter() - self._zero - (self.preparation() - self._prepared)
 
     @property
     def minutes_in_all(self) -> float:

@@ -11,10 +11,11 @@ same in every mode. Results differ from eager ones by rounding alone.
 import logging
 import os
 import sys
-from collections.abc import Callable, Iterable, Sequence
+import time
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from types import FunctionType, MethodType
-from typing import Any, TypeVar
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -26,11 +27,14 @@ from tqdm import tqdm
 from genlab.data.base import Batch
 from genlab.errors import brief
 from genlab.models.base import Phase
-from genlab.trainer.eager import Eager, Logs, Reduce
+from genlab.trainer.eager import Eager, Gradients, Logs, Reduce
 from genlab.trainer.options import Options
 
 BACKEND = "inductor"
-T = TypeVar("T")
+CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "genlab" / "compiled"
+# Graphs are kept between runs: the second run of a model compiles in seconds. The compiler reads this when its first
+# part is imported, which the first optimizer does.
+os.environ.setdefault("TORCHINDUCTOR_CACHE_DIR", str(CACHE))
 
 
 class Compiled(Eager):
@@ -53,6 +57,10 @@ class Compiled(Eager):
         else:
             self.graph = Graph(eager.differentiate, eager.differentiate, phase.name)
 
+    @property
+    def preparation(self) -> float:
+        return self.graph.seconds
+
     def __call__(self, parts: Iterable[Batch]) -> tuple[Logs, list[Batch]]:
         if self.rule is None or not self.in_one:
             return super().__call__(parts)
@@ -60,14 +68,15 @@ class Compiled(Eager):
         if not self.optimizer.state:
             log, carry = self.graph.fallback(batch)
         else:
-            self.rule.read()
+            if self.rule.read():
+                self.graph.forget()
             log, carry = self.graph(batch)
         return log, [carry]
 
-    def differentiate(self, batch: Batch) -> tuple[Sequence[Tensor], Logs, Batch]:
+    def differentiate(self, batch: Batch) -> tuple[Gradients, Logs, Batch]:
         return super().differentiate(batch) if self.in_one else self.graph(batch)
 
-    def advance(self, gradients: Sequence[Tensor]) -> None:
+    def advance(self, gradients: Gradients) -> None:
         if self.rule is not None and self.in_one:
             self.rule(gradients)
         else:
@@ -80,33 +89,38 @@ class Graph:
     The graph is made at the first call, and holds for batches of that shape only.
     """
 
-    def __init__(self, function: Callable[[Batch], T], fallback: Callable[[Batch], T], name: str) -> None:
+    def __init__(self, function: Callable[[Batch], Any], fallback: Callable[[Batch], Any], name: str) -> None:
         self.function, self.fallback, self.name = function, fallback, name
-        self.compiled: Callable[[Batch], T] | None = None
+        self.compiled: Callable[[Batch], Any] | None = None
+        self.seconds = 0.0  # that making it took
 
     def __call__(self, batch: Batch) -> Any:
         if self.compiled is None:
             return self._first(batch)
         return self.compiled(batch)
 
+    def forget(self) -> None:
+        """Make the graph anew at the next call: what the function holds as constants has changed."""
+        self.compiled = None
+
     def _first(self, batch: Batch) -> Any:
-        # Kept between runs: the second run of the same model compiles in seconds.
-        os.environ.setdefault("TORCHINDUCTOR_CACHE_DIR", str(cache()))
+        began = time.perf_counter()
         logging.getLogger("torch.utils.cpp_extension").setLevel(logging.ERROR)  # speaks of CUDA on machines without
         # Neither the modules nor the shapes change in a run: to check that before each call would cost as much as a
         # small net's whole forward pass. So no graph may be found for what it was not made of: see `alone`.
         options: dict[str, Any] = {"guard_filter_fn": lambda guards: [False] * len(guards)}
         if BACKEND == "inductor":
             options["fallback_random"] = True  # the generator of the eager operations
+        tqdm.write(f"compiling phase '{self.name}': up to a minute, some seconds in the next run", file=sys.stderr)
         graph = torch.compile(alone(self.function), fullgraph=True, dynamic=False, backend=BACKEND, options=options)
         try:
             with torch._dynamo.config.patch(trace_autograd_ops=True):
                 result = graph(batch)
         except Exception as error:  # whatever the compiler raises; nothing of the update has run then
             tqdm.write(f"trainer.execution: phase '{self.name}' stays eager: {reason(error)}", file=sys.stderr)
-            self.compiled = self.fallback
-            return self.fallback(batch)
+            graph, result = self.fallback, self.fallback(batch)
         self.compiled = graph
+        self.seconds += time.perf_counter() - began
         return result
 
 
@@ -124,21 +138,26 @@ class InGraph:
         self.rate = torch.zeros((), device=device)
         self._seen: Any = None
 
-    def read(self) -> None:
-        """Take up the learning rate, and the state where it was loaded anew."""
+    def read(self) -> bool:
+        """Take up the learning rate, and the state where it was loaded anew; return whether other options came with it.
+
+        They are constants of a graph.
+        """
         (group,) = self.optimizer.param_groups
         self.rate.fill_(group["lr"])
         first = self.optimizer.state[self.parameters[0]]
-        if first is not self._seen:
-            self._seen = first
-            states = [self.optimizer.state[parameter] for parameter in self.parameters]
-            self.state = [[state[key] for state in states if state.get(key) is not None] for key in self.keys]
-            self.constants = {key: group[key] for key in self.options}
-            if "betas" in group:
-                self.constants["beta1"], self.constants["beta2"] = group["betas"]
+        if first is self._seen:
+            return False
+        self._seen, before = first, self.constants
+        states = [self.optimizer.state[parameter] for parameter in self.parameters]
+        self.state = [[state[key] for state in states if state.get(key) is not None] for key in self.keys]
+        self.constants = {key: group[key] for key in self.options}
+        if "betas" in group:
+            self.constants["beta1"], self.constants["beta2"] = group["betas"]
+        return self.constants != before
 
     @torch.no_grad()
-    def __call__(self, gradients: Sequence[Tensor]) -> None:
+    def __call__(self, gradients: Gradients) -> None:
         self.function(self.parameters, list(gradients), *self.state, foreach=False, lr=self.rate, **self.constants)
 
 
@@ -169,11 +188,6 @@ def alone(method: Any) -> Callable[[Batch], Any]:
     code = function.__code__.replace()
     copy = FunctionType(code, function.__globals__, function.__name__, function.__defaults__, function.__closure__)
     return MethodType(copy, method.__self__)
-
-
-def cache() -> Path:
-    """Where compiled graphs are kept: in the user's cache folder."""
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "genlab" / "compiled"
 
 
 def reason(error: Exception) -> str:

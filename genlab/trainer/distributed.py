@@ -121,7 +121,7 @@ class Group:
         looks = self._heard is not None and (self._heard.device.type == "cpu" or step % LOOK_EVERY == 0)
         return looks and bool(self._heard)
 
-    def reducer(self, family: nn.Module) -> Callable[[Sequence[Tensor]], Sequence[Tensor]] | None:
+    def reducer(self, family: nn.Module) -> Callable[[Sequence[Tensor]], list[Tensor]] | None:
         """What turns the gradients of a phase into their mean over the ranks; None where there is one rank."""
         return Reducer(self, family) if self.size > 1 else None
 
@@ -140,7 +140,7 @@ class Reducer:
         self.given = [each for each in buffers if id(each) not in statistics]
 
     @torch.no_grad()
-    def __call__(self, gradients: Sequence[Tensor]) -> Sequence[Tensor]:
+    def __call__(self, gradients: Sequence[Tensor]) -> list[Tensor]:
         """The mean of each gradient over the ranks, the same to the bit on all of them."""
         group = self.group
         wish = gradients[0].new_full((1,), group._wish)

@@ -17,10 +17,16 @@ from genlab.models.base import Phase
 from genlab.trainer.options import Options
 
 Logs = dict[str, Tensor]
-Reduce = Callable[[Sequence[Tensor]], Sequence[Tensor]]  # gradients -> their mean over the ranks
+Gradients = tuple[Tensor, ...] | list[Tensor]
+Reduce = Callable[[Sequence[Tensor]], Gradients]  # gradients -> their mean over the ranks
 
 
 class Update(Protocol):
+    @property
+    def preparation(self) -> float:
+        """Seconds that went into making graphs so far: no training."""
+        ...
+
     def __call__(self, parts: Iterable[Batch]) -> tuple[Logs, list[Batch]]:
         """Run one update on the parts of a batch; return the logs, "loss" among them, and what each part carries.
 
@@ -51,8 +57,12 @@ class Eager:
         bf16 = options.precision == "bf16"
         self.autocast: Any = partial(torch.autocast, device.type, torch.bfloat16) if bf16 else nullcontext
 
+    @property
+    def preparation(self) -> float:
+        return 0.0
+
     def __call__(self, parts: Iterable[Batch]) -> tuple[Logs, list[Batch]]:
-        gradients: Sequence[Tensor] = ()
+        gradients: Gradients = ()
         logs, carries = [], []
         for batch in parts:
             new, log, carry = self.differentiate(batch)
@@ -69,7 +79,7 @@ class Eager:
         self.move(gradients, log)
         return log, carries
 
-    def differentiate(self, batch: Batch) -> tuple[Sequence[Tensor], Logs, Batch]:
+    def differentiate(self, batch: Batch) -> tuple[Gradients, Logs, Batch]:
         """One part's gradients, of this phase's parameters and nothing else, its logs, and what it carries."""
         with self.autocast():
             out = self.phase.loss(batch)
@@ -77,7 +87,7 @@ class Eager:
         log = {"loss": out.loss.detach()} | {key: value.detach() for key, value in out.logs.items()}
         return gradients, log, {key: value.detach() for key, value in out.carry.items()}
 
-    def move(self, gradients: Sequence[Tensor], log: Logs) -> None:
+    def move(self, gradients: Gradients, log: Logs) -> None:
         """Clip the gradients, logging their norm; let the optimizer step; do what the phase does after that."""
         if self.limit:
             log["grad_norm"] = clip(gradients, self.limit)
@@ -86,7 +96,7 @@ class Eager:
             self.phase.after()
 
     @torch.no_grad()
-    def advance(self, gradients: Sequence[Tensor]) -> None:
+    def advance(self, gradients: Gradients) -> None:
         """One step of the optimizer."""
         for parameter, gradient in zip(self.parameters, gradients, strict=True):
             # Fused optimizers go through both as they lie in memory, and a gradient may lie otherwise (of a
@@ -104,7 +114,7 @@ class Eager:
         return log, carry
 
 
-def clip(gradients: Sequence[Tensor], limit: float) -> Tensor:
+def clip(gradients: Gradients, limit: float) -> Tensor:
     """Scale gradients in place to a norm of at most `limit`, all taken as one vector; return the norm before: ().
 
     What `torch.nn.utils.clip_grad_norm_` does, for gradients that do not lie at their parameters.

@@ -113,7 +113,7 @@ class Trainer:
             RunFailed: a loss is not finite. The last checkpoint on disk is from before that.
         """
         options, start, reason, halt = self.options, self.step, "steps", ""
-        clock = Clock(self.device)
+        clock = Clock(self.device, lambda: sum(update.preparation for update in self.updates))
         debugging = Debug(options, self.folder, self.device)
         with (
             device.deterministic(options.deterministic),
