@@ -39,10 +39,11 @@ def before_training(run: Run, error: Exception) -> Exception:
 def memory(error: BaseException) -> str:
     """What to do about a model or a batch that does not fit."""
     where = "the device's memory" if type(error).__name__ == "OutOfMemoryError" else "memory"
-    asked = re.search(r"\d[\d.]* (bytes|[KMGT]iB)", str(error))
+    size = re.search(r"\d[\d.]* (bytes|[KMGT]iB)", str(error))
+    asked = f" ({size[0]} asked for at once)" if size else ""
     return (
-        f"out of {where}{f' ({asked[0]} asked for at once)' if asked else ''}: lower trainer.batch_size, or raise trainer.accumulate, which cuts "
-        "each batch into so many parts; or choose a smaller model or data set"
+        f"out of {where}{asked}: lower trainer.batch_size, or raise trainer.accumulate, which cuts each batch into so "
+        "many parts; or choose a smaller model or data set"
     )
 
 

@@ -210,7 +210,9 @@ class Trainer:
                 optimizer.load_state_dict(state["optimizers"][name])
             # What follows may be absent: an older genlab, or one without that monitor, wrote the file.
             self.meter.load_state_dict(state.get("meter", Meter().state_dict()), self.device)
-            self.best.found, self.collapse.count = state.get("best"), state.get("collapse", 0)
+            value, step = state.get("best") or (None, None)
+            self.best.found = None if value is None else (float(value), int(step))
+            self.collapse.count = int(state.get("collapse", 0))
         except (RuntimeError, KeyError, ValueError, TypeError, AttributeError) as error:
             if out_of_memory(error):
                 raise
