@@ -5,6 +5,7 @@ imports torch: a wrong word in the trainer's options is refused before that.
 """
 
 import inspect
+import os
 import types
 import typing
 from collections.abc import Callable, Iterator, Sequence
@@ -14,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Literal, Union
 from hydra.errors import InstantiationException
 from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
-from omegaconf.errors import OmegaConfBaseException
+from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
 
 from genlab import configs, targets
 from genlab.errors import UserError, brief, choose, did_you_mean, out_of_memory
@@ -34,6 +35,13 @@ def options(config: DictConfig) -> "Options":
     from genlab.trainer.options import Options
 
     return _is(_make(config.trainer, "trainer"), Options, "trainer")
+
+
+def anchor(config: DictConfig) -> None:
+    """Make the paths of the data absolute, in place: a run folder is used from other folders later."""
+    for key in ("path", "root", *(["other"] if "path" in config.data else [])):
+        if not OmegaConf.is_missing(config.data, key) and isinstance(path := config.data.get(key), str):
+            config.data[key] = os.path.abspath(os.path.expanduser(path))
 
 
 def data(config: DictConfig) -> "Dataset":
@@ -64,7 +72,12 @@ def data(config: DictConfig) -> "Dataset":
 
 
 def _other(name: str, node: DictConfig) -> DictConfig:
-    """The config of the data set `name`, with the values of `node` wherever both have a key."""
+    """The config of the data set `name`, with the values of `node` wherever both have a key.
+
+    Where the first set is a folder, `name` is another one.
+    """
+    if "path" in node:
+        return OmegaConf.create({**node, "path": name})
     choose("data.other", name, sorted(path.stem for path in (configs() / "data").glob("*.yaml")))
     other = OmegaConf.load(configs() / "data" / f"{name}.yaml")
     assert isinstance(other, DictConfig)
@@ -112,9 +125,10 @@ def restore(run: Run, which: str, device: "torch.device") -> "Family":
 
     state = checkpoint.read(checkpoint.find(run.checkpoints, which), device)
     try:
-        shape, classes, range = state["spec"]
-        spec = Spec(tuple(int(size) for size in shape), int(classes), str(range))  # type: ignore[arg-type]
+        spec = Spec.of(state["spec"])
         choose("range", spec.range, typing.get_args(Range))
+        if not all(isinstance(each, int) for each in (*spec.shape, spec.classes)):
+            raise ValueError("a shape of no integers")
     except (KeyError, TypeError, ValueError, OverflowError) as error:
         raise UserError(f"the checkpoint names no data: {brief(error)}") from error
     model = family(run.read_config(), spec)
@@ -181,6 +195,8 @@ def _target(node: Any, path: str) -> Any:
 def _arguments(node: DictConfig) -> dict[str, Any]:
     try:
         plain = OmegaConf.to_container(node, resolve=True, throw_on_missing=True)
+    except MissingMandatoryValue as error:
+        raise UserError(f"'{error.full_key}' needs a value: add {error.full_key}=...") from error
     except OmegaConfBaseException as error:
         raise UserError(" ".join(str(error).split())) from error
     assert isinstance(plain, dict)
@@ -191,8 +207,10 @@ def _check(target: Callable, node: DictConfig, path: str) -> None:
     """Check the keys and values of a node against the signature of what it calls, and so for nodes within.
 
     Raises:
-        UserError: a key that the target does not take, or a value of another type than it says.
+        UserError: a key that has no value or that the target does not take, or a value of another type than it says.
     """
+    for key in (key for key in node if OmegaConf.is_missing(node, key)):
+        raise UserError(f"'{path}.{key}' needs a value: add {path}.{key}=...")
     values = _arguments(node)
     function = target.__init__ if inspect.isclass(target) else target
     parameters = {n: p for n, p in inspect.signature(target).parameters.items() if n != "spec"}

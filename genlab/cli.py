@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 
 import genlab
 from genlab import __version__, configs, targets
+from genlab.arguments import flags_first, quoted
 from genlab.errors import Interrupted, RunFailed, UserError, brief, did_you_mean, out_of_memory
 
 
@@ -25,11 +26,15 @@ class Verb(NamedTuple):
 VERBS = {
     "train": Verb("genlab.commands.train:train", "train a model on a data set; resume=RUN goes on with a run", "train"),
     "sample": Verb("genlab.commands.sample:sample", "draw samples from a trained run: samples.npz, grid.png", "sample"),
+    "evaluate": Verb("genlab.commands.evaluate:evaluate", "every measure that fits a run: evaluation.json", "evaluate"),
+    "compare": Verb("genlab.commands.compare:compare", "runs in one ranked table: terminal, CSV, Markdown, PNG"),
+    "report": Verb("genlab.commands.report:report", "runs as one page of HTML that opens anywhere: report.html"),
+    "dashboard": Verb("genlab.commands.dashboard:dashboard", "TensorBoard over all runs, on this machine alone"),
     "prepare": Verb("genlab.commands.prepare:prepare", "fetch and check a data set", "prepare"),
     "list": Verb("genlab.commands.list:show", "show the models, data sets and presets there are"),
 }
 
-RESUME = Verb("genlab.commands.resume:resume", "go on with a run")  # of `train`, with the run's own config
+RESUME = Verb("genlab.sweep.resume:resume", "go on with a run or a sweep")  # of `train`, with the run's own config
 
 USAGE = """genlab {version}: the experiment runner for deep generative models
 
@@ -41,7 +46,10 @@ USAGE = """genlab {version}: the experiment runner for deep generative models
   genlab train model=vae data=mnist             any model on any data set
   genlab train -m model=gan,vae seed=0,1,2      a sweep
   genlab train resume=outputs/RUN               goes on exactly where the run stopped
+  genlab evaluate run=outputs/RUN               every measure that fits
+  genlab compare outputs/                       one ranked table of all runs in a folder
   genlab train --config-dir outputs/RUN         a new run with the config of that one
+  genlab report outputs/RUN                     a page to show: curves, samples, measures
 
 'genlab VERB --help' shows all keys of a verb. --allow-targets lets a config name code that is not genlab's.
  Tab completion: eval "$(genlab -sc install=bash)"
@@ -85,7 +93,7 @@ def dispatch(arguments: list[str]) -> int:
         with _allow_targets():
             return dispatch([each for each in arguments if each != targets.FLAG])
     if not arguments or arguments[0] in ("-h", "--help", "help"):
-        verbs = "\n".join(f"  {name:9}{verb.help}" for name, verb in VERBS.items())
+        verbs = "\n".join(f"  {name:10}{verb.help}" for name, verb in VERBS.items())
         print(USAGE.format(version=__version__, verbs=verbs), end="")
         return 0
     if arguments[0] in ("-V", "--version"):
@@ -93,7 +101,7 @@ def dispatch(arguments: list[str]) -> int:
         return 0
     if arguments[0] in ("-sc", "--shell-completion"):
         return complete(arguments)
-    word, rest = arguments[0], arguments[1:]
+    word, rest = arguments[0], [quoted(each) for each in arguments[1:]]
     if word not in VERBS:
         raise UserError(f"'{word}' is no command{did_you_mean(word, VERBS)}; there are: {', '.join(VERBS)}")
     verb = VERBS[word]
@@ -101,8 +109,9 @@ def dispatch(arguments: list[str]) -> int:
         _load(verb)(rest)
         return 0
     if word == "train" and any(each.startswith("resume=") for each in rest):
-        _load(RESUME)(rest)
-        return 0
+        rest = _load(RESUME)(rest)
+        if not rest:
+            return 0
     if word == "train" and any(each.startswith(("--config-dir", "-cd")) for each in rest):
         from genlab import rerun
 
@@ -120,6 +129,8 @@ def compose_and_run(word: str, config_name: str, overrides: list[str], function:
     from hydra.types import RunMode
     from omegaconf.errors import OmegaConfBaseException
 
+    from genlab.sweep.grid import register
+
     failures: list[Exception] = []
     begun = False
 
@@ -127,17 +138,24 @@ def compose_and_run(word: str, config_name: str, overrides: list[str], function:
         nonlocal begun
         begun = True
         try:
+            if any(each.startswith("+") for each in overrides):
+                from genlab.explain import refuse_additions
+
+                refuse_additions(config, configs(), config_name, overrides)
             return function(config, Path(HydraConfig.get().runtime.output_dir))
         except (UserError, RunFailed) as error:  # kept from Hydra, which would say more than the one line
+            if HydraConfig.get().mode == RunMode.MULTIRUN:
+                raise  # the sweeper counts it, and says so at the end
             failures.append(error)
         except Interrupted as error:
             if HydraConfig.get().mode == RunMode.MULTIRUN:
-                raise  # ends the whole sweep
+                raise KeyboardInterrupt from error  # ends the whole sweep
             failures.append(error)
 
     before, sys.argv = sys.argv, [f"genlab {word}", *flags_first(overrides)]
     asked_for_traceback = os.environ.get("HYDRA_FULL_ERROR")
     os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra hands its errors on to us instead of printing them
+    register()
     try:
         hydra.main(config_path=str(configs()), config_name=config_name, version_base="1.3")(job)()
     except (HydraException, OmegaConfBaseException, OSError) as error:
@@ -154,33 +172,9 @@ def compose_and_run(word: str, config_name: str, overrides: list[str], function:
         sys.argv = before
         if asked_for_traceback is None:
             del os.environ["HYDRA_FULL_ERROR"]
-    if len(failures) > 1:
-        for error in failures[:-1]:
-            _say(error, 1)
     if failures:
         raise failures[-1]
     return 0
-
-
-def flags_first(arguments: list[str]) -> list[str]:
-    """Put -m in front, where Hydra's parser wants it: `train model=vae -m seed=0,1` is a natural thing to write.
-
-    Raises:
-        UserError: a flag that Hydra does not have.
-    """
-    for each in arguments:
-        if each.startswith("-") and (flag := each.split("=")[0]) not in FLAGS:
-            raise UserError(f"unknown flag '{flag}'{did_you_mean(flag, FLAGS)}; see --help and --hydra-help")
-    sweep = [each for each in arguments if each in ("-m", "--multirun")]
-    return sweep[:1] + [each for each in arguments if each not in sweep]
-
-
-# Of Hydra's own, --experimental-rerun is missing: it would load a pickle.
-FLAGS = (
-    *("-h", "--help", "--hydra-help", "--version", "-c", "--cfg", "--resolve", "-p", "--package", "-r", "--run"),
-    *("-m", "--multirun", "-i", "--info", "-cp", "--config-path", "-cn", "--config-name", "-cd", "--config-dir"),
-    targets.FLAG,
-)
 
 
 def complete(arguments: list[str]) -> int:
@@ -189,7 +183,8 @@ def complete(arguments: list[str]) -> int:
 
     words = os.environ.get("COMP_LINE", "").split(" ")
     if any(each.startswith("query=") for each in arguments) and len(words) < 3:
-        print(" ".join(name for name in VERBS if name.startswith(words[-1] if len(words) == 2 else "")))
+        fitting = [name for name in VERBS if name.startswith(words[-1] if len(words) == 2 else "")]
+        print(("\n" if "query=fish" in arguments else " ").join(fitting))
         return 0
     config = "train"
     if len(words) > 2:

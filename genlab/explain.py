@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from hydra import compose, initialize_config_dir
+from hydra.conf import HydraConf
 from hydra.core.global_hydra import GlobalHydra
 from hydra.errors import ConfigCompositionException, MissingConfigException
 from omegaconf import DictConfig, OmegaConf
@@ -18,13 +19,28 @@ from genlab.errors import UserError, brief, did_you_mean
 def explain(error: Exception, configs: Path, config_name: str, overrides: list[str]) -> UserError:
     """The error as a `UserError` with a one-line message."""
     text = str(error)
+    cause: BaseException | None = error
+    while cause := cause.__cause__:
+        if isinstance(cause, UserError):  # a launcher or a sweeper refused its options
+            return cause
     if isinstance(error, MissingConfigException) and error.options is not None:
         group, _, word = (error.missing_cfg_file or "").rpartition("/")
         options = [option for option in error.options if group != "tuned"]
         return UserError(f"{group}: '{word}' is none of {', '.join(options)}{did_you_mean(word, options)}")
+    if match := re.search(r"Could not load '([^']+)/([^'/]+)'", text):  # one of several: experiment=[a,b]
+        options = sorted(path.stem for path in (configs / match[1]).glob("*.yaml"))
+        return UserError(f"{match[1]}: '{match[2]}' is none of {', '.join(options)}{did_you_mean(match[2], options)}")
+    if match := re.search(r"Multiple values for (\S+)\. .*: (\S+)'", text):
+        return UserError(f"'{match[1]}' has a value already: write {match[1]}={match[2]}, once and without +")
+    if "missing EQUAL" in text:
+        return UserError(f"{text.splitlines()[0]}: write key=value, without blanks")
+    if "interpolation" in text and (gone := [word for word in overrides if word.startswith("~")]):
+        return UserError(f"{' '.join(gone)}: cannot be left out, other parts of the config refer to it")
     if match := re.search(r"Could not override '([^']+)'", text):
         key = match[1]
-        return UserError(unknown_option(key, defaults(configs, config_name, overrides)))
+        return UserError(
+            unknown_option(key, defaults(configs, config_name, overrides, key.startswith("hydra.")), groups(configs))
+        )
     if match := re.search(r"Ambiguous value for argument '([^']+)'", text):
         return UserError(f"'{match[1]}' names several values: add -m for a sweep, or write key=[a,b] for a list")
     if isinstance(error, OSError) and not isinstance(error, ConfigCompositionException):
@@ -34,13 +50,23 @@ def explain(error: Exception, configs: Path, config_name: str, overrides: list[s
     return UserError(" ".join(line.strip() for line in text.splitlines() if "See https" not in line))
 
 
-def unknown_option(key: str, config: DictConfig) -> str:
-    """What to say of a key that the config does not have: the nearest one, and its siblings."""
+def groups(configs: Path) -> list[str]:
+    """The groups that a user chooses from: model, data, experiment, debug, ..."""
+    return sorted(folder.name for folder in configs.iterdir() if folder.is_dir() and folder.name != "hydra")
+
+
+def unknown_option(key: str, config: DictConfig, groups: Iterable[str] = ()) -> str:
+    """What to say of a key that the config does not have: the nearest one, and its siblings.
+
+    Args:
+        groups: words that may stand at the top although the config has no such key.
+    """
     parent, _, word = key.rpartition(".")
     node = OmegaConf.select(config, parent) if parent else config
     if not isinstance(node, DictConfig):
         return f"unknown option '{key}'{did_you_mean(key, leaves(config))}"
     siblings = [str(name) for name in node if not str(name).startswith("_")]
+    siblings += [name for name in groups if not parent and name not in siblings]
     near = did_you_mean(word, siblings) or did_you_mean(key, leaves(config))
     # A key that is right in itself but stands one level too high: steps=10 for trainer.steps=10.
     deeper = [leaf for leaf in leaves(config) if leaf.split(".")[-1] == word]
@@ -58,13 +84,37 @@ def leaves(config: DictConfig, prefix: str = "") -> Iterable[str]:
             yield f"{prefix}{name}"
 
 
-def defaults(configs: Path, config_name: str, overrides: list[str]) -> DictConfig:
+def defaults(configs: Path, config_name: str, overrides: list[str], hydra: bool = False) -> DictConfig:
     """The config with the groups chosen as on the command line, and no value changed."""
-    groups = {folder.name for folder in configs.iterdir() if folder.is_dir()}
-    chosen = [each.split(",")[0] for each in overrides if each.split("=")[0] in groups]
+    chosen = [each.split(",")[0] for each in overrides if each.split("=")[0] in groups(configs)]
     GlobalHydra.instance().clear()
     with initialize_config_dir(str(configs), version_base="1.3"):
         try:
-            return compose(config_name, chosen)
+            return compose(config_name, chosen, return_hydra_config=hydra)
         except Exception:  # a second mistake in the choices: the defaults will do
-            return compose(config_name)
+            return compose(config_name, return_hydra_config=hydra)
+
+
+def refuse_additions(config: DictConfig, configs: Path, config_name: str, overrides: list[str]) -> None:
+    """Refuse keys added by `+key=value` at the top or among the optimizers, where nothing would read them.
+
+    What is added to the model, the data or the trainer is checked against their signatures when they are built; a key
+    of one's own that the config refers to, by ${key}, is read.
+
+    Raises:
+        UserError: nothing reads a key.
+    """
+    known = defaults(configs, config_name, [each.lstrip("+") for each in overrides])
+    text = OmegaConf.to_yaml(config)
+    for word in overrides:
+        key = word.split("=")[0].lstrip("+")
+        first, *more = key.split(".")
+        if not word.startswith("+") or "/" in key or "@" in key:
+            continue
+        if first == "hydra":
+            if more and more[0] not in HydraConf.__dataclass_fields__:
+                raise UserError(f"unknown option '{key}'{did_you_mean(more[0], HydraConf.__dataclass_fields__)}")
+        elif first not in known and first in config and f"${{{first}" not in text:
+            raise UserError(unknown_option(first, known, groups(configs)))
+        elif first == "optimizer" and more and more[0] not in known.optimizer:
+            raise UserError(unknown_option(f"optimizer.{more[0]}", known))

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from genlab.data.base import Dataset
 from genlab.models.base import Codec, Density, Family, Measured, Reconstructor, Sampler, Scorer, Translator, round_trip
+from genlab.pairplot import pairplot
 
 POINTS = 2000  # drawn in a scatter plot
 
@@ -104,35 +105,42 @@ def snapshot(family: Family, data: Dataset, n: int = 64) -> dict[str, np.ndarray
     Images: `samples`, a grid of n (of a conditional family a class a column); `reconstructions`, rows of real images
     over theirs; `interpolation` between test images; `latent_grid` where the code of a sampler has two dimensions;
     `translations`, rows of images over their translation and the way back.
-    Points: scatter plots over test data, of the other domain for translations.
+    Points: scatter plots over test data, of the other domain for translations; pair plots of tables, and where points
+    have not two coordinates.
     """
     pictures = {}
     image = data.spec.is_image
-    if isinstance(family, Sampler) and (image or data.spec.shape == (2,)):
+
+    def plot(real: Tensor | None, fake: Tensor, heights: Callable[[Tensor], Tensor] | None = None) -> np.ndarray:
+        if data.spec.shape == (2,) and not data.spec.columns:
+            return scatter(real, fake, heights)
+        return pairplot(real, fake, [column.name for column in data.spec.columns])
+
+    if isinstance(family, Sampler):
         n = n if image else POINTS
         fake = data.decode(family.sample(n, classes_in_turn(family, n)))
         if image:
             pictures["samples"] = grid(fake, columns=family.spec.classes if family.conditional else None)
         else:
             real = None if isinstance(family, Measured) else data.real("test", POINTS)
-            pictures["samples"] = scatter(real, fake, landscape(family))
-    if isinstance(family, Reconstructor) and (image or data.spec.shape == (2,)):
+            pictures["samples"] = plot(real, fake, landscape(family))
+    if isinstance(family, Reconstructor):
         x = data.head("test", 32 if image else POINTS)["x"]
         again = data.decode(family.reconstruct(x))
         if image:
             pictures["reconstructions"] = rows(data.decode(x), again)
         else:
-            pictures["reconstructions"] = scatter(data.decode(x), again)
+            pictures["reconstructions"] = plot(data.decode(x), again)
     if isinstance(family, Codec) and image:
         x = data.head("test", 16)["x"]
         pictures["interpolation"] = grid(data.decode(interpolation(family, x)), columns=10)
         if isinstance(family, Sampler) and family.encode(x).shape[1:] == (2,):
             pictures["latent_grid"] = grid(data.decode(latent_grid(family, x.device)))
-    if isinstance(family, Translator) and (image or data.spec.shape == (2,)):
+    if isinstance(family, Translator):
         batch = data.head("test", 32 if image else POINTS)
         there, back = round_trip(family, batch["a"])
         if image:
             pictures["translations"] = rows(data.decode(batch["a"]), data.decode(there), data.decode(back))
         else:
-            pictures["translations"] = scatter(data.decode(batch["b"]), data.decode(there))
+            pictures["translations"] = plot(data.decode(batch["b"]), data.decode(there))
     return pictures

@@ -14,6 +14,12 @@ from genlab.errors import UserError
 from genlab.run import Run
 
 NAME = "rerun"  # of the config in Hydra's store
+_stored: list[Path] = []  # the folder it came from
+
+
+def flags() -> list[str]:
+    """The flags by which another process, a job of a sweep, finds the config that `store` put there."""
+    return ["--config-dir", str(_stored[-1])]
 
 
 def of_a_run(arguments: list[str]) -> tuple[Path, list[str]] | None:
@@ -52,6 +58,7 @@ def store(folder: Path) -> str:
     OmegaConf.set_struct(config, False)
     stored = {"defaults": ["_self_", *own], **config, "name": name, "resume": None, "hydra": train.hydra}
     ConfigStore.instance().store(NAME, OmegaConf.create(stored))
+    _stored[:] = [folder.absolute()]
     return NAME
 
 

@@ -1,7 +1,7 @@
 """The run folder: the one place that knows its names.
 
 config.yaml  metrics.jsonl  events...  checkpoints/{last,best,step_N}.pt  samples/  status.json  result.json
-environment.json  samples.npz  grid.png
+environment.json  evaluation.json  samples.npz  samples.csv  grid.png
 """
 
 import json
@@ -25,9 +25,14 @@ class Run:
         self.folder = folder
         self.config = folder / "config.yaml"
         self.metrics = folder / "metrics.jsonl"
+        self.status = folder / "status.json"
+        self.result = folder / "result.json"
+        self.evaluation = folder / "evaluation.json"
         self.checkpoints = folder / "checkpoints"
+        self.pictures = folder / "samples"
         self.environment = folder / "environment.json"
         self.samples = folder / "samples.npz"
+        self.table = folder / "samples.csv"
         self.grid = folder / "grid.png"
 
     @classmethod
@@ -98,7 +103,7 @@ class Run:
             "host": socket.gethostname(),
             **details,
         }
-        _write(self.folder / "status.json", json.dumps(status, indent=2) + "\n")
+        _write(self.status, json.dumps(status, indent=2) + "\n")
 
     def write_environment(self, environment: dict[str, Any]) -> None:
         """Keep what this start of the run was made with; a resumed run keeps its `earlier` ones as well."""
@@ -109,7 +114,10 @@ class Run:
         _write(self.environment, json.dumps({**environment, "earlier": earlier}, indent=2) + "\n")
 
     def write_result(self, result: dict[str, Any]) -> None:
-        _write(self.folder / "result.json", json.dumps(result, indent=2) + "\n")
+        _write(self.result, json.dumps(result, indent=2) + "\n")
+
+    def write_evaluation(self, report: dict[str, Any]) -> None:
+        _write(self.evaluation, json.dumps(report, indent=2, ensure_ascii=False) + "\n")
 
     @contextmanager
     def lock(self) -> Iterator[None]:

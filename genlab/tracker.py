@@ -8,9 +8,10 @@ import math
 import sys
 import threading
 import time
+from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from pathlib import Path
-from typing import TextIO
+from typing import Any, TextIO
 
 import numpy as np
 import torch
@@ -18,6 +19,8 @@ from torch import Tensor
 from torch.utils.tensorboard import SummaryWriter
 from tqdm import tqdm
 
+from genlab.charts import custom_scalars
+from genlab.dashboard import Session
 from genlab.errors import RunFailed
 
 
@@ -54,6 +57,13 @@ class Meter:
             raise RunFailed(f"the loss of phase '{phase}' is not finite at step {step + 1}")
         return {key: values.mean().item() for key, values in columns.items()}
 
+    def apply(self, function: Callable[[Tensor], Tensor]) -> None:
+        """Put all values through a function of one tensor (n,): their mean over several processes, say."""
+        if self._values:
+            flat = function(torch.stack([v.float() for values in self._values.values() for v in values]))
+            pieces = flat.split([len(values) for values in self._values.values()])
+            self._values = {key: list(piece) for key, piece in zip(self._values, pieces, strict=True)}
+
     def clear(self) -> None:
         self._values, self._steps = {}, {}
 
@@ -80,12 +90,16 @@ class Tracker:
     Args:
         folder: of the run; None writes nothing to disk.
         start, steps: where this call begins and where the run ends.
+        settings: of the run, by dotted key, for TensorBoard's table of runs.
     """
 
-    def __init__(self, folder: Path | None, start: int, steps: int) -> None:
+    def __init__(self, folder: Path | None, start: int, steps: int, settings: Mapping[str, Any] | None = None) -> None:
         self.folder, self.start, self.steps = folder, start, steps
+        self.complete = True  # whether an end without an exception is the end of the run
         self._writer: SummaryWriter | None = None
         self._file: TextIO | None = None
+        self._session: Session | None = None
+        self._tags: set[str] = set()
         # disable=None: no bar where the output is no terminal; a plain line now and then instead.
         self._bar = tqdm(total=steps, initial=start, disable=None, unit="step", dynamic_ncols=True, file=sys.stderr)
         # TensorBoard writes in a thread of its own and hands an error on to the next call: no need to print it there.
@@ -93,9 +107,11 @@ class Tracker:
         threading.excepthook = lambda error: issubclass(error.exc_type, OSError) or self._excepthook(error)
         if folder is not None:
             try:
+                folder.mkdir(parents=True, exist_ok=True)
                 rewind(folder / "metrics.jsonl", start)
                 self._file = open(folder / "metrics.jsonl", "a")  # noqa: SIM115 (closed in `close`)
                 self._writer = SummaryWriter(folder, purge_step=start + 1 if start else None)
+                self._session = Session(folder, settings) if settings else None
             except BaseException:
                 self.close()
                 raise
@@ -106,6 +122,9 @@ class Tracker:
         if self._writer:
             for tag, value in values.items():
                 self._writer.add_scalar(tag, value, step)
+            if not self._tags.issuperset(values):
+                self._tags.update(values)
+                self._writer.add_custom_scalars(custom_scalars(self._tags))
         if self._file:
             line = {"step": step, **{k: v if math.isfinite(v) else None for k, v in values.items()}}
             self._file.write(json.dumps(line | ({"partial": True} if partial else {})) + "\n")
@@ -121,6 +140,13 @@ class Tracker:
         self._bar.write(f"warning: step {step}: {text}", file=sys.stderr)
         self.text("warning", f"step {step}: {text}")
 
+    def histograms(self, step: int, norms: dict[str, float], values: dict[str, np.ndarray]) -> None:
+        """Write what `trainer.gradients.inspect` returns."""
+        self.log(step, norms)
+        if self._writer:
+            for tag, array in values.items():
+                self._writer.add_histogram(tag, array, step)
+
     def picture(self, step: int, name: str, image: np.ndarray) -> None:
         """Write an image (H, W, 3) uint8 into samples/ and onto TensorBoard's page."""
         from PIL import Image
@@ -134,14 +160,16 @@ class Tracker:
     def advance(self, step: int) -> None:
         self._bar.update(step - self._bar.n)
 
-    def close(self) -> None:
-        """Close all of it, whichever part fails.
+    def close(self, success: bool | None = None) -> None:
+        """Close all of it, whichever part fails. `success`: how the run ended; None: it has not.
 
         Raises:
             OSError: the last lines could not be written.
         """
         with ExitStack() as stack:
             stack.callback(setattr, threading, "excepthook", self._excepthook)
+            if self._session:
+                stack.callback(self._session.close, success)
             for each in (self._bar, self._file, self._writer):
                 if each:
                     stack.callback(each.close)
@@ -149,8 +177,8 @@ class Tracker:
     def __enter__(self) -> "Tracker":
         return self
 
-    def __exit__(self, *_: object) -> None:
-        self.close()
+    def __exit__(self, error: type[BaseException] | None, *_: object) -> None:
+        self.close(False if error else True if self.complete else None)
 
     def _say(self, step: int, values: dict[str, float]) -> None:
         """Losses on the bar, or a line on a plain output at most every 20 seconds."""
@@ -169,6 +197,13 @@ class Tracker:
             left = (now - self._began) * (self.steps - step) / max(1, step - self.start)
             print(f"step {step}/{self.steps}: {text}, {rate}, {tqdm.format_interval(left)} left", flush=True)
             self._spoke = now
+
+
+def scalars(folder: Path, step: int, values: dict[str, float]) -> None:
+    """Add scalars to the TensorBoard page of a run that is not training."""
+    with SummaryWriter(folder, filename_suffix=".evaluation") as writer:
+        for tag, value in values.items():
+            writer.add_scalar(tag, value, step)
 
 
 def rewind(path: Path, step: int) -> None:

@@ -9,7 +9,7 @@ import pytest
 import torch
 from conftest import blobs
 
-from genlab.data.base import Stream, data_root, mix
+from genlab.data.base import Spec, Stream, data_root, mix
 from genlab.data.gaussian2d import KINDS, Gaussian2D, Mixture, mixture
 from genlab.data.mnist import MNIST, FashionMNIST, resize
 from genlab.errors import UserError
@@ -161,7 +161,7 @@ def test_real_mnist_has_the_published_counts_and_splits():
         "validation": 5000,
         "test": 10000,
     }
-    assert MNIST().spec == ((1, 28, 28), 10, "unit")
+    assert MNIST().spec == Spec((1, 28, 28), 10, "unit")
     assert data.real("test", 10_000).mean().item() == pytest.approx(0.1325, abs=1e-4)  # the known mean of the set
 
 

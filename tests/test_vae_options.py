@@ -1,4 +1,4 @@
-"""The importance-weighted bound, VAE-GAN, the collapse monitor, and pictures of codes."""
+"""The importance-weighted bound, VAE-GAN, a collapsed run, and pictures of codes."""
 
 import math
 from functools import partial
@@ -18,7 +18,6 @@ from genlab.models.vae_gan import VAEGAN
 from genlab.networks.choice import decoder, encoder
 from genlab.pictures import interpolation, latent_grid, snapshot
 from genlab.trainer.loop import Result, Trainer
-from genlab.trainer.monitors import PATIENCE, CollapseMonitor
 from genlab.trainer.options import Options
 
 SMALL: dict[str, Any] = {
@@ -193,17 +192,6 @@ def test_adversarial_term_moves_the_decoder_alone():
 def test_vae_gan_without_any_loss_is_refused():
     with pytest.raises(UserError, match="nothing to learn"):
         VAEGAN(Spec((2,)), adversarial_weight=0.0, vae_weight=0.0)
-
-
-def test_monitor_wants_the_kl_low_several_times_in_a_row():
-    monitor = CollapseMonitor()
-    low, high = {"eval/kl": 0.01}, {"eval/kl": 3.0}
-    said = [bool(monitor(each)) for each in [*[low] * (PATIENCE - 1), high, *[low] * (PATIENCE + 2)]]
-    # Only the second row of low values is long enough; and it is said once.
-    assert said == [False] * PATIENCE + [False] * (PATIENCE - 1) + [True, False, False]
-    assert not any(CollapseMonitor()({"eval/reverse_kl": 0.0, "eval/loss": 0.0}) for _ in range(PATIENCE))
-    phased = CollapseMonitor()
-    assert any(phased({"eval/autoencoder/kl": 0.0}) for _ in range(PATIENCE))
 
 
 def test_collapsed_run_stops_in_good_order(capsys):

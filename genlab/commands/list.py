@@ -1,4 +1,4 @@
-"""`genlab list [models|data|presets]`: what there is, with one line each. Reads the source; imports none of it."""
+"""`genlab list [models|data|presets|measures]`: what there is, a line each. Reads the source, imports none of it."""
 
 import ast
 from pathlib import Path
@@ -8,7 +8,8 @@ import yaml
 from genlab import configs
 from genlab.errors import choose
 
-KINDS = {"models": "model", "data": "data", "presets": "experiment"}
+KINDS = {"models": "model", "data": "data", "presets": "experiment", "measures": ""}
+METRICS = Path(__file__).parents[1] / "metrics"
 
 
 def show(arguments: list[str]) -> None:
@@ -20,12 +21,31 @@ def show(arguments: list[str]) -> None:
     for word in arguments:
         choose("genlab list", word, KINDS)
     for kind in arguments or KINDS:
+        if kind == "measures":
+            show_measures()
+            continue
         print(f"{kind} ({KINDS[kind]}=...)")
         paths = sorted((configs() / KINDS[kind]).glob("*.yaml"))
         width = max(len(path.stem) for path in paths)
         for path in paths:
             print(f"  {path.stem:{width}}  {describe(path)}")
         print()
+
+
+def show_measures() -> None:
+    """Each `Measure(name, text, better, unit)` written in the files of metrics/; an arrow shows which way is better."""
+    found = {}
+    for path in sorted(METRICS.glob("*.py")):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "Measure":
+                name, text, better = (ast.literal_eval(argument) for argument in node.args[:3])
+                found[name] = f"{ {'min': '↓', 'max': '↑', '': ' '}[better] } {text}"
+    found = {name: text for name, text in found.items() if name.removesuffix("_error") not in set(found) - {name}}
+    print("measures (genlab evaluate)")
+    width = max(map(len, found))
+    for name, text in found.items():
+        print(f"  {name:{width}}  {text}")
+    print()
 
 
 def describe(path: Path) -> str:

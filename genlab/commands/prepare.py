@@ -1,19 +1,28 @@
-"""`genlab prepare data=mnist`: fetch a data set where it is absent, and check its bytes."""
+"""`genlab prepare data=mnist`: fetch a data set where it is absent, check its bytes, train the net that judges it."""
 
 from pathlib import Path
 
 from omegaconf import DictConfig
 
 from genlab import build
+from genlab.errors import choose
 
 
 def prepare(config: DictConfig, folder: Path) -> None:
-    """Load the data set once and say what is there.
+    """Load the data set once and say what is there; of labelled images, have the feature net ready as well.
 
     Raises:
         UserError: it cannot be fetched, or is damaged.
     """
+    choose("net", str(config.net), ("auto", "classifier", "inception", "none"))
     data = build.data(config)
     counts = ", ".join(f"{len(split.x):,} {name}" for name, split in data.splits.items())
     size = "x".join(map(str, data.spec.shape))
     print(f"{data.name}: {counts}; samples of {size}, {data.spec.classes} classes")
+
+    from genlab.evaluation.nets import feature_net
+    from genlab.trainer import device
+
+    net, _ = feature_net(str(config.net), data, config.data.get("root"), device.resolve(str(config.device)))
+    if net is not None:
+        print(f"judged by {net}")

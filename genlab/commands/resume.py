@@ -5,6 +5,7 @@ import sys
 from omegaconf import DictConfig, OmegaConf
 
 from genlab import build
+from genlab.commands import ranks
 from genlab.commands.failure import before_training
 from genlab.commands.train import execute
 from genlab.errors import UserError
@@ -32,7 +33,7 @@ def resume(arguments: list[str]) -> None:
     except HydraException as error:
         raise UserError(f"resume takes key=value only: {str(error).splitlines()[0]}") from error
     run = Run.open(str(values.pop("resume")))
-    with run.lock():
+    with ranks.lock(run):
         config = changed(run.read_config(), values)
         build.options(config)  # wrong words are refused before torch is imported
 
@@ -42,7 +43,7 @@ def resume(arguments: list[str]) -> None:
             state, warning = checkpoint.newest(run.checkpoints)
         except MemoryError as error:
             raise before_training(run, error) from error
-        if warning:
+        if warning and ranks.is_first():
             print(f"genlab: {warning}", file=sys.stderr)
         execute(run, config, state)
 

@@ -1,5 +1,11 @@
-"""`genlab sample run=RUN n=64`: draw from a trained model; `samples.npz` and `grid.png` in the run folder."""
+"""`genlab sample run=RUN n=64`: draw from a trained model; `samples.npz` and `grid.png` in the run folder.
 
+Of a model of a table `samples.csv` as well, with the table's columns in their own units.
+"""
+
+import csv
+import math
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,7 +28,8 @@ SHOWN = 100  # of them in grid.png
 def sample(config: DictConfig, folder: Path) -> None:
     """Draw `n` samples with a seed; the same seed gives the same samples.
 
-    `samples.npz` holds `samples` (n, *shape) float32: images in [0, 1], points in data units; and, of a conditional
+    `samples.npz` holds `samples` (n, *shape) float32: images in [0, 1], points in data units (float64 of a table, which
+    is written as `samples.csv` as well); and, of a conditional
     model, `labels` (n,): the class `y` for all, or all classes in turn. A model that translates writes translations of
     n test samples, those as `originals`, and what comes back from the translations as `cycles`. One that has no prior
     to draw from writes reconstructions of n test samples, and those as `originals`.
@@ -52,11 +59,31 @@ def sample(config: DictConfig, folder: Path) -> None:
         target.folder.mkdir(parents=True, exist_ok=True)
         plain: dict[str, Any] = {name: array.cpu().numpy() for name, array in arrays.items()}
         np.savez_compressed(target.samples, **plain)
+        written = [target.samples]
+        if model.spec.columns:
+            write_table(target.table, plain, model, run)
+            written.append(target.table)
         if image is not None:
             Image.fromarray(image).save(target.grid)
+            written.append(target.grid)
     except OSError as error:
         raise UserError(f"cannot write {error.filename or target.folder}: {error.strerror}") from error
-    print(f"{len(arrays['samples'])} samples: {target.samples}" + (f", {target.grid}" if image is not None else ""))
+    print(f"{len(arrays['samples'])} samples: {', '.join(map(str, written))}")
+
+
+def write_table(path: Path, arrays: dict[str, "np.ndarray"], model: "Family", run: Run) -> None:
+    """The samples with the column names of the data, and of a conditional model the classes by their names."""
+    header, labels = [column.name for column in model.spec.columns], [[]] * len(arrays["samples"])
+    if "labels" in arrays:
+        header.append(str(run.read_config().data.get("label") or "label"))
+        labels = [[model.spec.labels[k]] for k in arrays["labels"]]
+    with open(path, "w", encoding="utf-8", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(header)
+        # To a millionth of each column's deviation, which is what the model's single precision holds.
+        places = [6 - math.floor(math.log10(column.deviation)) for column in model.spec.columns]
+        for row, label in zip(arrays["samples"].tolist(), labels, strict=True):
+            writer.writerow([*map(round, row, places), *label])
 
 
 def draw(model: "Family", n: int, run: Run, y: int | None = None) -> dict[str, "Tensor"]:
@@ -96,19 +123,24 @@ def draw(model: "Family", n: int, run: Run, y: int | None = None) -> dict[str, "
 
 
 def picture(arrays: dict[str, "Tensor"], model: "Family", run: Run) -> "np.ndarray | None":
-    """A grid of images, or a scatter plot of points over real ones; None for data of another shape.
+    """A grid of images, or a scatter or pair plot of points over real ones where these can still be read.
 
     Of translations: rows of images, their translations, and what comes back; or points over the other domain.
     """
     from genlab.models.base import Measured
+    from genlab.pairplot import pairplot
     from genlab.pictures import grid, rows, scatter
 
     if model.spec.is_image:
         if "cycles" in arrays:
             return rows(*(arrays[name][:SHOWN] for name in ("originals", "samples", "cycles")), columns=10)
         return grid(arrays["samples"][:SHOWN], columns=model.spec.classes if "labels" in arrays else None)
-    if model.spec.shape != (2,):
-        return None
+    if model.spec.shape != (2,) or model.spec.columns:
+        real = None
+        with suppress(UserError):  # samples of a table do not need the table
+            data = build.data(run.read_config())
+            real = data.decode(data.head("test", SHOWN * 20)["b" if "cycles" in arrays else "x"])
+        return pairplot(real, arrays["samples"], [column.name for column in model.spec.columns])
     if isinstance(model, Measured):
         return scatter(None, arrays["samples"])
     data = build.data(run.read_config())

@@ -1,6 +1,5 @@
 """`genlab train`: build what the config names, train it, leave a run folder."""
 
-import signal
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -8,21 +7,20 @@ from typing import TYPE_CHECKING, Any
 from omegaconf import DictConfig, OmegaConf
 
 from genlab import build
+from genlab.commands import ranks
 from genlab.commands.environment import environment
 from genlab.commands.failure import before_training, failure
+from genlab.commands.signals import Signals
 from genlab.errors import Interrupted, UserError
+from genlab.history import flatten
 from genlab.run import Run
 
 if TYPE_CHECKING:
-    import torch
+    import numpy as np
 
-    from genlab.data.base import Dataset
     from genlab.models.base import Family
     from genlab.trainer.loop import Result, Trainer
     from genlab.trainer.options import Options
-
-MEASURED = 5000  # samples for the measures of the training loop; a fifth of it for images
-OWN_MEASURES = 100_000  # for what a family measures of itself
 
 
 def train(config: DictConfig, folder: Path) -> float | None:
@@ -33,8 +31,8 @@ def train(config: DictConfig, folder: Path) -> float | None:
         RunFailed, Interrupted: as `execute`.
     """
     run = Run(folder)
-    with run.lock():  # of two that are given the same folder at the same moment, one is refused
-        if run.config.exists():
+    with ranks.lock(run):  # of two that are given the same folder at the same moment, one is refused
+        if run.config.exists() and ranks.is_first():
             raise UserError(f"{folder} holds a run already: go on with resume={folder}, or choose another folder")
         return execute(run, config)
 
@@ -53,11 +51,17 @@ def execute(run: Run, config: DictConfig, state: dict[str, Any] | None = None) -
     signals = Signals()
     try:
         options = build.options(config)
+        build.anchor(config)
+        if options.devices > 1 and not ranks.member():
+            return ranks.launch(execute, run, config, resumed=state is not None)  # this function, in each rank
+        ranks.join(options)
         trainer = assemble(config, options, run, signals.received)
         if state is not None:
             trainer.load_state_dict(state)
     except Exception as error:
         raise before_training(run, error) from error
+    if not ranks.is_first():
+        return ranks.follow(trainer, run)
     if trainer.step >= trainer.steps:
         print(f"{run.folder} is at step {trainer.step} of {trainer.steps}: raise trainer.steps to go on")
         return trainer.best.found[0] if trainer.best.found else None
@@ -66,7 +70,7 @@ def execute(run: Run, config: DictConfig, state: dict[str, Any] | None = None) -
             run.write_config(config)
             run.write_environment(environment(trainer))
             run.write_status("running")
-            print(f"{describe(trainer)}\nrun folder: {run.folder}", flush=True)
+            print(f"{describe(trainer)}\n{trainer.execution}\nrun folder: {run.folder}", flush=True)
             return finish(run, trainer, trainer.fit(), signals.number)
         except Interrupted:
             raise
@@ -78,7 +82,10 @@ def assemble(config: DictConfig, options: "Options", run: Run, stop: Callable[[]
     """Data, model, optimizers and trainer as the config names them."""
     import torch
 
+    from genlab.evaluation.nets import net_of_training
+    from genlab.evaluation.training import evaluator
     from genlab.pictures import snapshot
+    from genlab.projector import write_codes
     from genlab.trainer import device
     from genlab.trainer.loop import Trainer
 
@@ -86,7 +93,18 @@ def assemble(config: DictConfig, options: "Options", run: Run, stop: Callable[[]
         raise UserError(f"seed: {config.seed!r} is not an integer")
     where = device.resolve(options.device)  # refused before any data is read
     data = build.data(config)
+    net = None
+    if options.evaluate_every and "net" in config and ranks.is_first():
+        net, hint = net_of_training(str(config.net), data, config.data.get("root"), where, options.monitor)
+        if hint:
+            print(hint)
     torch.manual_seed(config.seed)
+
+    def show(family: "Family") -> "dict[str, np.ndarray]":
+        shown = snapshot(family, data)
+        write_codes(run.folder, family, data)
+        return shown
+
     return Trainer(
         build.family(config, data.spec),
         data,
@@ -94,43 +112,12 @@ def assemble(config: DictConfig, options: "Options", run: Run, stop: Callable[[]
         options,
         seed=config.seed,
         folder=run.folder,
-        evaluate=evaluator(data, where, config.seed),
-        snapshot=lambda family: snapshot(family, data),
+        evaluate=evaluator(data, where, config.seed, net),
+        snapshot=show,
         stop=stop,
         notes={"config": "\n".join(f"    {line}" for line in OmegaConf.to_yaml(config, resolve=True).splitlines())},
+        settings=dict(flatten(OmegaConf.to_container(config, resolve=True))),
     )
-
-
-def evaluator(data: "Dataset", where: "torch.device", seed: int) -> "Callable[[Family], dict[str, float]]":
-    """The measures of the training loop: of samples against the validation split, in data units."""
-    import torch
-
-    from genlab.data.pairs import Pairs
-    from genlab.metrics import suite
-    from genlab.metrics.translation import translation
-    from genlab.models.base import Measured, Sampler, Translator, round_trip
-    from genlab.trainer import device
-
-    count = min(MEASURED // 5 if data.spec.is_image else MEASURED, len(data.splits["validation"].x))
-    mixture = getattr(data, "mixture", None)
-    known = (mixture.modes, mixture.sigma) if mixture else ()
-
-    @torch.no_grad()
-    def evaluate(family: "Family") -> dict[str, float]:
-        device.seed(where, seed)
-        if isinstance(family, Translator) and isinstance(data, Pairs):
-            batch = data.head("validation", count)
-            there, back = round_trip(family, batch["a"])
-            truth = data.decode(data.transform(batch["a"])) if data.known else None
-            a, b = data.decode(batch["a"]), data.decode(batch["b"])
-            return translation(a, data.decode(there), data.decode(back), b, truth)
-        if isinstance(family, Measured):
-            return {f"eval/{name}": value for name, value in family.measures(OWN_MEASURES).items()}
-        if not isinstance(family, Sampler):
-            return {}
-        return suite.quick(data.decode(family.sample(count)), data.real("validation", count), *known)
-
-    return evaluate
 
 
 def finish(run: Run, trainer: "Trainer", result: "Result", number: int) -> float | None:
@@ -140,7 +127,8 @@ def finish(run: Run, trainer: "Trainer", result: "Result", number: int) -> float
         Interrupted: the run was ended by signal `number`; 0 is none.
     """
     run.write_status("interrupted" if number else "finished", result.reason, step=result.step)
-    best = result.best and {"value": result.best[0], "step": result.best[1]}
+    followed = {"measure": trainer.best.monitor, "better": "min" if trainer.best.sign > 0 else "max"}
+    best = result.best and {**followed, "value": result.best[0], "step": result.best[1]}
     run.write_result({**result._asdict(), "best": best})
     print(f"{summary(trainer, result)}\nrun folder: {run.folder}", flush=True)
     if number:
@@ -182,28 +170,3 @@ def summary(trainer: "Trainer", result: "Result") -> str:
         parts.append(f"validation loss {measures['eval/loss']:.4g}")
     parts.append(f"{result.samples_per_s:,.0f} samples/s")
     return f"step {result.step} of {trainer.steps} in {result.seconds:.0f} s: " + ", ".join(parts)
-
-
-class Signals:
-    """SIGINT and SIGTERM ask the loop to finish its step and stop; a second SIGINT leaves at once."""
-
-    def __init__(self) -> None:
-        self.number = 0
-        self._before: dict[int, Any] = {}
-
-    def received(self) -> str:
-        return signal.Signals(self.number).name if self.number else ""
-
-    def __enter__(self) -> "Signals":
-        for number in (signal.SIGINT, signal.SIGTERM):
-            self._before[number] = signal.signal(number, self._handle)
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        for number, handler in self._before.items():
-            signal.signal(number, handler)
-
-    def _handle(self, number: int, frame: object) -> None:
-        if self.number == number == signal.SIGINT:
-            raise KeyboardInterrupt
-        self.number = number

@@ -1,12 +1,16 @@
 """What a data set is to everything above it: a shape, tensors on one device, and batches by number.
 
 The whole set lies as one raw tensor (uint8 pixels, float points) on the device; scaling and binarization happen
-there, per batch. Batch number n is a pure function of (seed, n): a resumed run needs no loader state.
+there, per batch. Batch number n is a pure function of (seed, n): a resumed run needs no loader state. A set too large
+for the device stays in host memory (or mapped from disk), and batches travel.
 """
 
+import hashlib
+import json
+import math
 import os
 from pathlib import Path
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import torch
 from torch import Tensor
@@ -17,23 +21,67 @@ Batch = dict[str, Tensor]  # "x": (B, *shape), "y": (B,) labels where there are 
 Range = Literal["real", "symmetric", "unit", "binary"]  # all reals, [-1, 1], [0, 1], {0, 1} drawn anew each batch
 
 
+class Column(NamedTuple):
+    """One column of a table. The model sees (value - mean) / deviation, both taken over the training split."""
+
+    name: str
+    mean: float
+    deviation: float
+
+
 class Spec(NamedTuple):
-    """All that a model may know of the data before it sees any."""
+    """All that a model may know of the data before it sees any, and what its samples need to be read."""
 
     shape: tuple[int, ...]  # of one sample: (D,) or (C, H, W)
     classes: int = 0  # 0 where there are no labels
     range: Range = "real"
+    columns: tuple[Column, ...] = ()  # of a table; () where points are what they are
+    labels: tuple[str, ...] = ()  # the names of the classes, where they have names
 
     @property
     def is_image(self) -> bool:
         return len(self.shape) == 3
 
+    def state(self) -> list[Any]:
+        """The spec as lists, numbers and words, for a checkpoint; `Spec.of` reads them."""
+        columns = [list(column) for column in self.columns]
+        return [list(self.shape), self.classes, self.range, columns, list(self.labels)]
+
+    @classmethod
+    def of(cls, state: list[Any]) -> "Spec":
+        shape, classes, range, *table = state
+        columns, labels = table or ([], [])  # checkpoints of older runs have neither
+        return cls(tuple(shape), classes, range, tuple(Column(*each) for each in columns), tuple(labels))
+
+    @property
+    def log_scale(self) -> float:
+        """Σ log deviation of the columns: log p(x) in data units is log p of the standardised x minus this, in nats."""
+        return sum(math.log(column.deviation) for column in self.columns)
+
     def decode(self, x: Tensor) -> Tensor:
-        """The model's range -> data units, fp32: images in [0, 1], clipped; points as they are."""
+        """The model's range -> data units: images in [0, 1], clipped; columns in their units, fp64; points as is."""
+        if self.columns:
+            mean, deviation = self._scale(x)
+            return x.to(mean.dtype) * deviation + mean
         x = x.float()
         if self.range == "real":
             return x
         return (x.add(1.0).div(2.0) if self.range == "symmetric" else x).clamp(0.0, 1.0)
+
+    def standardise(self, x: Tensor) -> Tensor:
+        """Data units -> units in which distances make sense: columns as the model sees them, all else as it is.
+
+        Unscaled, a column in thousands would drown one in thousandths.
+        """
+        if not self.columns:
+            return x
+        mean, deviation = self._scale(x)
+        return ((x - mean) / deviation).float()
+
+    def _scale(self, like: Tensor) -> tuple[Tensor, Tensor]:
+        exact = torch.float32 if like.device.type == "mps" else torch.float64  # which MPS does not have
+        means, deviations = [c.mean for c in self.columns], [c.deviation for c in self.columns]
+        return torch.tensor(means, dtype=exact).to(like.device), torch.tensor(deviations, dtype=exact).to(like.device)
 
 
 class Split(NamedTuple):
@@ -50,26 +98,55 @@ class Dataset:
         splits: raw tensors by split name; uint8 ones are pixels in 0..255.
         range: the values a batch has; pixels are scaled to it, float data must be "real".
         classes: the number of labels, 0 for none.
+        columns, labels: see `Spec`; float values then are standardised already.
+        fingerprint: changes when the samples do; "" where nobody says.
     """
 
-    def __init__(self, name: str, splits: dict[str, Split], range: Range, classes: int = 0) -> None:
+    def __init__(
+        self,
+        name: str,
+        splits: dict[str, Split],
+        range: Range,
+        classes: int = 0,
+        columns: tuple[Column, ...] = (),
+        labels: tuple[str, ...] = (),
+        fingerprint: str = "",
+    ) -> None:
         self.name = name
         self.splits = splits
+        self.whole = splits["train"]  # all training data, on the host; a set that is told to train on a part says so
+        self.fingerprint = fingerprint
+        self.device = splits["train"].x.device  # where batches lie; the splits may stay in host memory
         pixels = splits["train"].x.dtype == torch.uint8
         if pixels == (range == "real"):
             allowed = "symmetric, unit or binary" if pixels else "real"
             raise UserError(f"data.range: '{range}' does not fit {name}; allowed: {allowed}")
-        self.spec = Spec(tuple(splits["train"].x.shape[1:]), classes, range)
+        self.spec = Spec(tuple(splits["train"].x.shape[1:]), classes, range, columns, labels)
 
     def __len__(self) -> int:
         return len(self.splits["train"].x)
 
-    def to(self, device: torch.device | str) -> "Dataset":
-        """Move every split to `device`, in place."""
-        self.splits = {
-            name: Split(s.x.to(device), None if s.y is None else s.y.to(device)) for name, s in self.splits.items()
-        }
+    def to(self, device: torch.device | str, limit: int | None = None) -> "Dataset":
+        """Have batches on `device`; the splits move there as well, in place, unless they are larger than `limit`.
+
+        Args:
+            limit: bytes; None: half of the memory that is free on a CUDA device, no limit on others.
+        """
+        self.device = torch.device(device)
+        if limit is None and self.device.type == "cuda":
+            limit = torch.cuda.mem_get_info(self.device)[0] // 2
+        if limit is None or sum(split.x.nbytes for split in self.splits.values()) <= limit:
+            self.splits = {
+                name: Split(s.x.to(device), None if s.y is None else s.y.to(device)) for name, s in self.splits.items()
+            }
         return self
+
+    def _take(self, values: Tensor, index: Tensor) -> Tensor:
+        """Rows `index` of `values`, on the device of the batches."""
+        rows = values.index_select(0, index.to(values.device))
+        if rows.device.type == "cpu" and self.device.type == "cuda":
+            rows = rows.pin_memory()  # so that the copy does not hold up the host
+        return rows.to(self.device, non_blocking=True)
 
     def encode(self, raw: Tensor) -> Tensor:
         """Raw samples -> float32 in the model's range. Binary draws each pixel from Bernoulli(pixel / 255)."""
@@ -83,15 +160,15 @@ class Dataset:
         return x
 
     def decode(self, x: Tensor) -> Tensor:
-        """The model's range -> data units: images in [0, 1], points as they are."""
+        """The model's range -> data units: images in [0, 1], columns in their own units, points as they are."""
         return self.spec.decode(x)
 
     def batch(self, split: str, index: Tensor) -> Batch:
         """The samples `index` (B,) of a split as a batch with "x" and, where there are labels, "y"."""
         data = self.splits[split]
-        batch = {"x": self.encode(data.x.index_select(0, index))}
+        batch = {"x": self.encode(self._take(data.x, index))}
         if data.y is not None:
-            batch["y"] = data.y.index_select(0, index)
+            batch["y"] = self._take(data.y, index)
         return batch
 
     def head(self, split: str, n: int) -> Batch:
@@ -101,8 +178,8 @@ class Dataset:
 
     def real(self, split: str, n: int) -> Tensor:
         """The first `n` samples in data units (images in [0, 1], never binarized), for measures and pictures."""
-        raw = self.splits[split].x[:n].float()
-        return raw if self.spec.range == "real" else raw / 255.0
+        raw = self.splits[split].x[:n].to(self.device).float()
+        return self.decode(raw) if self.spec.range == "real" else raw / 255.0
 
 
 class Stream:
@@ -161,7 +238,16 @@ def mix(*numbers: int) -> int:
     return state >> 1
 
 
+def digest(*parts: object) -> str:
+    """16 hexadecimal digits that change when any part does, for fingerprints: plain values and lists of them."""
+    return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:16]
+
+
 def data_root(root: str | os.PathLike | None = None) -> Path:
     """Where data files lie: `root`, else the variable GENLAB_DATA, else the user's cache folder."""
-    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    return Path(root or os.environ.get("GENLAB_DATA") or cache / "genlab").expanduser()
+    return Path(root or os.environ.get("GENLAB_DATA") or cache_root()).expanduser()
+
+
+def cache_root() -> Path:
+    """genlab's folder in the user's cache folder."""
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache").expanduser() / "genlab"

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from genlab.data.base import Dataset, Split, mix
+from genlab.data.base import Dataset, Split, digest, mix
 from genlab.errors import choose
 
 
@@ -137,4 +137,5 @@ class Gaussian2D(Dataset):
 
         splits = {"train": split(n, 0), "validation": split(5000, 1), "test": split(10000, 2)}
         classes = len(self.mixture.modes) if self.mixture else SHAPES[kind][1]
-        super().__init__(f"gaussian2d {kind}", splits, range="real", classes=classes)
+        fingerprint = digest("gaussian2d", kind, n, seed)
+        super().__init__(f"gaussian2d {kind}", splits, range="real", classes=classes, fingerprint=fingerprint)

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from genlab.data.base import Dataset, Range, Split, data_root
+from genlab.data.base import Dataset, Range, Split, data_root, digest
 from genlab.errors import UserError, brief, choose
 
 # md5 of the pixels and labels of both files, headers left out.
@@ -60,14 +60,18 @@ class MNIST(Dataset):
             raise UserError(f"data.validation: {validation} is not between 1 and {len(x) - 1}")
         cut = len(x) - validation
         train = slice(0, cut if limit is None else max(1, min(limit, cut)))
-        held_out = slice(cut, None)
+        held_out, whole = slice(cut, None), (x[:cut], y[:cut])
         splits = {
             "train": Split(resize(x[train], size), y[train]),
             "validation": Split(resize(x[held_out], size), y[held_out]),
         }
         x, y = load(self.source, root, train=False)
         splits["test"] = Split(resize(x, size), y)
-        super().__init__(self.source, splits, range, classes=10)
+        sums = [CHECKSUMS[self.source, train] for train in (True, False)]
+        fingerprint = digest(self.source, sums, size, validation, limit)
+        super().__init__(self.source, splits, range, classes=10, fingerprint=fingerprint)
+        if limit is not None:  # what measures the samples must not depend on how many images a run trains on
+            self.whole = Split(resize(whole[0], size), whole[1])
 
 
 class FashionMNIST(MNIST):

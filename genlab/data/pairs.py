@@ -21,11 +21,12 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from genlab.data.base import Batch, Dataset, Split
+from genlab.data.base import Batch, Dataset, Split, digest
 from genlab.errors import UserError
 
 ANGLE = math.radians(30.0)
 SHIFT = (3.0, -1.5)
+CHUNK = 1000  # raw images transformed at a time
 
 
 class Pairs(Dataset):
@@ -55,17 +56,19 @@ class Pairs(Dataset):
             self.a.splits = {name: half for name, (half, _) in halves.items()}
             self.b.splits = {name: half for name, (_, half) in halves.items()}
         name = f"{first.name} and {second.name if second else 'its transform'}"
-        super().__init__(name, self.a.splits, first.spec.range, first.spec.classes)
+        fingerprint = digest(first.fingerprint, second.fingerprint if second else "")
+        super().__init__(name, self.a.splits, first.spec.range, fingerprint=fingerprint)
+        self.spec = first.spec
 
     def __len__(self) -> int:
         """Samples of the longer side; a pass over the data repeats the shorter one."""
         return max(len(self.a), len(self.b))
 
-    def to(self, device: torch.device | str) -> "Pairs":
-        """Move every split of both sides to `device`, in place."""
-        self.a.to(device)
-        self.b.to(device)
-        self.splits = self.a.splits
+    def to(self, device: torch.device | str, limit: int | None = None) -> "Pairs":
+        """Have batches of both sides on `device`; `limit` holds for each side."""
+        self.a.to(device, limit)
+        self.b.to(device, limit)
+        self.splits, self.device = self.a.splits, self.a.device
         return self
 
     def batch(self, split: str, index: Tensor) -> Batch:
@@ -74,6 +77,19 @@ class Pairs(Dataset):
         b = self.b.batch(split, index % len(self.b.splits[split].x))
         batch = a | {"a": a["x"], "b": self.transform(b["x"]) if self.known else b["x"]}
         return batch | {"y_b": b["y"]} if "y" in b else batch
+
+    def target(self) -> Dataset:
+        """The domain b as a data set of its own, with its labels: what translations are to be like."""
+        if not self.known:
+            return self.b
+        splits = {name: self._transformed(split) for name, split in self.b.splits.items()}
+        return Dataset(f"{self.b.name} transformed", splits, self.spec.range, self.spec.classes)
+
+    def _transformed(self, split: Split) -> Split:
+        """The true map of raw samples: pixels as uint8 or points, `CHUNK` at a time."""
+        if not self.spec.is_image:
+            return Split(turn(split.x), split.y)
+        return Split(torch.cat([255 - thicken(part.float()) for part in split.x.split(CHUNK)]).byte(), split.y)
 
     def transform(self, x: Tensor) -> Tensor:
         """The true translation T of samples of a, in the model's range: (B, *shape) -> (B, *shape).
@@ -90,7 +106,9 @@ class Pairs(Dataset):
 
 
 def turn(x: Tensor) -> Tensor:
-    """R x + s: (B, D) -> (B, D), D at least 2; coordinates from the third on stay as they are."""
+    """R x + s: (B, D) -> (B, D); coordinates from the third on stay as they are, and one alone is shifted."""
+    if x.shape[1] == 1:
+        return x + SHIFT[0]
     cosine, sine = math.cos(ANGLE), math.sin(ANGLE)
     u, v = x[:, 0], x[:, 1]
     moved = torch.stack([cosine * u - sine * v + SHIFT[0], sine * u + cosine * v + SHIFT[1]], dim=1)

@@ -35,3 +35,15 @@ def mode_coverage(x: Tensor, modes: Tensor, sigma: float) -> Coverage:
         reverse_kl=torch.xlogy(share, share * len(modes)).sum().item(),
         std_ratio=torch.stack(ratios),
     )
+
+
+def mode_measures(x: Tensor, modes: Tensor, sigma: float) -> dict[str, float]:
+    """The same as named numbers, of `std_ratio` the smallest and the largest."""
+    coverage = mode_coverage(x, modes, sigma)
+    return {
+        "modes": float(coverage.covered),
+        "high_quality": coverage.high_quality,
+        "reverse_kl": coverage.reverse_kl,
+        "std_ratio_min": coverage.std_ratio.min().item(),
+        "std_ratio_max": coverage.std_ratio.max().item(),
+    }

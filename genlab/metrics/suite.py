@@ -2,7 +2,8 @@
 
 from torch import Tensor
 
-from genlab.metrics.modes import mode_coverage
+from genlab.metrics.modes import mode_measures
+from genlab.metrics.spread import spread
 from genlab.metrics.wasserstein import sliced_w2
 
 
@@ -13,14 +14,7 @@ def quick(fake: Tensor, real: Tensor, modes: Tensor | None = None, sigma: float 
         fake, real: (N, *shape) samples in data units.
         modes, sigma: of the mixture that the real points come from, where it is known: (K, 2) and its σ.
     """
-    values = {"eval/sliced_w2": sliced_w2(fake, real)}
+    values = {"sliced_w2": sliced_w2(fake, real), "spread": spread(fake, real)}
     if modes is not None:
-        coverage = mode_coverage(fake, modes, sigma)
-        values |= {
-            "eval/modes": float(coverage.covered),
-            "eval/high_quality": coverage.high_quality,
-            "eval/reverse_kl": coverage.reverse_kl,
-            "eval/std_ratio_min": coverage.std_ratio.min().item(),
-            "eval/std_ratio_max": coverage.std_ratio.max().item(),
-        }
-    return values
+        values |= mode_measures(fake, modes, sigma)
+    return {f"eval/{name}": value for name, value in values.items()}

@@ -1,5 +1,12 @@
 """Distances between sample clouds by optimal transport.
 
+    W2(p, q)² = min over couplings of p and q of E |x - y|²
+
+Between two clouds of n points each the best coupling is a pairing, and finding it is an assignment problem: exact, at
+a cost that grows about as n³. Sliced, it is the mean over directions of the same in one dimension, where sorting
+finds the pairing.
+
+G. Peyré, M. Cuturi, "Computational Optimal Transport", 2019, https://arxiv.org/abs/1803.00567, sections 2.2 and 2.3.
 N. Bonneel et al., "Sliced and Radon Wasserstein Barycenters of Measures", 2015,
 https://doi.org/10.1007/s10851-014-0506-3.
 """
@@ -25,3 +32,30 @@ def sliced_w2(x: Tensor, y: Tensor, projections: int = 128, seed: int = 0) -> fl
     directions = directions / directions.norm(dim=0)
     gap = (a @ directions).sort(dim=0).values - (b @ directions).sort(dim=0).values
     return gap.square().mean().sqrt().item()
+
+
+def w2(x: Tensor, y: Tensor, limit: int = 2000, seed: int = 0) -> float:
+    """Exact Wasserstein-2 distance between x (N, *shape) and y (M, *shape), in data units.
+
+    Of larger clouds, as many points as the smaller one has, `limit` at most, are drawn by `seed`. The distance of two
+    finite clouds of one distribution falls slowly with their size: compare it with the floor at the same size only.
+
+    Raises:
+        ValueError: the samples differ in shape, or there are none.
+    """
+    from scipy.optimize import linear_sum_assignment
+
+    if x.shape[1:] != y.shape[1:] or not (len(x) and len(y)):
+        raise ValueError(f"no clouds of one shape: {tuple(x.shape)} and {tuple(y.shape)}")
+    n = min(len(x), len(y), limit)
+    a, b = (subset(cloud, n, seed + i).flatten(1).cpu().double() for i, cloud in enumerate((x, y)))
+    cost = torch.cdist(a, b, compute_mode="donot_use_mm_for_euclid_dist").square()
+    rows, columns = linear_sum_assignment(cost.numpy())
+    return cost[rows, columns].mean().sqrt().item()
+
+
+def subset(x: Tensor, n: int, seed: int) -> Tensor:
+    """`n` of the samples x (N, *shape), drawn without replacement by a generator of its own; all where n >= N."""
+    if n >= len(x):
+        return x
+    return x[torch.randperm(len(x), generator=torch.Generator().manual_seed(seed))[:n].to(x.device)]

@@ -144,6 +144,13 @@ class Density(Protocol):
 
 
 @runtime_checkable
+class Discrete(Protocol):
+    def bits_per_dim(self, x: Tensor, k: int = 1) -> Tensor:
+        """A bound of -log2 P(x) / D for 8-bit images, from k samples: (B, *shape) -> (B,)."""
+        ...
+
+
+@runtime_checkable
 class Measured(Protocol):
     def measures(self, n: int) -> dict[str, float]:
         """What a family that does not learn from the data measures of itself, from n samples, by name."""

@@ -175,6 +175,10 @@ class DDPM(Diffusion):
             bound = bound - terms / k * self.step_kl(x, t, torch.randn_like(x))
         return bound - math.prod(x.shape[1:]) * self.scale.log()
 
+    def bits_per_dim(self, x: Tensor, k: int = 1) -> Tensor:
+        """The bound in bits/dim of 8-bit images, from k of its terms: (B, *shape) -> (B,)."""
+        return -self.elbo(x, k) / (math.prod(x.shape[1:]) * math.log(2))
+
     def prior_kl(self, x: Tensor) -> Tensor:
         """L_T = KL(q(x_T|x_0) || N(0, I)) in nats: (B, *shape) -> (B,)."""
         mean = (self.alpha[-1] * x).flatten(1)

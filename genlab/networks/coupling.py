@@ -209,6 +209,6 @@ class Coupling(Invertible):
         return torch.cat([b, a], dim=1), log_slope.flatten(1).sum(1)
 
     def inverse(self, z: Tensor, context: Tensor | None = None) -> Mapped:
-        b, a = z[:, : -self.kept], z[:, -self.kept :]
+        b, a = z.tensor_split((z.shape[1] - self.kept,), dim=1)
         b, log_slope = self.transform(b, self.parameters_of(a, context), inverse=True)
         return torch.cat([a, b], dim=1), log_slope.flatten(1).sum(1)

@@ -84,6 +84,17 @@ def conv_net(inputs: int, outputs: int, width: int) -> nn.Module:
     return nn.Sequential(nn.Conv2d(inputs, width, 3, padding=1), nn.ReLU(), nn.Conv2d(width, width, 1), nn.ReLU(), last)
 
 
+class Constant(nn.Module):
+    """Learned numbers, 0 at first, the same for all samples: (B, ...) -> (B, outputs)."""
+
+    def __init__(self, outputs: int) -> None:
+        super().__init__()
+        self.value = nn.Parameter(torch.zeros(outputs))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.value.expand(len(x), -1)
+
+
 def realnvp(
     shape: Sequence[int],
     transform: Affine | Spline,
@@ -94,7 +105,8 @@ def realnvp(
     """RealNVP on the flattened sample, (B, *shape) -> (B, D): couplings that alternate between even and odd places.
 
     An ActNorm stands first: it brings data of any scale to mean 0 and deviation 1. All couplings are the identity at
-    first.
+    first. A single number has no other half to be mapped by: its couplings have constant parameters, so that it stays
+    Gaussian under affine ones, and does not under splines.
     """
     size = math.prod(shape)
     layers: list[Invertible] = [Flatten(shape)] if len(shape) > 1 else []
@@ -103,6 +115,9 @@ def realnvp(
         layers.append(Permute(torch.cat([torch.arange(0, size, 2), torch.arange(1, size, 2)])))
     kept = size // 2
     for _ in range(couplings):
+        if size == 1:
+            layers.append(Coupling(Constant(transform.size), 0, transform))
+            continue
         net = MLP((kept,), ((size - kept) * transform.size,), hidden, activation)
         for parameter in net.layers[-1].parameters():
             nn.init.zeros_(parameter)

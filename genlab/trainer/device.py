@@ -13,7 +13,7 @@ from genlab.errors import UserError, brief
 
 
 def resolve(name: str) -> torch.device:
-    """`auto` -> the first CUDA device, else MPS, else the CPU; any other name -> that device.
+    """`auto` -> the first CUDA device (of several ranks each its own), else MPS, else the CPU; any other name -> that.
 
     Raises:
         UserError: this machine does not have it.
@@ -24,7 +24,7 @@ def resolve(name: str) -> torch.device:
     device = torch.device(name)
     have = ["cpu"] + ["mps"] * mps + [f"cuda:{i}" for i in range(torch.cuda.device_count())]
     if device.type == "cuda" and device.index is None:
-        device = torch.device("cuda", 0)
+        device = torch.device("cuda", torch.cuda.current_device() if torch.cuda.is_available() else 0)
     if str(device) not in have:
         raise UserError(f"trainer.device: '{name}' is not on this machine, which has {', '.join(have)}")
     if device.type == "cuda":
@@ -71,6 +71,17 @@ def deterministic(on: bool) -> Iterator[None]:
     finally:
         torch.use_deterministic_algorithms(before[0])
         torch.backends.cudnn.benchmark = before[1]
+
+
+@contextmanager
+def threads(number: int) -> Iterator[None]:
+    """Within, the CPU takes `number` threads for one operation."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(number)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 def synchronize(device: torch.device) -> None:

@@ -4,9 +4,9 @@ Every step reseeds from (seed, step), and batch number n is a pure function of (
 and the step's number are all that a checkpoint needs for a resume that is exact to the bit.
 """
 
-import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -14,14 +14,19 @@ import numpy as np
 import torch
 
 from genlab.data.base import Batch, Dataset, Stream
-from genlab.errors import RunFailed, UserError, brief, out_of_memory
+from genlab.errors import RunFailed, UserError
 from genlab.models.base import Family
 from genlab.tracker import Meter, Tracker
-from genlab.trainer import checkpoint, device
+from genlab.trainer import checkpoint, device, gradients
+from genlab.trainer.clock import Clock
+from genlab.trainer.debug import Debug, first_batches
+from genlab.trainer.distributed import Group
 from genlab.trainer.ema import EMA
-from genlab.trainer.monitors import CollapseMonitor
+from genlab.trainer.execution import choose
+from genlab.trainer.monitors import Monitors
 from genlab.trainer.options import Options
 from genlab.trainer.schedule import factor
+from genlab.trainer.state import State, collect, restore
 from genlab.trainer.step import OptimizerFactory, make_optimizer, make_update
 from genlab.trainer.validate import Best, validation_losses
 
@@ -30,7 +35,7 @@ class Result(NamedTuple):
     """How a call of `fit` ended."""
 
     step: int  # steps done in all
-    reason: str  # why it stopped: "steps", "max_minutes", or what `stop` or a monitor said
+    reason: str  # why it stopped: "steps", "max_minutes", "patience", or what `stop` or a monitor said
     seconds: float  # of training in this call; evaluation, pictures and checkpoints not counted
     samples_per_s: float  # batch_size samples a step, however many fresh batches its phases draw
     measures: dict[str, float]  # of the last evaluation
@@ -47,6 +52,7 @@ class Trainer:
         snapshot: pictures of the (averaged) family, (H, W, 3) uint8, by name.
         stop: asked after each step; a word other than "" ends the run in good order.
         notes: texts for TensorBoard's page, by name: the config, say.
+        settings: of the run, by dotted key, for TensorBoard's table of runs.
 
     Raises:
         UserError: a phase has no optimizer, or this machine does not have the device.
@@ -64,12 +70,18 @@ class Trainer:
         snapshot: Callable[[Family], dict[str, np.ndarray]] = lambda family: {},
         stop: Callable[[], str] = lambda: "",
         notes: Mapping[str, str] | None = None,
+        settings: Mapping[str, Any] | None = None,
     ) -> None:
         self.options = options = options or Options()
         self.device = device.resolve(options.device)
+        self.group = Group()
+        if options.devices not in (1, self.group.size):
+            raise UserError(f"trainer.devices: {options.devices} ranks are started by 'genlab train', here is one")
         self.family, self.data = family.to(self.device).train(), data.to(self.device)
-        self.seed, self.folder = seed, folder
-        self.evaluate, self.snapshot, self.stop, self.notes = evaluate, snapshot, stop, notes or {}
+        self.group.align(self.family)
+        self.seed, self.folder = seed, folder if self.group.first else None
+        self.evaluate, self.snapshot, self.stop = evaluate, snapshot, stop
+        self.notes, self.settings = notes or {}, settings
         self.steps = options.steps
         if options.epochs is not None:
             self.steps = max(1, round(options.epochs * len(data) / options.batch_size))
@@ -80,16 +92,19 @@ class Trainer:
             raise UserError(f"optimizer: has {', '.join(optimizers)}, but the phases are {', '.join(sorted(names))}")
         self.optimizers = {p.name: make_optimizer(p, optimizers[p.name], self.device) for p in self.phases}
         self.rates = {name: [g["lr"] for g in o.param_groups] for name, o in self.optimizers.items()}
-        self.updates = [make_update(p, self.optimizers[p.name], options, self.device) for p in self.phases]
-        self.stream = Stream(data, options.batch_size, seed, parts=options.accumulate)
+        self.parts = options.accumulate * self.group.size
+        self.execution = choose(options, family, self.phases, self.steps, self.device, self.group.size)
+        settled, reduce = replace(options, execution=self.execution.mode), self.group.reducer(family)
+        self.updates = [make_update(p, self.optimizers[p.name], settled, self.device, reduce) for p in self.phases]
+        stream = Stream(data, options.batch_size, seed, self.parts)
+        self.stream = first_batches(stream, options.overfit_batches)
         self.batches_per_step = sum(phase.repeats for phase in self.phases)
         self.ema = EMA(family, options.ema) if options.ema else None
         self.meter = Meter()
         self.step = 0
         self.best = Best(options.monitor, options.mode, len(self.phases))
         self.measures: dict[str, float] = {}
-        self.collapse = CollapseMonitor()
-        self._clock = 0.0  # seconds of training; side work is taken out
+        self.monitors = Monitors(data.spec.classes)
 
     def fit(self) -> Result:
         """Train until `steps`, `max_minutes` or `stop`; write a checkpoint at the end.
@@ -97,52 +112,60 @@ class Trainer:
         Raises:
             RunFailed: a loss is not finite. The last checkpoint on disk is from before that.
         """
-        options, began, start = self.options, time.monotonic(), self.step
-        reason, halt, window = "steps", "", (self.step, 0.0)
-        self._clock = -time.perf_counter()
-        with device.deterministic(options.deterministic), Tracker(self.folder, self.step, self.steps) as tracker:
+        options, start, reason, halt = self.options, self.step, "steps", ""
+        clock = Clock(self.device)
+        debugging = Debug(options, self.folder, self.device)
+        with (
+            device.deterministic(options.deterministic),
+            device.threads(self.execution.threads),
+            Tracker(self.folder, self.step, self.steps, self.settings) as tracker,
+            debugging,
+        ):
             for name, text in self.notes.items():
                 tracker.text(name, text)
             while self.step < self.steps:
                 self.train_step()
+                debugging.step()
                 tracker.advance(self.step)
-                if options.max_minutes and time.monotonic() - began > 60 * options.max_minutes:
+                if options.max_minutes and clock.minutes_in_all > options.max_minutes:
                     reason = "max_minutes"
                 reason = self.stop() or halt or reason
-                ends = reason != "steps" or self.step == self.steps
+                ends = self.group.ends(reason != "steps", self.step) or self.step == self.steps
 
                 if self._due(options.log_every, ends):
-                    values = self._read()
-                    now = (self.step, self._clock + time.perf_counter())
-                    rate = (now[0] - window[0]) / max(now[1] - window[1], 1e-9)
-                    partial, window = self.step % options.log_every != 0, now
-                    tracker.log(self.step, values | self._timing(rate), partial)
+                    values, partial = self._read(), self.step % options.log_every != 0
+                    tracker.log(self.step, values | self._timing(clock.rate(self.step - start)), partial)
                     if not partial:
                         self.meter.clear()
+                        halt = self._watch(tracker, values) or halt
+                improved = False
                 if self._due(options.evaluate_every, ends):
-                    with self._side_work(), self._model() as model:
-                        device.seed(self.device, self.seed)  # the same noise each time
-                        losses = validation_losses(model, self.data, options.batch_size)
-                        self.measures = losses | self.evaluate(model)
+                    with clock.pause():
+                        self.measures = self.group.share(self._measure)
                         partial = self.step % options.evaluate_every != 0
                         tracker.log(self.step, self.measures, partial)
-                    warning = "" if partial or options.on_collapse == "off" else self.collapse(self.measures)
-                    if warning:
-                        tracker.warn(self.step, warning)
-                        halt = warning if options.on_collapse == "stop" else ""  # in good order, after the next step
-                if self._due(options.sample_every, ends):
-                    with self._side_work(), self._model() as model:
+                    if not partial:
+                        halt = self._watch(tracker, self.measures) or halt
+                    improved = self.best.update(self.step, self.measures, partial)
+                    if options.patience and self.best.stale >= options.patience:
+                        halt = halt or "patience"
+                if self._due(options.sample_every, ends) and self.group.first:
+                    with clock.pause(), self._model() as model:
                         device.seed(self.device, self.seed)  # one sees the same samples change
                         for name, picture in self.snapshot(model).items():
                             tracker.picture(self.step, name, picture)
-                improved = self._due(options.evaluate_every, ends) and self.best.update(self.step, self.measures)
                 if self._due(options.checkpoint_every, ends) or (improved and options.checkpoint_every):
-                    with self._side_work():
+                    with clock.pause():
                         self.save(best=improved)
+                if self._due(options.histogram_every, False):
+                    with clock.pause():
+                        batch = self.stream(self.step * self.batches_per_step)
+                        tracker.histograms(self.step, *gradients.inspect(self.family, batch, self.seed, self.step))
                 if ends:
+                    tracker.complete = reason in ("steps", "max_minutes")
                     break
         device.synchronize(self.device)
-        seconds = self._clock + time.perf_counter()
+        seconds = clock.seconds
         rate = (self.step - start) * options.batch_size / max(seconds, 1e-9)
         return Result(self.step, reason, seconds, rate, self.measures, self.best.found)
 
@@ -157,14 +180,21 @@ class Trainer:
             for group, rate in zip(self.optimizers[phase.name].param_groups, self.rates[phase.name], strict=True):
                 group["lr"] = scale * rate
             for repeat in range(phase.repeats if self.step % phase.every == 0 else 0):
-                parts = [self.stream(number + repeat, i) | c | {"step": now} for i, c in enumerate(carried)]
-                logs, new = update(parts)
+                logs, new = update(self._parts(number + repeat, carried, now))
                 self.meter.add(self.step, phase.name, logs)
                 carried = [old | fresh for old, fresh in zip(carried, new, strict=True)]
             number += phase.repeats
         if self.ema:
             self.ema.update(self.step)
         self.step += 1
+
+    def _parts(self, number: int, carried: list[Batch], now: torch.Tensor) -> Iterator[Batch]:
+        """This rank's parts of batch `number`; of several, each draws from its own seed, whichever rank runs it."""
+        for i, carry in enumerate(carried):
+            part = self.group.rank * len(carried) + i
+            if self.parts > 1:
+                device.seed(self.device, self.seed, self.step, number, part)
+            yield self.stream(number, part) | carry | {"step": now}
 
     def save(self, best: bool = False) -> None:
         """Write last.pt, and best.pt as the same file where `best`.
@@ -182,42 +212,17 @@ class Trainer:
             if best:
                 checkpoint.copy(last, folder / "best.pt")
 
-    def state_dict(self) -> dict[str, Any]:
-        """All that a resume needs, as tensors, numbers, strings and containers of them."""
-        return {
-            "step": self.step,
-            "seed": self.seed,
-            "spec": [list(self.data.spec.shape), self.data.spec.classes, self.data.spec.range],
-            "family": self.family.state_dict(),
-            "ema": self.ema.twin.state_dict() if self.ema else None,
-            "optimizers": {name: optimizer.state_dict() for name, optimizer in self.optimizers.items()},
-            "meter": self.meter.state_dict(),
-            "best": self.best.found,
-            "collapse": self.collapse.count,
-        }
+    def state_dict(self) -> State:
+        """All that a resume needs."""
+        return collect(self)
 
-    def load_state_dict(self, state: dict[str, Any]) -> None:
+    def load_state_dict(self, state: State) -> None:
         """Take up the state that `state_dict` gave.
 
         Raises:
-            UserError: it is the state of another model.
+            UserError: it is the state of another model, or of training on other data.
         """
-        try:
-            self.family.load_state_dict(state["family"])
-            if self.ema:
-                self.ema.twin.load_state_dict(state.get("ema") or state["family"])
-            for name, optimizer in self.optimizers.items():
-                optimizer.load_state_dict(state["optimizers"][name])
-            # What follows may be absent: an older genlab, or one without that monitor, wrote the file.
-            self.meter.load_state_dict(state.get("meter", Meter().state_dict()), self.device)
-            value, step = state.get("best") or (None, None)
-            self.best.found = None if value is None else (float(value), int(step))
-            self.collapse.count = int(state.get("collapse", 0))
-        except (RuntimeError, KeyError, ValueError, TypeError, AttributeError) as error:
-            if out_of_memory(error):
-                raise
-            raise UserError(f"the checkpoint does not fit this model: {brief(error)}") from error
-        self.step = state["step"]
+        restore(self, state)
 
     @contextmanager
     def _model(self):
@@ -229,7 +234,21 @@ class Trainer:
         yield self.family
         self.family.train()
 
+    def _watch(self, tracker: Tracker, record: dict[str, float]) -> str:
+        """Show the monitors what was logged. The word that ends the run, in good order after the next step, or ""."""
+        warnings = [] if self.options.on_collapse == "off" else self.monitors(self.step, record)
+        for warning in warnings:
+            tracker.warn(self.step, warning)
+        return warnings[0] if warnings and self.options.on_collapse == "stop" else ""
+
+    def _measure(self) -> dict[str, float]:
+        with self._model() as model:
+            device.seed(self.device, self.seed)  # the same noise each time
+            return validation_losses(model, self.data, self.options.batch_size) | self.evaluate(model)
+
     def _read(self) -> dict[str, float]:
+        if self.group.size > 1:
+            self.meter.apply(self.group.mean)
         return {f"train/{key}": value for key, value in self.meter.read().items()}
 
     def _timing(self, steps_per_s: float) -> dict[str, float]:
@@ -241,11 +260,3 @@ class Trainer:
 
     def _due(self, every: int, ends: bool) -> bool:
         return bool(every) and (ends or self.step % every == 0)
-
-    @contextmanager
-    def _side_work(self):
-        """Time that is not training: the clock stands still."""
-        device.synchronize(self.device)
-        began = time.perf_counter()
-        yield
-        self._clock -= time.perf_counter() - began

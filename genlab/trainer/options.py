@@ -27,20 +27,32 @@ class Options:
     decay_to: float = 0.0  # the factor of the learning rate that it ends at, and keeps from there
     ema: float = 0.999  # decay of the averaged twin that is sampled and measured; 0: no twin
     device: str = "auto"  # auto, cpu, cuda, cuda:N or mps
+    devices: int = 1  # ranks that share each batch, one a GPU, or so many processes on the CPU
     precision: Literal["fp32", "bf16"] = "fp32"
-    execution: Literal["auto", "eager"] = "auto"
+    execution: Literal["auto", "eager", "compile", "graph"] = "auto"  # of an update; auto: by device and length of run
+    threads: int | Literal["auto"] = "auto"  # of the CPU for an operation; auto: 1 where the work of an update is small
     deterministic: bool = False  # only kernels that give the same bits each time; CPU runs do so anyway
     log_every: int = 50
     sample_every: int = 1000
     evaluate_every: int = 1000
     checkpoint_every: int = 1000
+    histogram_every: int = 0  # of parameters and gradients, with the gradients' norms
     keep: int = 0  # numbered checkpoints kept beside last.pt and best.pt
     monitor: str = "auto"  # measure that best.pt follows; auto: eval/loss, or eval/sliced_w2 for adversarial games
-    mode: Literal["min", "max"] = "min"  # whether less or more of the monitored measure is better
-    on_collapse: Literal["warn", "stop", "off"] = "warn"  # what to do when a validation KL stays near 0
+    mode: Literal["auto", "min", "max"] = "auto"  # what is better; auto: as is known of the measure, else min
+    patience: int = 0  # stop after so many evaluations without a better value of the monitored measure; 0: never
+    on_collapse: Literal["warn", "stop", "off"] = "warn"  # when posterior, modes or discriminator have collapsed
+    overfit_batches: int = 0  # train on the first so many batches over and over; 0: on all
+    anomaly: bool = False  # stop at the first gradient that is NaN, and say where it comes from; slow
+    profile: int = 0  # steps to record operation by operation
 
     def __post_init__(self) -> None:
-        positive = {"steps": self.steps, "batch_size": self.batch_size, "accumulate": self.accumulate}
+        positive = {
+            "steps": self.steps,
+            "batch_size": self.batch_size,
+            "accumulate": self.accumulate,
+            "devices": self.devices,
+        }
         for name, value in positive.items():
             if value < 1:
                 raise UserError(f"trainer.{name}: {value} is not positive")
@@ -48,17 +60,30 @@ class Options:
         for name, value in limits.items():
             if value is not None and not value > 0:
                 raise UserError(f"trainer.{name}: {value} is not positive")
-        for name in ("clip_grad_norm", "warmup", "keep", *INTERVALS):
+        for name in ("clip_grad_norm", "warmup", "keep", "patience", "overfit_batches", "profile", *INTERVALS):
             if not getattr(self, name) >= 0:
                 raise UserError(f"trainer.{name}: {getattr(self, name)} is negative")
+        if self.patience and not self.evaluate_every:
+            raise UserError("trainer.patience: it counts evaluations, and trainer.evaluate_every is 0")
         if not 0 <= self.decay_to <= 1:
             raise UserError(f"trainer.decay_to: {self.decay_to} is not in [0, 1]")
         if not 0 <= self.ema < 1:
             raise UserError(f"trainer.ema: {self.ema} is not in [0, 1)")
+        if self.threads != "auto" and self.threads < 1:
+            raise UserError(f"trainer.threads: {self.threads} is not positive")
         if self.batch_size % self.accumulate:
             raise UserError(f"trainer.accumulate: {self.accumulate} does not divide batch_size {self.batch_size}")
+        self.check_ranks(self.devices)
         if not re.fullmatch(r"auto|cpu|cuda(:\d+)?|mps", self.device):
             raise UserError(f"trainer.device: '{self.device}' is none of auto, cpu, cuda, cuda:N, mps")
 
+    def check_ranks(self, size: int) -> None:
+        """Raises: UserError: `size` ranks cannot share a batch evenly, or cannot share the device."""
+        if self.batch_size % (size * self.accumulate):
+            parts = f"{size} devices" + (f" x {self.accumulate} accumulated parts" if self.accumulate > 1 else "")
+            raise UserError(f"trainer.batch_size: {self.batch_size} cannot be cut evenly for {parts}")
+        if size > 1 and self.device not in ("auto", "cpu", "cuda"):
+            raise UserError(f"trainer.device: '{self.device}' is one device; several are auto, cpu or cuda")
 
-INTERVALS = ("log_every", "sample_every", "evaluate_every", "checkpoint_every")
+
+INTERVALS = ("log_every", "sample_every", "evaluate_every", "checkpoint_every", "histogram_every")

@@ -5,6 +5,7 @@ from torch import Tensor
 
 from genlab.data.base import Dataset
 from genlab.errors import UserError
+from genlab.metrics.catalogue import MEASURES
 from genlab.models.base import Family
 
 BATCHES = 20  # at most, for one validation loss
@@ -42,18 +43,31 @@ class Best:
         monitor: the measure's name; "auto": the validation loss of a family of one phase, which is a bound or an error
             and falls as the model gets better. The losses of a game do not: there it is the sliced Wasserstein
             distance, where that is measured.
-        mode: min or max, what is better.
+        mode: min or max, what is better; auto: what the catalogue of measures says, min for one that it does not know.
         phases: of the family.
+
+    Raises:
+        UserError: auto, but neither less nor more of this measure is better.
     """
 
     def __init__(self, monitor: str, mode: str, phases: int) -> None:
         self.required = monitor != "auto"
         self.monitor = monitor if self.required else "eval/loss" if phases == 1 else "eval/sliced_w2"
+        if mode == "auto":
+            known = MEASURES.get(self.monitor.rsplit("/", 1)[-1])
+            mode = known.better if known else "min"
+            if not mode:
+                raise UserError(f"trainer.mode: for trainer.monitor={self.monitor} it must be given, min or max")
         self.sign = 1 if mode == "min" else -1
         self.found: tuple[float, int] | None = None  # the value and its step
+        self.stale = 0  # evaluations since then
 
-    def update(self, step: int, measures: dict[str, float]) -> bool:
+    def update(self, step: int, measures: dict[str, float], partial: bool = False) -> bool:
         """Whether the measures of this step are better than all before.
+
+        Args:
+            partial: an evaluation between two intervals, at the end of a run; it does not count as one without a
+                better value, because a resumed run would not have had it.
 
         Raises:
             UserError: the chosen measure is not among them.
@@ -64,6 +78,7 @@ class Best:
             return False
         value = measures[self.monitor]
         if self.found is not None and not self.sign * value < self.sign * self.found[0]:
+            self.stale += not partial
             return False
-        self.found = (value, step)
+        self.found, self.stale = (value, step), 0
         return True

@@ -1,0 +1,204 @@
+"""`genlab evaluate run=RUN`: every measure that fits; prints a table, writes evaluation.json and TensorBoard scalars.
+
+`genlab evaluate samples=FILE.npz data=mnist` judges samples made elsewhere by the same measures.
+"""
+
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from omegaconf import DictConfig, OmegaConf
+
+from genlab import build
+from genlab.errors import UserError, choose
+from genlab.run import Run
+
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor
+
+    from genlab.data.base import Dataset
+    from genlab.evaluation.evaluate import Plan
+    from genlab.evaluation.report import Report
+    from genlab.metrics.features import FeatureNet
+
+NETS = ("auto", "classifier", "inception", "none")
+SPLITS = ("test", "validation")
+
+
+def evaluate(config: DictConfig, folder: Path) -> None:
+    """Measure a run, or a file of samples.
+
+    Raises:
+        UserError: no such run, checkpoint or file, a wrong value, or a folder that cannot be written.
+    """
+    check(config)
+    if config.run is None:
+        of_samples(config)
+    else:
+        of_run(config)
+
+
+def check(config: DictConfig) -> None:
+    """Refuse what is wrong before anything heavy is imported.
+
+    Raises:
+        UserError: a value out of its range, or neither a run nor a file.
+    """
+    choose("split", str(config.split), SPLITS)
+    choose("net", str(config.net), NETS)
+    file = isinstance(config.samples, str)
+    for key, lowest in (("likelihood", 2), ("k", 1), ("seed", 0), *(() if file else (("samples", 2),))):
+        if not isinstance(config[key], int) or config[key] < lowest:
+            raise UserError(f"{key}: {config[key]!r} is not an integer of at least {lowest}")
+    if config.run is None and not file:
+        raise UserError("'run' needs a value: genlab evaluate run=outputs/..., or samples=FILE.npz data=mnist")
+    if config.run is not None and file:
+        raise UserError(
+            f"samples: a run draws its own, so it takes a number, not '{config.samples}'; or leave out run="
+        )
+    if config.run is not None and config.get("data") is not None:
+        raise UserError("data: a run is measured against its own data; data=... goes with samples=FILE")
+    if file and config.get("data") is None:
+        raise UserError(f"samples={config.samples} needs data=...: what the samples are to be like")
+
+
+def of_run(config: DictConfig) -> None:
+    """Measure a trained run and leave the report in its folder."""
+    run = Run.open(str(config.run))
+    target = Run(Path(config.out)) if config.out else run
+    its = run.read_config()
+
+    from genlab.evaluation.evaluate import evaluate as measure
+    from genlab.evaluation.report import Report
+    from genlab.trainer import checkpoint, device
+
+    where = device.resolve(str(config.device))
+    began = time.perf_counter()
+    family = build.restore(run, str(config.checkpoint), where)
+    step = checkpoint.read(checkpoint.find(run.checkpoints, str(config.checkpoint)))["step"]
+    data = build.data(its).to(where)
+    report = Report(
+        source=str(run.folder),
+        checkpoint=str(config.checkpoint),
+        step=step,
+        model=type(family).__name__,
+        split=config.split,
+    )
+    report.data = data.name
+    report.seconds["loading"] = time.perf_counter() - began
+    measure(family, data, plan(config), net(config, target_of(data), its.data.get("root"), where, report), report)
+    publish(report, target)
+    if target is run:
+        from genlab.tracker import scalars
+
+        scalars(run.folder, step, {f"{config.split}/{name}": row.value for name, row in report.measures.items()})
+
+
+def of_samples(config: DictConfig) -> None:
+    """Measure samples of a file against a data set."""
+    import torch
+
+    from genlab.evaluation.evaluate import judge_samples
+    from genlab.evaluation.report import Report
+    from genlab.trainer import device
+
+    where = device.resolve(str(config.device))
+    data = build.data(OmegaConf.create({"data": config.data, "seed": config.seed})).to(where)
+    samples = read_samples(Path(str(config.samples)), data).to(where)
+    report = Report(source=str(config.samples), data=data.name, split=config.split)
+    with torch.no_grad():
+        judge_samples(
+            samples, data, plan(config, len(samples)), net(config, data, config.data.get("root"), where, report), report
+        )
+    publish(report, Run(Path(config.out)) if config.out else None)
+
+
+def target_of(data: "Dataset") -> "Dataset":
+    """The data that samples are to be like: of two domains, the second."""
+    from genlab.data.pairs import Pairs
+
+    return data.target() if isinstance(data, Pairs) else data
+
+
+def plan(config: DictConfig, samples: int | None = None) -> "Plan":
+    from genlab.evaluation.evaluate import Plan
+
+    return Plan(samples or config.samples, config.split, config.likelihood, config.k, config.seed)
+
+
+def net(
+    config: DictConfig, data: "Dataset", root: str | None, where: "torch.device", report: "Report"
+) -> "FeatureNet | None":
+    """The net that judges images of this data; the report says which, or why there is none.
+
+    Raises:
+        UserError: the net that was asked for cannot be had.
+    """
+    from genlab.evaluation.evaluate import timed
+    from genlab.evaluation.nets import feature_net
+
+    with timed(report, "net"):
+        found, reason = feature_net(str(config.net), data, root, where)
+    if found is None and data.spec.is_image:
+        report.left_out["fid"] = reason
+    if found is not None:
+        report.net = {"name": found.name, "fingerprint": found.fingerprint, "accuracy": found.accuracy}
+    return found
+
+
+def read_samples(path: Path, data: "Dataset") -> "Tensor":
+    """Samples of a .npz (key `samples`) or .npy file, in data units, of the shape of the data: (N, *shape) float32.
+
+    Raises:
+        UserError: it is absent, damaged, has no such array, or one of another shape or range.
+    """
+    import numpy as np
+    import torch
+
+    if not path.is_file():
+        raise UserError(f"samples: no file {path}")
+    try:
+        loaded = np.load(path, allow_pickle=False)
+        names = None if isinstance(loaded, np.ndarray) else loaded.files
+        array = loaded if names is None else loaded["samples"] if "samples" in names else None
+    except Exception as error:  # numpy and zipfile raise whatever the damage leads to
+        raise UserError(f"samples: {path} is no .npz or .npy file of numbers") from error
+    if array is None:
+        raise UserError(f"samples: {path} has no array 'samples'; it has {', '.join(names or ['none'])}")
+    shape = data.spec.shape
+    if array.ndim == len(shape) and len(shape) == 3:
+        array = array[:, None]  # gray images without their channel
+    if array.ndim != len(shape) + 1 or array.shape[1:] != shape or len(array) < 2:
+        wanted = "x".join(map(str, shape))
+        raise UserError(f"samples: {path} holds {array.shape}, but {data.name} has samples of {wanted}, two at least")
+    if array.dtype.kind not in "fiu":
+        raise UserError(f"samples: {path} holds {array.dtype}, not numbers")
+    x = torch.from_numpy(array.astype(np.float32))
+    if data.spec.is_image and array.dtype == np.uint8:
+        x = x / 255
+    if not x.isfinite().all():
+        row = int((~x.isfinite().flatten(1).all(1)).nonzero()[0])
+        raise UserError(f"samples: {path} has a value that is not finite in sample {row}")
+    if data.spec.is_image and (x.min() < 0 or x.max() > 1):
+        raise UserError(
+            f"samples: {path} has pixels from {x.min():.3g} to {x.max():.3g}; they must be in [0, 1], or uint8"
+        )
+    return x
+
+
+def publish(report: "Report", target: Run | None) -> None:
+    """Print the report; write evaluation.json into `target`.
+
+    Raises:
+        UserError: the folder cannot be written.
+    """
+    print("\n".join(report.lines()))
+    if target is None:
+        return
+    try:
+        target.folder.mkdir(parents=True, exist_ok=True)
+        target.write_evaluation(report.as_dict())
+    except OSError as error:
+        raise UserError(f"cannot write {error.filename or target.folder}: {error.strerror}") from error
+    print(target.evaluation)

@@ -1,0 +1,47 @@
+"""`genlab report RUN... [out=report.html]`: runs as one page of HTML that opens anywhere and needs no network."""
+
+import os
+import re
+from pathlib import Path
+
+from genlab.errors import UserError, choose
+
+LARGEST = 24  # runs on one page
+
+
+def report(arguments: list[str]) -> None:
+    """Write the page of these runs, or of all runs in these folders.
+
+    Raises:
+        UserError: no run, too many, a damaged file, a wrong option, or a page that cannot be written.
+    """
+    # A folder of a sweep may have "=" in its name: an option is a plain word before the sign.
+    named = [each for each in arguments if re.match(r"[a-z_]+=", each) and not Path(each).exists()]
+    options = {"out": "report.html"}
+    for each in named:
+        key, value = each.split("=", 1)
+        choose("genlab report", key, options)
+        options[key] = value
+    folders = [each for each in arguments if each not in named]
+    if not folders:
+        raise UserError("genlab report needs run folders, or a folder that holds some: genlab report outputs/RUN")
+    out = Path(options["out"])
+    if out.suffix not in (".html", ".htm"):
+        raise UserError(f"out: '{out}' does not end in .html")
+
+    from genlab.evaluation import comparison
+    from genlab.page.page import page
+
+    runs = comparison.find_runs(folders)
+    if len(runs) > LARGEST:
+        raise UserError(
+            f"{len(runs)} runs are too many for one page, {LARGEST} at most; genlab compare takes any number"
+        )
+    text = page(runs)
+    temporary = out.with_name(out.name + ".tmp")
+    try:
+        temporary.write_text(text, encoding="utf-8", errors="replace")  # a folder's name may be no text
+        os.replace(temporary, out)
+    except OSError as error:
+        raise UserError(f"cannot write {out}: {error.strerror}") from error
+    print(f"{len(runs)} run{'s' if len(runs) > 1 else ''}: {out} ({len(text) / 2**20:.1f} MiB)")

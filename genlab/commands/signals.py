@@ -1,0 +1,29 @@
+"""SIGINT and SIGTERM as a question that the training loop asks after each step."""
+
+import signal
+from typing import Any
+
+
+class Signals:
+    """SIGINT and SIGTERM ask the loop to finish its step and stop; a second SIGINT leaves at once."""
+
+    def __init__(self) -> None:
+        self.number = 0
+        self._before: dict[int, Any] = {}
+
+    def received(self) -> str:
+        return signal.Signals(self.number).name if self.number else ""
+
+    def __enter__(self) -> "Signals":
+        for number in (signal.SIGINT, signal.SIGTERM):
+            self._before[number] = signal.signal(number, self._handle)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
+
+    def _handle(self, number: int, frame: object) -> None:
+        if self.number == number == signal.SIGINT:
+            raise KeyboardInterrupt
+        self.number = number

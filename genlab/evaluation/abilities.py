@@ -1,0 +1,108 @@
+"""Each ability of a family, asked for on held-out data and handed to the measures; values by name.
+
+A function here takes a family that has the ability, the data and how many samples to use, and draws from torch's
+global generator, which the caller seeds.
+"""
+
+import math
+
+import torch
+from torch import Tensor
+
+from genlab.data.base import Dataset
+from genlab.data.pairs import Pairs
+from genlab.metrics import autoencoding, likelihood
+from genlab.metrics.translation import mean_distance
+from genlab.models.base import Bounded, Codec, Density, Discrete, Family, Reconstructor, Sampler, Translator, round_trip
+
+CHUNK = 500  # samples at a time, to bound the memory
+DENSITY_CHUNK = 100
+
+
+def samples(family: Sampler, n: int, y: Tensor | None = None) -> Tensor:
+    """n samples in the model's range, of the classes y (n,) of a conditional family: (n, *shape)."""
+    parts = [min(CHUNK, n - start) for start in range(0, n, CHUNK)]
+    labels = [None] * len(parts) if y is None else list(y.split(CHUNK))
+    return torch.cat([family.sample(size, of) for size, of in zip(parts, labels, strict=True)])
+
+
+def reconstruction(family: Reconstructor, data: Dataset, split: str, n: int) -> dict[str, float]:
+    """Mean squared error of reconstructions, in data units; of a table, standardised."""
+    x = data.head(split, n)["x"]
+    again = torch.cat([family.reconstruct(part) for part in x.split(CHUNK)])
+    x, again = (data.spec.standardise(data.decode(each)) for each in (x, again))
+    return {"reconstruction_mse": autoencoding.reconstruction_mse(x, again)}
+
+
+def code(family: Codec, data: Dataset, split: str, n: int) -> dict[str, float]:
+    """Active units of the code."""
+    x = data.head(split, n)["x"]
+    return {"active_units": float(autoencoding.active_units(torch.cat([family.encode(p) for p in x.split(CHUNK)])))}
+
+
+def bounds(family: Bounded, data: Dataset, split: str, n: int, k: int) -> dict[str, float]:
+    """The ELBO and, of a model with a code, the NLL by the bound from k samples of it; standard errors; all in nats.
+
+    The bound of a model without a code does not grow with k, it is only estimated better: there k is that of the ELBO.
+    """
+    x = data.head(split, n)["x"]
+    coded = isinstance(family, Codec)
+    elbo = likelihood.mean(autoencoding.bound(family.elbo, x, 1 if coded else k, CHUNK) - data.spec.log_scale)
+    if not coded:
+        return {"elbo": elbo.value, "elbo_error": elbo.error}
+    tight = likelihood.mean(data.spec.log_scale - autoencoding.bound(family.elbo, x, k, CHUNK))
+    return {"elbo": elbo.value, "elbo_error": elbo.error, "iwae_nll": tight.value, "iwae_nll_error": tight.error}
+
+
+def density(family: Density, data: Dataset, split: str, n: int) -> dict[str, float]:
+    """The NLL of points in data units, beside the entropy of the data where that is known exactly, nats."""
+    x = data.head(split, n)["x"]
+    mixture = getattr(data, "mixture", None)
+    log_q = torch.cat([family.log_prob(part) for part in x.split(CHUNK)]) - data.spec.log_scale
+    return likelihood.likelihood_measures(log_q, mixture.log_prob(x.double()) if mixture else None)
+
+
+def bits(family: Family, data: Dataset, split: str, n: int, k: int) -> dict[str, float]:
+    """Bits/dim of 8-bit images: of a family that knows pixels as discrete values by its own bound; of a density on
+    continuous pixels after uniform dequantization, v = (pixel + u) / 256 (Theis et al. 2016,
+    https://arxiv.org/abs/1511.01844, section 3.1).
+    """
+    x = data.head(split, n)["x"]
+    size = math.prod(data.spec.shape)
+    if isinstance(family, Discrete):
+        found = torch.cat([family.bits_per_dim(part, k) for part in x.split(DENSITY_CHUNK)])
+        mean = likelihood.mean(found)
+    else:
+        assert isinstance(family, Density)
+        found = torch.cat([family.log_prob(dequantize(part, data)) for part in x.split(DENSITY_CHUNK)])
+        width = 2 / 256 if data.spec.range == "symmetric" else 1 / 256
+        mean = likelihood.bits_per_dim(found, size, width)
+    return {"bits_per_dim": mean.value, "bits_per_dim_error": mean.error}
+
+
+def dequantize(x: Tensor, data: Dataset) -> Tensor:
+    """Images in the model's range -> uniform draws within each pixel value's own 1/256 of that range."""
+    v = (255 * data.decode(x) + torch.rand_like(x)) / 256
+    return 2 * v - 1 if data.spec.range == "symmetric" else v
+
+
+def translations(family: Translator, data: Pairs, split: str, n: int) -> tuple[dict[str, float], Tensor, Tensor | None]:
+    """Errors of a -> b -> a; the translations (N, *shape); the classes (N,) of their sources, None without labels."""
+    batch = data.head(split, n)
+    there, back = round_trip(family, batch["a"])
+    source, there, back = (data.decode(x) for x in (batch["a"], there, back))
+    values = {"cycle_error": mean_distance(back, source)}
+    if data.known:
+        truth = data.decode(data.transform(batch["a"]))
+        values["translation_error"] = mean_distance(there, truth)
+        values["identity_error"] = mean_distance(source, truth)
+    return values, there, batch.get("y")
+
+
+def entropy(data: Dataset, split: str, n: int) -> dict[str, float]:
+    """What the data's own density gets on the same samples: floors of `elbo` and `iwae_nll`; {} where it is unknown."""
+    mixture = getattr(data, "mixture", None)
+    if mixture is None:
+        return {}
+    nats = mixture.log_prob(data.head(split, n)["x"].double()).mean().item()
+    return {"elbo": nats, "iwae_nll": -nats}

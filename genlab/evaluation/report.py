@@ -1,0 +1,121 @@
+"""What an evaluation found: measured values beside their floor and noise, as JSON and as a table.
+
+A number alone says little: a Fréchet distance depends on the feature net and on how many samples it was taken from. So
+every report names both, and carries two calibration columns by the same measures from as many samples:
+
+    floor   real training samples in place of the model's: what a model that repeats the data would get
+    noise   uniform pixels, or points of the data's mean and covariance: what a model that knows nothing would get
+"""
+
+import math
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from genlab.metrics.measure import Measure
+from genlab.tables import columns, number, spread
+
+FORMAT = 1  # of evaluation.json
+
+
+@dataclass(kw_only=True)
+class Row:
+    """One measure of one model."""
+
+    value: float
+    error: float | None = None  # standard error, where it is known
+    floor: float | None = None  # the same measure of real training samples, or a bound known exactly
+    noise: float | None = None
+    better: str = ""  # min, max; "" where neither is
+    text: str = ""
+    unit: str = ""
+
+
+@dataclass(kw_only=True)
+class Report:
+    """An evaluation of one run or file of samples.
+
+    Args:
+        source: the run folder or the file of samples.
+        samples, reference: how many generated and how many real samples were compared.
+        likelihood, k: how many real samples likelihoods were taken of, by bounds of how many samples.
+        net: name, fingerprint and accuracy of the net whose features were used; None without one.
+        seconds: where the time went, by name of the part.
+        left_out: why a measure does not fit, by its name.
+    """
+
+    source: str
+    checkpoint: str = ""
+    step: int = 0
+    model: str = ""
+    data: str = ""
+    split: str = "test"
+    samples: int = 0
+    reference: int = 0
+    likelihood: int = 0
+    k: int = 0
+    net: dict[str, Any] | None = None
+    seconds: dict[str, float] = field(default_factory=dict)
+    measures: dict[str, Row] = field(default_factory=dict)
+    left_out: dict[str, str] = field(default_factory=dict)
+
+    def add(
+        self,
+        table: Mapping[str, Measure],
+        values: Mapping[str, float],
+        floor: Mapping[str, float] | None = None,
+        noise: Mapping[str, float] | None = None,
+    ) -> None:
+        """Take in values by name. `NAME_error` among them is the standard error of NAME.
+
+        Raises:
+            KeyError: the table does not say what a value means.
+        """
+        for name, value in values.items():
+            if name.endswith("_error") and name.removesuffix("_error") in values:
+                continue
+            measure = table[name]
+            if not math.isfinite(value):
+                self.left_out[name] = f"it is {value} for these samples"
+                continue
+            self.measures[name] = Row(
+                value=value,
+                error=_finite(values.get(f"{name}_error")),
+                floor=_finite((floor or {}).get(name)),
+                noise=_finite((noise or {}).get(name)),
+                better=measure.better,
+                text=measure.text,
+                unit=measure.unit,
+            )
+
+    def as_dict(self) -> dict[str, Any]:
+        return {"format": FORMAT, **asdict(self)}
+
+    def lines(self) -> list[str]:
+        """The report for a terminal: what was measured, a table, what was left out."""
+        head = f"{self.model or 'samples'} on {self.data}"
+        if self.step:
+            head += f", checkpoint {self.checkpoint} (step {self.step})"
+        lines = [head]
+        if self.samples:
+            lines.append(f"{self.samples:,} samples against {self.reference:,} real ones of the {self.split} split")
+        if self.net:
+            accuracy = f", accuracy {100 * self.net['accuracy']:.2f} %" if self.net.get("accuracy") else ""
+            lines.append(f"features: {self.net['name']} {self.net['fingerprint']}{accuracy}")
+        rows = [("measure", "value", "floor", "noise", "", "")]
+        for name, row in self.measures.items():
+            value = spread(row.value, row.error)
+            arrow = {"min": "↓", "max": "↑"}.get(row.better, "")
+            rows.append((name, value, number(row.floor), number(row.noise), arrow, f"{row.text} {unit(row.unit)}"))
+        lines += ["", *columns(rows, left=(0, 5)), ""]
+        lines += [f"left out: {name}: {reason}" for name, reason in self.left_out.items()]
+        spent = ", ".join(f"{name} {seconds:.1f}" for name, seconds in self.seconds.items())
+        return [*lines, f"seconds: {spent}"]
+
+
+def unit(text: str) -> str:
+    return f"[{text}]" if text else ""
+
+
+def _finite(value: float | None) -> float | None:
+    return value if value is not None and math.isfinite(value) else None

@@ -1,0 +1,201 @@
+"""Hydra's sweep over a grid, by a launcher that gives each job a process of its own, and with a table at the end.
+
+Hydra loads plugins of the package `hydra_plugins` alone; `register` enters ours under that name, so that the configs
+hydra/launcher/processes.yaml and hydra/sweeper/{grid,optuna}.yaml find them.
+"""
+
+import traceback
+from collections.abc import Sequence
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
+from hydra.core.hydra_config import HydraConfig
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import Override
+from hydra.core.plugins import Plugins
+from hydra.core.utils import JobReturn, JobStatus, setup_globals
+from hydra.plugins.launcher import Launcher
+from hydra.plugins.sweeper import Sweeper
+from hydra.types import HydraContext
+from omegaconf import DictConfig, OmegaConf, open_dict
+
+from genlab import build, configs, rerun
+from genlab.errors import Interrupted, RunFailed, UserError, brief
+from genlab.explain import refuse_additions
+from genlab.run import Run
+from genlab.sweep.folder import Job, Sweep, again
+from genlab.sweep.pool import Pool, resources
+
+PLUGINS = {"Processes": "genlab.sweep.grid", "Grid": "genlab.sweep.grid", "Search": "genlab.sweep.search"}
+
+
+def register() -> None:
+    """Make our plugins known to Hydra."""
+    for name, module in PLUGINS.items():
+        Plugins.instance().class_name_to_class[f"hydra_plugins.genlab.{name}"] = getattr(import_module(module), name)
+
+
+def prepare(context: HydraContext, config: DictConfig, overrides: Sequence[str], number: int) -> tuple[Job, DictConfig]:
+    """A job and its whole config, composed and checked before any job starts.
+
+    Raises:
+        UserError: an option of the trainer is wrong, or nothing would read a key.
+    """
+    composed = context.config_loader.load_sweep_config(config, list(overrides))
+    with open_dict(composed):
+        composed.hydra.job.id = composed.hydra.job.num = number
+    HydraConfig.instance().set_config(composed)  # ${hydra:...} in the folder's name
+    build.options(composed)
+    own = [each for each in overrides if not each.startswith("++hydra.")]
+    if any(each.startswith("+") for each in own):
+        refuse_additions(composed, configs(), config.hydra.job.config_name, own)
+    return Job(number, str(OmegaConf.select(composed, "hydra.sweep.subdir")), own), composed
+
+
+def readable(overrides: Sequence[Override]) -> str:
+    """The override by which the folders of jobs are named after the keys that are swept over, and no others."""
+    fixed = {each.get_key_element().lstrip("+~") for each in overrides if not each.is_sweep_override()}
+    return f"++hydra.job.config.override_dirname.exclude_keys=[{','.join(sorted(fixed | {'name'}))}]"
+
+
+def flags(config: DictConfig) -> list[str]:
+    """The flags of the sweep that its jobs need too: where more configs are, and which is the main one."""
+    more = [s.path.removeprefix("file://") for s in config.hydra.runtime.config_sources if s.provider == "command-line"]
+    name = config.hydra.job.config_name
+    words = [word for path in more for word in ("--config-dir", path)]
+    words += rerun.flags() if name == rerun.NAME else ["-cn", name] if name != "train" else []
+    path = ",".join(f"'{each}'" for each in config.hydra.searchpath)
+    return [*words, f"hydra.searchpath=[{path}]"] if path else words
+
+
+def new_sweep(config: DictConfig, resumed: bool = False) -> Sweep:
+    """The sweep in the folder that the config names.
+
+    Raises:
+        UserError: the folder holds a sweep already.
+    """
+    folder = Path(config.hydra.sweep.dir).absolute()
+    if Sweep.is_one(folder):
+        if resumed:
+            return Sweep.open(folder)
+        raise UserError(f"{folder} holds a sweep already: go on with {again(folder)}, or choose another folder")
+    return Sweep(folder, flags=flags(config))
+
+
+class Processes(Launcher):
+    """Runs each job in a process of its own on this machine.
+
+    Args:
+        n_jobs: at a time; "auto": one for each visible GPU, without one half the CPU's cores.
+        threads: CPU threads of a job; "auto": the cores divided by n_jobs.
+    """
+
+    def __init__(self, n_jobs: int | str = "auto", threads: int | str = "auto") -> None:
+        self.n_jobs, self.threads = count("n_jobs", n_jobs), count("threads", threads)
+        self.sweep: Sweep | None = None
+
+    def setup(self, *, hydra_context: HydraContext, task_function: Any, config: DictConfig) -> None:
+        self.context, self.config = hydra_context, config
+
+    def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> list[JobReturn]:
+        """Run the jobs to their end, whatever becomes of some of them.
+
+        Raises:
+            Interrupted: the jobs were ended by a signal.
+        """
+        setup_globals()
+        prepared = [
+            prepare(self.context, self.config, each, number)
+            for number, each in enumerate(job_overrides, initial_job_idx)
+        ]
+        self.sweep = self.sweep or new_sweep(self.config)
+        self.sweep.launcher = {"n_jobs": self.n_jobs, "threads": self.threads}
+        self.sweep.jobs += [job for job, _ in prepared]
+        slots, threads, gpus = resources(self.n_jobs, self.threads, prepared[0][1].trainer.device)
+        slots = min(slots, len(prepared))
+        where = f"GPUs {', '.join(gpus)}" if gpus else f"the CPU, {threads} thread(s) each"
+        print(f"{len(prepared)} jobs, {slots} at a time on {where}; logs: {self.sweep.folder}/*/job.log", flush=True)
+        Pool(self.sweep, slots, threads, gpus).run(iter(job for job, _ in prepared))
+        return [returned(job, composed) for job, composed in prepared]
+
+
+class Grid(Sweeper):
+    """All combinations of the values given; folders named after what differs; a table at the end, for any launcher.
+
+    Args:
+        max_batch_size: jobs handed to the launcher at once; None: all.
+        params: overrides from the config, by key; those of the command line come after them.
+    """
+
+    def __init__(self, max_batch_size: int | None = None, params: dict[str, str] | None = None) -> None:
+        self.max_batch_size, self.params = max_batch_size, params or {}
+
+    def setup(self, *, hydra_context: HydraContext, task_function: Any, config: DictConfig) -> None:
+        self.context, self.base = hydra_context, config
+        self.hydra_context, self.config = hydra_context, config  # where Hydra's own methods look
+        self.launcher: Launcher = Plugins.instance().instantiate_launcher(hydra_context, task_function, config)
+
+    def sweep(self, arguments: list[str]) -> list[Sequence[JobReturn]]:
+        """Run the sweep.
+
+        Raises:
+            RunFailed: a job failed; the others ran to their end.
+        """
+        parser = OverridesParser.create(config_loader=self.context.config_loader)
+        overrides = parser.parse_overrides([*(f"{key}={value}" for key, value in self.params.items()), *arguments])
+        returns: list[Sequence[JobReturn]] = []
+        number, interrupted = 0, True
+        try:
+            for batch in BasicSweeper.split_arguments(overrides, self.max_batch_size):
+                batch = [[*each, readable(overrides)] for each in batch]
+                self.validate_batch_is_legal(batch)
+                returns.append(self.launcher.launch(batch, initial_job_idx=number))
+                number += len(batch)
+            interrupted = False
+        finally:
+            sweep = self.launcher.sweep if isinstance(self.launcher, Processes) else gather(self.base, returns)
+            if sweep and sweep.jobs:
+                sweep.conclude(interrupted)
+        return returns
+
+
+def returned(job: Job, config: DictConfig) -> JobReturn:
+    """What became of a job, as Hydra's sweepers expect it."""
+    done = job.status in ("finished", "pruned")
+    result = JobReturn(job.overrides, config, config, status=JobStatus.COMPLETED if done else JobStatus.FAILED)
+    result.return_value = job.value if done else RunFailed(job.reason)
+    return result
+
+
+def gather(config: DictConfig, returns: Sequence[Sequence[JobReturn]]) -> Sweep | None:
+    """The sweep that another launcher ran, from what it returned and what the jobs left in their folders."""
+    sweep = new_sweep(config)
+    for number, each in enumerate(result for batch in returns for result in batch):
+        assert each.hydra_cfg is not None
+        folder = Path(each.hydra_cfg.hydra.runtime.output_dir)
+        job = Job(number, str(folder.relative_to(sweep.folder)), list(each.overrides or []))
+        sweep.read_result(job)
+        job.status = "finished"
+        if each.status == JobStatus.FAILED:
+            error = each._return_value
+            job.status = "interrupted" if isinstance(error, Interrupted) else "failed"
+            job.reason = f"{type(error).__name__}: {brief(error)}"
+            folder.mkdir(exist_ok=True)
+            with open(folder / "job.log", "a") as log:  # as a job of our own launcher leaves it
+                log.writelines(traceback.format_exception(error))
+            Run(folder).write_status(job.status, job.reason, step=job.step)
+        sweep.jobs.append(job)
+    return sweep
+
+
+def count(key: str, value: int | str) -> int | str:
+    """Check a number of jobs or threads.
+
+    Raises:
+        UserError: it is neither a positive integer nor "auto".
+    """
+    if value != "auto" and not (isinstance(value, int) and value > 0):
+        raise UserError(f"hydra.launcher.{key}: {value!r} is neither a positive integer nor auto")
+    return value

@@ -1,0 +1,210 @@
+"""Search with Optuna: `genlab train -m hydra/sweeper=optuna optimizer.model.lr='tag(log, interval(1e-4, 1e-2))'`.
+
+The tree-structured Parzen estimator (J. Bergstra, R. Bardenet, Y. Bengio, B. Kégl, "Algorithms for hyper-parameter
+optimization", 2011, https://papers.nips.cc/paper/4443-algorithms-for-hyper-parameter-optimization) proposes; each
+trial is a job like those of any sweep. A trial whose monitored measure is worse than the median of the others at the
+same step is ended (D. Golovin et al., "Google Vizier: a service for black-box optimization", 2017,
+https://doi.org/10.1145/3097983.3098043, section 3.2.2).
+"""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import ChoiceSweep, IntervalSweep, Override, RangeSweep
+from hydra.plugins.sweeper import Sweeper
+from hydra.types import HydraContext
+from omegaconf import DictConfig
+
+from genlab.errors import UserError
+from genlab.sweep.folder import Job
+from genlab.sweep.grid import flags, new_sweep, prepare, readable
+from genlab.sweep.pool import Pool, resources
+
+
+class Search(Sweeper):
+    """Tries values where Optuna expects the monitored measure to be best.
+
+    Args:
+        n_trials: in all, those before a resume among them.
+        storage: database URL; None: SWEEP/optuna.db.
+        seed: of the sampler.
+        startup_trials: drawn at random before the sampler learns from them.
+        prune: end trials that are worse than the median of the others.
+        prune_after: trials that must have ended before one is pruned.
+        prune_from: step before which no trial is pruned.
+    """
+
+    def __init__(
+        self,
+        n_trials: int = 20,
+        storage: str | None = None,
+        seed: int = 0,
+        startup_trials: int = 10,
+        prune: bool = True,
+        prune_after: int = 5,
+        prune_from: int = 0,
+    ) -> None:
+        self.n_trials, self.storage, self.seed, self.startup_trials = n_trials, storage, seed, startup_trials
+        self.prune, self.prune_after, self.prune_from = prune, prune_after, prune_from
+
+    def setup(self, *, hydra_context: HydraContext, task_function: Any, config: DictConfig) -> None:
+        self.context, self.base = hydra_context, config
+
+    def sweep(self, arguments: list[str]) -> None:
+        """Run the search, or the rest of it where the folder holds one.
+
+        Raises:
+            UserError: nothing to search over, nothing to measure, or Optuna is not installed.
+            RunFailed: a job failed.
+        """
+        try:
+            import optuna
+        except ImportError:
+            raise UserError("hydra/sweeper=optuna needs Optuna: pip install 'genlab[optuna]'") from None
+        optuna.logging.set_verbosity(optuna.logging.WARNING)
+        overrides = OverridesParser.create(config_loader=self.context.config_loader).parse_overrides(arguments)
+        space = {each.get_key_element(): distribution(each) for each in overrides if each.is_sweep_override()}
+        fixed = [each.input_line or "" for each in overrides if not each.is_sweep_override()]
+        options = self.base.trainer
+        if not space:
+            raise UserError("nothing to search over: give a key as choice(...), range(...) or interval(...)")
+        if not options.evaluate_every:
+            raise UserError("trainer.evaluate_every is 0: a search needs the monitored measure")
+        launcher = self.base.hydra.launcher
+        resource = resources(launcher.get("n_jobs", "auto"), launcher.get("threads", "auto"), options.device)
+        sweep = new_sweep(self.base, resumed=True)
+        sweep.search = self._words()
+        sweep.save()
+        self.study = optuna.create_study(
+            storage=self.storage or f"sqlite:///{sweep.folder / 'optuna.db'}",
+            study_name="genlab",
+            direction="maximize" if better(options) == "max" else "minimize",
+            pruner=optuna.pruners.MedianPruner(self.prune_after, self.prune_from),
+            load_if_exists=True,
+        )
+        # Another seed after a resume, else it would propose the same values again.
+        seed = self.seed + len(self.study.trials)
+        self.study.sampler = optuna.samplers.TPESampler(n_startup_trials=self.startup_trials, seed=seed)
+        self.known = {job.number: job for job in sweep.jobs}
+        self.trials: dict[int, Any] = {}
+        self.reported: dict[int, int] = {}
+        self.current = sweep
+
+        def jobs() -> Iterator[Job]:
+            for old in self.study.get_trials(states=(optuna.trial.TrialState.RUNNING,)):  # when we were stopped
+                yield self._job(optuna.trial.Trial(self.study, old._trial_id), fixed, overrides)
+            while len(self.study.get_trials(deepcopy=False)) < self.n_trials:
+                yield self._job(self.study.ask(space), fixed, overrides)
+
+        print(f"search: {self.n_trials} trials, {resource[0]} at a time; logs: {sweep.folder}/*/job.log", flush=True)
+        interrupted = True
+        try:
+            Pool(sweep, *resource).run(jobs(), self._tell, self._hopeless)
+            interrupted = False
+        finally:
+            sweep.conclude(interrupted)
+
+    def _job(self, trial: Any, fixed: list[str], overrides: list[Override]) -> Job:
+        """The job of a trial: the one in the folder, else a new one."""
+        self.trials[trial.number] = trial
+        if trial.number not in self.known:
+            # Six digits are enough for a job and its folder's name.
+            chosen = [f"{k}={v:.6g}" if isinstance(v, float) else f"{k}={v}" for k, v in trial.params.items()]
+            job, _ = prepare(self.context, self.base, [*fixed, *chosen, readable(overrides)], trial.number)
+            self.known[trial.number] = job
+            self.current.jobs.append(job)
+        return self.known[trial.number]
+
+    def _tell(self, job: Job) -> None:
+        """Tell the study how a trial ended; one that was interrupted goes on when the search is resumed."""
+        from optuna.trial import TrialState
+
+        self._report(job)  # what others are compared with
+        if job.status == "finished" and job.value is None:
+            job.status, job.reason = "failed", "the monitored measure was never measured"
+        if job.status == "finished":
+            self.study.tell(job.number, job.value)
+        elif job.status != "interrupted":
+            self.study.tell(job.number, state=TrialState.PRUNED if job.status == "pruned" else TrialState.FAIL)
+
+    def _hopeless(self, job: Job) -> bool:
+        """Whether a running job should be pruned."""
+        self._report(job)
+        return self.prune and job.number in self.reported and self.trials[job.number].should_prune()
+
+    def _report(self, job: Job) -> None:
+        """Hand the study what a job has measured since last asked."""
+        for step, value in measured(self.current.run(job).metrics, self.base.trainer.monitor):
+            if step > self.reported.get(job.number, 0):
+                self.reported[job.number] = step
+                self.trials[job.number].report(value, step)
+
+    def _words(self) -> list[str]:
+        """The command line, for a resume."""
+        own = self.base.hydra.overrides
+        words = [*flags(self.base), *map(str, own.hydra), *map(str, own.task)]
+        return [word for word in words if not word.startswith(("hydra.mode=", "hydra.sweep.dir="))]
+
+
+def better(options: DictConfig) -> str:
+    """Whether less ("min") or more ("max") of the monitored measure is better, as the trainer will see it."""
+    if options.mode != "auto" or options.monitor == "auto":
+        return "max" if options.mode == "max" else "min"
+    from genlab.metrics.catalogue import MEASURES  # imports torch
+
+    known = MEASURES.get(options.monitor.rsplit("/", 1)[-1])
+    return (known.better if known else "min") or "min"
+
+
+def distribution(override: Override) -> Any:
+    """Optuna's distribution for values swept over in Hydra's grammar.
+
+    Raises:
+        UserError: a range or an interval of something other than numbers.
+    """
+    from optuna import distributions as d
+
+    key, value = override.get_key_element(), override.value()
+    try:
+        if isinstance(value, RangeSweep):
+            low, stop, step = value.start, value.stop, value.step
+            if low is None or stop is None:
+                raise ValueError("a range needs its start and its stop")
+            if isinstance(low, int) and isinstance(stop, int) and isinstance(step, int):
+                return d.IntDistribution(low, stop - 1, step=step)  # Hydra's end is excluded, Optuna's is not
+            return d.FloatDistribution(low, stop - step, step=step)
+        if isinstance(value, IntervalSweep):
+            low, high = value.start, value.end
+            if low is None or high is None:
+                raise ValueError("an interval needs both ends")
+            if isinstance(low, int) and isinstance(high, int):
+                return d.IntDistribution(low, high, log="log" in value.tags)
+            return d.FloatDistribution(low, high, log="log" in value.tags)
+    except ValueError as error:
+        raise UserError(f"{override.input_line}: {error}") from error
+    if isinstance(value, ChoiceSweep):
+        return d.CategoricalDistribution(list(override.sweep_string_iterator()))
+    raise UserError(f"{key}: give its values as choice(...), range(...) or interval(...)")
+
+
+def measured(metrics: Path, monitor: str) -> list[tuple[int, float]]:
+    """Steps and values of the monitored measure so far; "auto" means what it means to the trainer."""
+    found = []
+    try:
+        lines = metrics.read_text().splitlines()
+    except OSError:
+        return []
+    for line in lines:
+        try:
+            record = json.loads(line)
+        except ValueError:  # just being written
+            continue
+        name = monitor
+        if monitor == "auto":
+            name = "eval/loss" if "eval/loss" in record else "eval/sliced_w2"
+        if record.get(name) is not None:
+            found.append((record["step"], record[name]))
+    return found

@@ -1,0 +1,182 @@
+"""The update of a phase as one graph, compiled: loss, gradients, clipping, optimizer and what comes after, in one call.
+
+A small net spends most of its time between operations, not in them; a compiled graph has few, and fuses what it has.
+The graph is traced from the very code that runs eagerly, by torch.compile (J. Ansel et al., "PyTorch 2: Faster Machine
+Learning Through Dynamic Python Bytecode Transformation and Graph Compilation", 2024,
+https://doi.org/10.1145/3620665.3640366), gradients included (`trace_autograd_ops`). It draws the same random numbers
+and keeps its state where the eager update does: in the modules and in the optimizer's own state. So a checkpoint is the
+same in every mode. Results differ from eager ones by rounding alone.
+"""
+
+import logging
+import os
+import sys
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+from types import FunctionType, MethodType
+from typing import Any, TypeVar
+
+import torch
+from torch import Tensor
+from torch.optim import Adam, AdamW, Optimizer, RMSprop
+from torch.optim.adam import adam
+from torch.optim.rmsprop import rmsprop
+from tqdm import tqdm
+
+from genlab.data.base import Batch
+from genlab.errors import brief
+from genlab.models.base import Phase
+from genlab.trainer.eager import Eager, Logs, Reduce
+from genlab.trainer.options import Options
+
+BACKEND = "inductor"
+T = TypeVar("T")
+
+
+class Compiled(Eager):
+    """The update as one compiled graph.
+
+    The first update of a run is eager: in it the optimizer makes its state. A batch in several parts, several ranks, or
+    an optimizer other than Adam, AdamW and RMSprop, have the loss and its gradients in the graph, and the rest follows
+    eagerly.
+    """
+
+    def __init__(
+        self, phase: Phase, optimizer: Optimizer, options: Options, device: torch.device, reduce: Reduce | None = None
+    ) -> None:
+        super().__init__(phase, optimizer, options, device, reduce)
+        self.rule = InGraph(optimizer, self.parameters, device) if type(optimizer) in RULES else None
+        self.in_one = self.rule is not None and options.accumulate == 1 and reduce is None
+        eager = Eager(phase, optimizer, options, device)
+        if self.in_one:
+            self.graph = Graph(self.whole, eager.whole, phase.name)
+        else:
+            self.graph = Graph(eager.differentiate, eager.differentiate, phase.name)
+
+    def __call__(self, parts: Iterable[Batch]) -> tuple[Logs, list[Batch]]:
+        if self.rule is None or not self.in_one:
+            return super().__call__(parts)
+        (batch,) = parts
+        if not self.optimizer.state:
+            log, carry = self.graph.fallback(batch)
+        else:
+            self.rule.read()
+            log, carry = self.graph(batch)
+        return log, [carry]
+
+    def differentiate(self, batch: Batch) -> tuple[Sequence[Tensor], Logs, Batch]:
+        return super().differentiate(batch) if self.in_one else self.graph(batch)
+
+    def advance(self, gradients: Sequence[Tensor]) -> None:
+        if self.rule is not None and self.in_one:
+            self.rule(gradients)
+        else:
+            super().advance(gradients)
+
+
+class Graph:
+    """A function of a batch as one compiled graph; where it cannot be one, `fallback`, after one line that says so.
+
+    The graph is made at the first call, and holds for batches of that shape only.
+    """
+
+    def __init__(self, function: Callable[[Batch], T], fallback: Callable[[Batch], T], name: str) -> None:
+        self.function, self.fallback, self.name = function, fallback, name
+        self.compiled: Callable[[Batch], T] | None = None
+
+    def __call__(self, batch: Batch) -> Any:
+        if self.compiled is None:
+            return self._first(batch)
+        return self.compiled(batch)
+
+    def _first(self, batch: Batch) -> Any:
+        # Kept between runs: the second run of the same model compiles in seconds.
+        os.environ.setdefault("TORCHINDUCTOR_CACHE_DIR", str(cache()))
+        logging.getLogger("torch.utils.cpp_extension").setLevel(logging.ERROR)  # speaks of CUDA on machines without
+        # Neither the modules nor the shapes change in a run: to check that before each call would cost as much as a
+        # small net's whole forward pass. So no graph may be found for what it was not made of: see `alone`.
+        options: dict[str, Any] = {"guard_filter_fn": lambda guards: [False] * len(guards)}
+        if BACKEND == "inductor":
+            options["fallback_random"] = True  # the generator of the eager operations
+        graph = torch.compile(alone(self.function), fullgraph=True, dynamic=False, backend=BACKEND, options=options)
+        try:
+            with torch._dynamo.config.patch(trace_autograd_ops=True):
+                result = graph(batch)
+        except Exception as error:  # whatever the compiler raises; nothing of the update has run then
+            tqdm.write(f"trainer.execution: phase '{self.name}' stays eager: {reason(error)}", file=sys.stderr)
+            self.compiled = self.fallback
+            return self.fallback(batch)
+        self.compiled = graph
+        return result
+
+
+class InGraph:
+    """One step of a torch optimizer on the state that it holds, as a function that a graph can hold.
+
+    The rate is a tensor, so that a schedule needs no new graph.
+    """
+
+    def __init__(self, optimizer: Optimizer, parameters: list[Tensor], device: torch.device) -> None:
+        self.optimizer, self.parameters = optimizer, parameters
+        self.function, self.keys, self.options = RULES[type(optimizer)]
+        self.constants: dict[str, Any] = {}
+        self.state: list[list[Tensor]] = []
+        self.rate = torch.zeros((), device=device)
+        self._seen: Any = None
+
+    def read(self) -> None:
+        """Take up the learning rate, and the state where it was loaded anew."""
+        (group,) = self.optimizer.param_groups
+        self.rate.fill_(group["lr"])
+        first = self.optimizer.state[self.parameters[0]]
+        if first is not self._seen:
+            self._seen = first
+            states = [self.optimizer.state[parameter] for parameter in self.parameters]
+            self.state = [[state[key] for state in states if state.get(key) is not None] for key in self.keys]
+            self.constants = {key: group[key] for key in self.options}
+            if "betas" in group:
+                self.constants["beta1"], self.constants["beta2"] = group["betas"]
+
+    @torch.no_grad()
+    def __call__(self, gradients: Sequence[Tensor]) -> None:
+        self.function(self.parameters, list(gradients), *self.state, foreach=False, lr=self.rate, **self.constants)
+
+
+# What each optimizer's function takes: the lists of its state, in order, and the options of its group.
+_ADAM = (
+    adam,
+    ("exp_avg", "exp_avg_sq", "max_exp_avg_sq", "step"),
+    ("amsgrad", "weight_decay", "eps", "maximize", "decoupled_weight_decay"),
+)
+_RMSPROP = (
+    rmsprop,
+    ("square_avg", "grad_avg", "momentum_buffer", "step"),
+    ("alpha", "eps", "weight_decay", "momentum", "centered", "maximize"),
+)
+RULES: dict[type[Optimizer], tuple[Callable[..., None], tuple[str, ...], tuple[str, ...]]] = {
+    Adam: _ADAM,
+    AdamW: _ADAM,
+    RMSprop: _RMSPROP,
+}
+
+
+def alone(method: Any) -> Callable[[Batch], Any]:
+    """A copy of a method with a code object of its own: torch.compile keeps its graphs by code object.
+
+    So phases, and the runs of a sweep in one process, neither see nor crowd out one another's graphs.
+    """
+    function = method.__func__
+    code = function.__code__.replace()
+    copy = FunctionType(code, function.__globals__, function.__name__, function.__defaults__, function.__closure__)
+    return MethodType(copy, method.__self__)
+
+
+def cache() -> Path:
+    """Where compiled graphs are kept: in the user's cache folder."""
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "genlab" / "compiled"
+
+
+def reason(error: Exception) -> str:
+    """The first line of a compiler's message that says something; the message goes on for pages."""
+    lines = [line for line in str(error).splitlines() if line.strip() and not line.endswith("raised:")]
+    return brief(Exception(lines[0])) if lines else type(error).__name__

@@ -1,0 +1,298 @@
+"""Time genlab against loops written by hand and against other packages, in one run, turn by turn (A B A B ...).
+
+    python scripts/benchmark.py                                  all cases, all ways of execution
+    python scripts/benchmark.py gaussian2d_wgan_gp mnist_vae --rounds 7
+    python scripts/benchmark.py mnist_vae --against 'python other.py mnist_vae'     any command that prints samples_per_s=N
+    python scripts/benchmark.py startup
+
+A machine's speed drifts, so no time is compared across runs: in each round every contender trains for a few seconds, and
+a ratio is taken within the round. Printed are the median of the ratios and their range, samples consumed a second (real
+ones, one batch a step), the share of the machine's own matrix-product rate that the arithmetic of a step comes to, and the
+most memory that a process with this contender alone takes.
+"""
+
+import argparse
+import json
+import os
+import re
+import shlex
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import NamedTuple
+
+import loops
+import torch
+
+from genlab.data.base import data_root
+from genlab.tables import columns, markdown, number
+
+WARM_UP = 8  # steps of a contender before it is timed; compilation is among them
+
+
+class Case(NamedTuple):
+    """A recipe: how genlab is asked for it, and the loops that train the same nets on the same batches."""
+
+    overrides: tuple[str, ...]
+    batch: int
+    others: dict[str, Callable[[], loops.Step]]
+    modes: tuple[str, ...] = ("eager", "compile")
+
+
+def root() -> str:
+    return str(data_root())
+
+
+CASES = {
+    "gaussian2d_wgan_gp": Case(
+        ("experiment=gaussian2d_wgan_gp",),
+        64,
+        {
+            "tutorial": lambda: loops.tutorial_wgan_gp(
+                loops.toy(), loops.mlp(2, 128, 128, 2), loops.mlp(2, 128, 128, 1, activation=loops.leaky), 2
+            ),
+            "bare": lambda: loops.bare_wgan_gp(loops.points()),
+        },
+    ),
+    "gaussian2d_gan": Case(
+        ("experiment=gaussian2d_gan",),
+        64,
+        {
+            "tutorial": lambda: loops.tutorial_gan(
+                loops.toy(), loops.mlp(2, 256, 256, 2), loops.mlp(2, 256, 256, 1, activation=loops.leaky), (2,)
+            )
+        },
+    ),
+    "gaussian2d_vae": Case(
+        ("experiment=gaussian2d_vae",),
+        64,
+        {"tutorial": lambda: loops.tutorial_vae(loops.toy(), loops.TutorialVAE(2, (128, 128), 2), pixels=False)},
+    ),
+    "mnist_vae": Case(
+        ("experiment=mnist_vae",),
+        128,
+        {
+            "tutorial": lambda: loops.tutorial_vae(
+                loops.mnist(root(), symmetric=False), loops.TutorialVAE(784, (400,), 20), pixels=True
+            )
+        },
+    ),
+    "mnist_gan": Case(
+        ("experiment=mnist_gan",),
+        128,
+        {
+            "tutorial": lambda: loops.tutorial_gan(
+                loops.mnist(root()), loops.mlp(64, 128, 784, last=torch.nn.Tanh()), loops.mlp(784, 128, 1), (64,)
+            )
+        },
+    ),
+    "mnist_wgan_gp": Case(
+        ("experiment=fashionmnist_wgan_gp", "data=mnist"),
+        128,
+        {
+            "tutorial": lambda: loops.tutorial_wgan_gp(
+                loops.mnist(root()),
+                loops.tutorial_generator(),
+                loops.mlp(784, 512, 256, 1, activation=loops.leaky),
+                64,
+            )
+        },
+    ),
+    "mnist_dcgan": Case(
+        ("experiment=mnist_dcgan", "trainer.precision=bf16"),
+        128,
+        {"tutorial": lambda: loops.tutorial_gan(loops.mnist(root(), size=64), *loops.dcgan(), (100, 1, 1), flat=False)},
+        modes=("eager",),
+    ),
+}
+
+
+class Contender(NamedTuple):
+    name: str
+    burst: Callable[[float], float]  # train for so many seconds -> samples a second
+
+
+def genlab(case: Case, mode: str) -> tuple[Contender, Callable[[], float]]:
+    """genlab's trainer in one way of execution; and what counts the floating-point operations of a step."""
+    from hydra import compose, initialize_config_dir
+
+    from genlab import build, configs
+    from genlab.trainer.loop import Trainer
+
+    off = [f"trainer.{name}_every=0" for name in ("evaluate", "sample", "checkpoint")]
+    with initialize_config_dir(str(configs()), version_base="1.3"):
+        overrides = [*case.overrides, *off, f"trainer.execution={mode}", "trainer.epochs=null", "name=benchmark"]
+        config = compose("train", overrides)
+    data = build.data(config)
+    trainer = Trainer(build.family(config, data.spec), data, build.optimizers(config), build.options(config))
+    trainer.steps = WARM_UP
+    trainer.fit()
+
+    def burst(seconds: float) -> float:
+        done, spent, steps = 0, 0.0, 10
+        while spent < seconds:
+            trainer.steps = trainer.step + steps
+            result = trainer.fit()
+            done, spent = done + steps, spent + result.seconds
+            steps = max(10, min(10_000, int(steps * (seconds - spent) / max(result.seconds, 1e-3))))
+        return done * case.batch / spent
+
+    def operations() -> float:
+        from torch.utils.flop_counter import FlopCounterMode
+
+        with FlopCounterMode(display=False) as counter:
+            trainer.train_step()
+        return counter.get_total_flops()
+
+    return Contender(f"genlab {mode}", burst), operations
+
+
+def by_hand(name: str, make: Callable[[], loops.Step], batch: int) -> Contender:
+    """A loop of this process."""
+    step = make()
+    for _ in range(WARM_UP):
+        step()
+
+    def burst(seconds: float) -> float:
+        done, begun = 0, time.perf_counter()
+        while time.perf_counter() - begun < seconds:
+            step()
+            done += 1
+        return done * batch / (time.perf_counter() - begun)
+
+    return Contender(name, burst)
+
+
+def by_command(command: str) -> Contender:
+    """Another program, run whole in every round; it says its own speed."""
+
+    def burst(seconds: float) -> float:
+        run = subprocess.run(shlex.split(command), capture_output=True, text=True, check=False)
+        found = re.search(r"samples_per_s=([\d.]+)", run.stdout)
+        if not found:
+            raise SystemExit(f"'{command}' printed no samples_per_s=N: {run.stdout[-200:]} {run.stderr[-300:]}")
+        return float(found[1])
+
+    return Contender("command", burst)
+
+
+def matrix_rate(seconds: float = 1.0, size: int = 1024) -> float:
+    """Floating-point operations a second of a product of square fp32 matrices, with the threads that torch takes."""
+    a = torch.randn(size, size)
+    a @ a
+    count, begun = 0, time.perf_counter()
+    while time.perf_counter() - begun < seconds:
+        a @ a
+        count += 1
+    return 2 * size**3 * count / (time.perf_counter() - begun)
+
+
+def contenders(case: Case, modes: list[str], command: str | None) -> tuple[list[Contender], Callable[[], float]]:
+    """The references first, then genlab; and the counter of operations of a step."""
+    others = [by_hand(name, make, case.batch) for name, make in case.others.items()]
+    if command:
+        others.append(by_command(command))
+    ours = [genlab(case, mode) for mode in modes]
+    return [*others, *(contender for contender, _ in ours)], genlab(case, "eager")[1]
+
+
+def compare(name: str, modes: list[str], rounds: int, seconds: float, command: str | None) -> list[tuple[str, ...]]:
+    """A row for each contender: samples a second, its ratio to every reference with the range over the rounds."""
+    case = CASES[name]
+    modes = [mode for mode in modes if mode in case.modes]
+    field, operations = contenders(case, modes, command)
+    references = [c.name for c in field if not c.name.startswith("genlab")]
+    speeds: dict[str, list[float]] = {c.name: [] for c in field}
+    for _ in range(rounds):
+        for contender in field:
+            threads = torch.get_num_threads()
+            speeds[contender.name].append(contender.burst(seconds))
+            torch.set_num_threads(threads)  # a trainer chooses its own
+    rate, flops = matrix_rate(), operations()
+    rows = []
+    for contender in field:
+        mine = speeds[contender.name]
+        ratios = []
+        for reference in references:
+            pairs = [a / b for a, b in zip(mine, speeds[reference], strict=True)]
+            same = reference == contender.name
+            ratios.append("" if same else f"{statistics.median(pairs):.2f} ({min(pairs):.2f}-{max(pairs):.2f})")
+        share = 100 * flops * statistics.median(mine) / case.batch / rate
+        memory = "" if contender.name == "command" else number(alone(name, contender.name))
+        rows.append((name, contender.name, f"{statistics.median(mine):,.0f}", *ratios, f"{share:.0f} %", memory))
+    return [("case", "", "samples/s", *(f"to {r}" for r in references), "of matmul rate", "MiB"), *rows]
+
+
+def alone(case: str, contender: str) -> float:
+    """Most memory, in MiB, of a process that trains with this contender alone for a second."""
+    command = [sys.executable, __file__, case, "--alone", contender]
+    run = subprocess.run(command, capture_output=True, text=True, check=True)
+    return json.loads(run.stdout.splitlines()[-1])["mib"]
+
+
+def run_alone(name: str, contender: str) -> None:
+    from genlab.trainer.device import peak_memory
+
+    case = CASES[name]
+    if contender.startswith("genlab "):
+        chosen = genlab(case, contender.removeprefix("genlab "))[0]
+    else:
+        chosen = by_hand(contender, case.others[contender], case.batch)
+    chosen.burst(1.0)
+    print(json.dumps({"mib": peak_memory(torch.device("cpu"))}))
+
+
+def startup(rounds: int) -> list[tuple[str, ...]]:
+    """Seconds of whole processes, in turn, and their ratio to importing torch and torchvision."""
+    commands = {
+        "import torch, torchvision": [sys.executable, "-c", "import torch, torchvision"],
+        "genlab --help": [sys.executable, "-m", "genlab", "--help"],
+        "genlab train --cfg job": [sys.executable, "-m", "genlab", "train", "--cfg", "job"],
+    }
+    times: dict[str, list[float]] = {name: [] for name in commands}
+    for _ in range(rounds + 1):
+        for name, command in commands.items():
+            begun = time.perf_counter()
+            subprocess.run(command, stdout=subprocess.DEVNULL, check=True, cwd=Path(__file__).parents[1])
+            times[name].append(time.perf_counter() - begun)
+    first, rows = next(iter(commands)), []
+    for name, all_times in times.items():
+        counted = all_times[1:]  # the first round fills the caches of the file system
+        pairs = [a / b for a, b in zip(counted, times[first][1:], strict=True)]
+        ratio = f"{statistics.median(pairs):.3f} ({min(pairs):.3f}-{max(pairs):.3f})"
+        rows.append((name, f"{statistics.median(counted):.2f}", ratio))
+    return [("whole process", "seconds", "to importing torch, torchvision"), *rows]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("cases", nargs="*", choices=[*CASES, "startup", []], help="default: all")
+    parser.add_argument("--modes", nargs="+", default=["eager", "compile"], choices=["eager", "compile", "graph"])
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--seconds", type=float, default=3.0, help="of each contender in a round")
+    parser.add_argument("--against", help="a command that prints samples_per_s=N")
+    parser.add_argument("--markdown", type=Path, help="write the tables into this file as well")
+    parser.add_argument("--alone", help=argparse.SUPPRESS)
+    arguments = parser.parse_args()
+    torch.manual_seed(0)
+    if arguments.alone:
+        run_alone(arguments.cases[0], arguments.alone)
+        return
+    texts = []
+    for name in arguments.cases or [*CASES, "startup"]:
+        if name == "startup":
+            rows = startup(arguments.rounds)
+        else:
+            rows = compare(name, arguments.modes, arguments.rounds, arguments.seconds, arguments.against)
+        print("\n".join(columns(rows, left=(0, 1))), end="\n\n", flush=True)
+        texts.append(markdown(rows, left=(0, 1)))
+    if arguments.markdown:
+        machine = f"torch {torch.__version__}, {os.cpu_count()} cores, {arguments.rounds} rounds\n\n"
+        arguments.markdown.write_text(machine + "\n".join(texts))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,135 @@
+"""`genlab compare`: seeds averaged, best first, failed runs named, figures that were not measured alike called so."""
+
+import csv
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from conftest import Cli
+from PIL import Image
+
+from genlab.evaluation import comparison
+from genlab.history import History
+from genlab.tables import columns, comma_separated, markdown, number, spread
+
+
+def make_run(
+    folder: Path,
+    fid: float | None,
+    seed: int = 0,
+    lr: float = 0.1,
+    model: str = "vae.VAE",
+    state: str = "finished",
+    **how,
+) -> Path:
+    """A run folder as training and `genlab evaluate` leave it."""
+    folder.mkdir(parents=True)
+    (folder / "config.yaml").write_text(
+        f"model: {{_target_: genlab.models.{model}, z: 2}}\ndata: {{_target_: genlab.data.mnist.MNIST, size: 28}}\n"
+        f"trainer: {{steps: 5, lr: {lr}}}\noptimizer: {{}}\nseed: {seed}\nname: {folder.name}\n"
+    )
+    (folder / "status.json").write_text(
+        json.dumps({"status": state, "reason": "out of luck" if state == "failed" else ""})
+    )
+    lines = [{"step": s, "eval/fid": 100 / s, "eval/loss": 1.0} for s in (1, 2, 3)]
+    (folder / "metrics.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    (folder / "samples").mkdir()
+    Image.fromarray(np.zeros((40, 60, 3), np.uint8)).save(folder / "samples" / "samples_00000003.png")
+    if fid is not None:
+        row = {"value": fid, "error": None, "floor": 1.0, "noise": 500.0, "better": "min", "text": "", "unit": ""}
+        net = {"name": "classifier", "fingerprint": "abc"}
+        report = {
+            "data": "MNIST",
+            "split": "test",
+            "samples": 100,
+            "reference": 100,
+            "net": net,
+            "measures": {"fid": row},
+        }
+        (folder / "evaluation.json").write_text(json.dumps(report | how))
+    return folder
+
+
+def test_seeds_are_one_configuration_with_mean_and_std(tmp_path: Path):
+    for seed, fid in enumerate((10.0, 12.0, 14.0)):
+        make_run(tmp_path / f"a{seed}", fid, seed)
+    make_run(tmp_path / "b", 11.0, lr=0.2)
+    groups = comparison.group(comparison.find_runs([tmp_path]))
+    assert [len(each.runs) for each in groups] == [3, 1]
+    figure = groups[0].figure("fid")
+    assert figure == (12.0, 2.0, 3)
+    assert groups[1].figure("fid") == (11.0, None, 1)
+    assert comparison.differing(groups) == ["trainer.lr"]
+    assert comparison.rank(groups, "fid", "min") == groups[::-1]
+    assert comparison.rank(groups, "fid", "max") == groups
+
+
+def test_a_failed_run_lends_no_figure_and_comes_last(tmp_path: Path):
+    make_run(tmp_path / "good", 50.0)
+    make_run(tmp_path / "bad", 1.0, lr=9.0, state="failed")
+    groups = comparison.group(comparison.find_runs([tmp_path]))
+    ranked = comparison.rank(groups, "fid", "min")
+    assert [each.state for each in ranked] == ["finished", "failed"]
+    assert ranked[1].figure("fid") is None
+
+
+def test_what_was_not_measured_alike_is_said(tmp_path: Path):
+    runs = [
+        make_run(tmp_path / "a", 10.0),
+        make_run(tmp_path / "b", 11.0, samples=50, net={"name": "inception", "fingerprint": "d"}),
+    ]
+    notes = comparison.unlike([History(run) for run in runs])
+    assert notes == [
+        "not measured alike: number of samples 100, 50",
+        "not measured alike: feature net classifier abc, inception d",
+    ]
+    make_run(tmp_path / "c", None)
+    assert "1 of 3 runs have not been evaluated" in comparison.unlike(comparison.find_runs([tmp_path]))
+    assert comparison.unlike([History(runs[0])]) == []
+
+
+def test_the_command_prints_and_writes(cli: Cli, tmp_path: Path):
+    for seed in (0, 1):
+        make_run(tmp_path / f"vae{seed}", 10.0 + seed, seed)
+    make_run(tmp_path / "gan", 5.0, model="gan.GAN")
+    make_run(tmp_path / "dead", None, model="gan.GAN", lr=3.0, state="failed")
+    code, out, err = cli("compare", str(tmp_path), "out=table")
+    assert code == 0, err
+    table = [line.split() for line in out.splitlines()]
+    assert table[3][:4] == ["1", "GAN", "on", "MNIST"]
+    assert table[4][:4] == ["2", "VAE", "on", "MNIST"]
+    assert "10.5 ± 0.71" in out
+    assert "failed: " in out
+    assert "out of luck" in out
+    assert any(line[:3] == ["real", "training", "data"] for line in table)
+    with open("table/compare.csv") as file:
+        rows = list(csv.DictReader(file))
+    assert [float(row["fid"]) for row in rows if row["fid"]] == [5.0, 10.5]
+    assert rows[1]["fid n"] == "2"
+    assert Path("table/compare.md").read_text().count("|") > 20
+    with Image.open("table/compare.png") as picture:
+        assert picture.size[0] > 400
+        assert np.asarray(picture).std() > 1
+
+    code, out, err = cli("compare", str(tmp_path), "sort=fdi", "out=table")
+    assert code == 2
+    assert "did you mean 'fid'?" in err
+
+
+def test_tables():
+    assert columns([("a", "b"), ("long", "1")]) == ["a     b", "long  1"]
+    assert markdown([("a", "b"), ("x|y", "1")]) == "| a | b |\n| --- | ---: |\n| x\\|y | 1 |\n"
+    assert [number(v) for v in (None, 0.00123456, 12345.6, 3e-7)] == ["", "0.001235", "12,346", "3e-07"]
+    assert spread(1.0, 0.123) == "1 ± 0.12"
+    assert comma_separated([["=cmd()", None, 1.5]]) == "'=cmd(),,1.5\n"
+
+
+@pytest.mark.parametrize("word", ["", "x", "=1"])
+def test_a_file_that_is_no_run_is_named(cli: Cli, tmp_path: Path, word: str):
+    run = make_run(tmp_path / "a", 1.0)
+    (run / "evaluation.json").write_text("{" + word)
+    code, _, err = cli("compare", str(run))
+    assert code == 2
+    assert "evaluation.json" in err
+    assert err.count("\n") == 1

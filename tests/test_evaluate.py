@@ -1,0 +1,172 @@
+"""`genlab evaluate`: every family is measured by all that fits it, and what does not fit is left out with a reason."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from conftest import MODELS, POINTS_ONLY, Cli, blobs, dataset, trainer
+
+from genlab.data.gaussian2d import Gaussian2D
+from genlab.data.pairs import Pairs
+from genlab.evaluation.evaluate import Plan, evaluate, judge_samples
+from genlab.evaluation.report import Report
+from genlab.evaluation.training import evaluator
+from genlab.metrics.features import FeatureNet
+from genlab.models.base import Bounded, Density, Discrete, Reconstructor, Sampler, Translator
+from genlab.networks.classifier import Classifier
+
+PLAN = Plan(samples=12, likelihood=4, k=2)
+
+
+def net() -> FeatureNet:
+    """A feature net with the weights it was born with: enough to see that everything is called as it should be."""
+    torch.manual_seed(0)
+    return FeatureNet("untrained", Classifier((1, 28, 28), 10), accuracy=None, balanced=True)
+
+
+def report_of(model: str, kind: str) -> tuple[Report, object]:
+    data = dataset(kind, model)
+    family = trainer(model, data, steps=1).family.eval()
+    report = Report(source="here")
+    evaluate(family, data, PLAN, net() if kind == "images" else None, report)
+    return report, family
+
+
+@pytest.mark.parametrize("kind", ["points", "images"])
+@pytest.mark.parametrize("model", MODELS)
+def test_every_family_is_measured_by_what_it_can_do(model: str, kind: str):
+    if kind == "images" and model in POINTS_ONLY:
+        pytest.skip("learns from an energy of points")
+    report, family = report_of(model, kind)
+    found = set(report.measures)
+    assert all(np.isfinite(row.value) for row in report.measures.values()), report.measures
+    if isinstance(family, (Sampler, Translator)) and model not in POINTS_ONLY:
+        assert {"fid", "kid", "recall"} <= found if kind == "images" else {"w2", "mmd", "ks_x"} <= found
+        assert report.samples == 12
+        row = report.measures["fid" if kind == "images" else "w2"]
+        assert row.floor is not None
+        assert row.noise is not None
+        assert row.better == "min"
+    if isinstance(family, Reconstructor):
+        assert "reconstruction_mse" in found
+    if isinstance(family, Bounded):
+        assert "elbo" in found
+    if model not in POINTS_ONLY and isinstance(family, (Density, Discrete)):
+        assert ("bits_per_dim" if kind == "images" else "nll") in found or isinstance(family, Bounded)
+    if isinstance(family, Translator):
+        assert {"translation_error", "cycle_error"} <= found
+    absent = {"reconstruction_mse", "likelihood", "samples"} & set(report.left_out)
+    assert not absent & found
+    assert all(report.left_out.values())
+
+
+def test_a_report_is_the_same_twice_and_is_json():
+    def strip(report: Report) -> str:
+        return json.dumps(report.as_dict() | {"seconds": {}})
+
+    first, second = (report_of("vae", "points")[0] for _ in range(2))
+    assert strip(first) == strip(second)
+    assert first.measures["elbo"].floor == pytest.approx(-3.52, abs=1.0)  # of four points
+    assert "floor" in "\n".join(first.lines())
+
+
+def test_real_points_are_as_good_as_the_floor_and_noise_is_worse():
+    data, report = Gaussian2D("ring"), Report(source="here")
+    judge_samples(data.real("validation", 5000), data, Plan(samples=5000), None, report)
+    row = report.measures["high_quality"]
+    assert row.value == pytest.approx(0.989, abs=0.006)  # four standard errors of 5000
+    assert row.floor == pytest.approx(row.value, abs=0.01)
+    assert row.noise is not None
+    assert row.noise < 0.1
+    assert report.measures["modes"].value == 8
+
+
+def test_translations_are_judged_in_the_other_domain():
+    pairs = Pairs(blobs())
+    target = pairs.target()
+    assert target.spec == pairs.spec
+    batch = pairs.head("test", 8)
+    # The raw pixels of the target are the transform of those of its source, to the rounding of a pixel.
+    assert torch.equal(target.head("test", 8)["x"], batch["b"])
+    assert torch.equal(target.head("test", 8)["y"], batch["y_b"])
+
+
+def test_training_measures_look_through_the_net():
+    data = blobs()
+    family = trainer("gan", data, steps=1).family.eval()
+    measures = evaluator(data, torch.device("cpu"), 0, net())(family)
+    quick = evaluator(data, torch.device("cpu"), 0)(family)
+    assert "eval/sliced_w2" in quick
+    assert set(measures) - set(quick) == {
+        f"eval/{name}" for name in ("fid", "precision", "recall", "classes", "balance")
+    }
+
+
+def run_folder(cli: Cli, *overrides: str) -> Path:
+    code, _, err = cli("train", "model=vae", "trainer.steps=2", "trainer.device=cpu", "hydra.run.dir=run", *overrides)
+    assert code == 0, err
+    return Path("run")
+
+
+def test_the_command_writes_json_and_scalars(cli: Cli):
+    run = run_folder(cli)
+    code, out, err = cli("evaluate", "run=run", "samples=50", "likelihood=20", "k=3", "device=cpu")
+    assert code == 0, err
+    assert "50 samples against 50 real ones of the test split" in out
+    found = json.loads((run / "evaluation.json").read_text())
+    assert found["measures"]["w2"]["floor"] > 0
+    assert found["likelihood"] == 20
+    assert "left_out" in found
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    events = EventAccumulator(str(run)).Reload()
+    assert events.Scalars("test/w2")[0].value == pytest.approx(found["measures"]["w2"]["value"])
+
+
+def test_samples_made_elsewhere(cli: Cli):
+    g = np.random.default_rng(0)
+    np.savez("mine.npz", samples=g.normal(size=(200, 2)))
+    code, out, err = cli("evaluate", "samples=mine.npz", "data=gaussian2d", "out=here", "device=cpu")
+    assert code == 0, err
+    assert "200 samples against 200 real ones" in out
+    assert json.loads(Path("here/evaluation.json").read_text())["source"] == "mine.npz"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("evaluate",), "'run' needs a value"),
+        (("evaluate", "run=nowhere"), "no folder nowhere"),
+        (("evaluate", "run=run", "samples=x.npz"), "takes a number, not 'x.npz'"),
+        (("evaluate", "run=run", "data=gaussian2d"), "against its own data"),
+        (("evaluate", "samples=x.npz"), "needs data="),
+        (("evaluate", "samples=x.npz", "data=gaussian2d"), "no file x.npz"),
+        (("evaluate", "samples=bad.npz", "data=gaussian2d"), "no array 'samples'; it has points"),
+        (("evaluate", "samples=text.npz", "data=gaussian2d"), "no .npz or .npy file of numbers"),
+        (("evaluate", "samples=wide.npz", "data=gaussian2d"), "samples of 2, two at least"),
+        (("evaluate", "samples=nan.npz", "data=gaussian2d"), "not finite in sample 3"),
+        (("evaluate", "samples=pickle.npz", "data=gaussian2d"), "no .npz or .npy file of numbers"),
+        (("evaluate", "run=run", "net=inceptoin"), "did you mean 'inception'?"),
+        (("evaluate", "run=run", "split=train"), "'train' is none of test, validation"),
+        (("evaluate", "run=run", "samples=1"), "samples: 1 is not an integer of at least 2"),
+        (("evaluate", "run=run", "sampels=10"), "did you mean 'samples'?"),
+        (("compare",), "needs run folders"),
+        (("compare", "nowhere"), "no folder nowhere"),
+        (("compare", "empty"), "holds none"),
+        (("compare", "empty", "srot=fid"), "did you mean 'sort'?"),
+    ],
+)
+def test_wrong_input_is_one_line(cli: Cli, arguments: tuple[str, ...], said: str):
+    Path("empty").mkdir()
+    np.savez("bad.npz", points=np.zeros((5, 2)))
+    np.savez("wide.npz", samples=np.zeros((5, 3)))
+    np.savez("nan.npz", samples=np.where(np.arange(5)[:, None] == 3, np.nan, np.zeros((5, 2))))
+    np.savez("pickle.npz", samples=np.array([{"a": 1}], dtype=object))
+    Path("text.npz").write_text("hello")
+    code, out, err = cli(*arguments)
+    assert code == 2
+    assert said in err
+    assert err.count("\n") == 1
+    assert "Traceback" not in out + err

@@ -1,0 +1,67 @@
+"""Runs read back: what is torn is left out, what is damaged is named."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from genlab.errors import UserError
+from genlab.history import History
+
+CONFIG = "model: {_target_: a.B, hidden: [1, 2], net: {width: 3}}\ndata: {}\ntrainer: {}\noptimizer: {}\nname: x\n"
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    (tmp_path / "config.yaml").write_text(CONFIG)
+    (tmp_path / "samples").mkdir()
+    return tmp_path
+
+
+def test_curves_by_tag_without_values_that_are_not_finite_and_the_torn_line(folder):
+    lines = ['{"step": 4, "a": 2.5}', '{"step": 2, "a": 1, "b": null}', '{"step": 4, "a": 3, "partial": true}', '{"st']
+    (folder / "metrics.jsonl").write_text("\n".join(lines))
+    history = History(folder)
+    assert history.metrics == {"a": [(2, 1.0), (4, 3.0)]}
+    assert (history.last("a"), history.last("b")) == (3.0, None)
+
+
+def test_a_run_that_has_just_begun_is_empty(folder):
+    history = History(folder)
+    assert (history.metrics, history.status, history.result, history.evaluation) == ({}, {}, {}, {})
+    assert history.pictures == {}
+    assert history.settings["model.net.width"] == 3
+    assert history.settings["model.hidden"] == [1, 2]
+
+
+def test_pictures_come_by_name_and_step(folder):
+    for name in ("samples_00000100.png", "samples_00000020.png", "latent_grid_00000020.png", "mine.png"):
+        (folder / "samples" / name).touch()
+    pictures = History(folder).pictures
+    assert {name: [p.step for p in each] for name, each in pictures.items()} == {
+        "samples": [20, 100],
+        "latent_grid": [20],
+    }
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "said"),
+    [
+        ("metrics.jsonl", '{"step": 1}\n{"st\n{"step": 2}\n', "metrics.jsonl, line 2"),
+        ("metrics.jsonl", '{"step": 1}\n[]\n{"step": 2}\n', "line 2: it is no object with a step"),
+        ("status.json", "{", "status.json"),
+        ("result.json", "[1]", "result.json: it is no JSON object"),
+        ("evaluation.json", json.dumps({"measures": {"fid": 3}}), "does not hold a value"),
+        ("config.yaml", "a: [", "config.yaml"),
+    ],
+)
+def test_a_damaged_file_is_named(folder, name, text, said):
+    (folder / name).write_text(text)
+    with pytest.raises(UserError, match=said):
+        getattr(History(folder), name.split(".")[0])
+
+
+def test_bytes_that_are_no_text_are_named(folder):
+    (folder / "result.json").write_bytes(b"\xff\xfe\x00")
+    with pytest.raises(UserError, match=r"cannot read .*result\.json"):
+        _ = History(folder).result

@@ -1,0 +1,270 @@
+"""Runs that go wrong are caught and named, healthy ones left alone; early stopping; the same after a resume."""
+
+import json
+import math
+from functools import partial
+from typing import Any
+
+import pytest
+import torch
+from conftest import equal, trainer
+from torch import nn
+
+from genlab.data.gaussian2d import Gaussian2D
+from genlab.errors import UserError
+from genlab.metrics import suite
+from genlab.models.base import Family, Out, Phase
+from genlab.models.gan import GAN
+from genlab.models.vae import VAE
+from genlab.models.wgan import WGANGP
+from genlab.networks.choice import decoder, encoder
+from genlab.trainer import checkpoint
+from genlab.trainer.loop import Result, Trainer
+from genlab.trainer.monitors import ModeCollapse, Monitors, PosteriorCollapse, SaturatedDiscriminator
+from genlab.trainer.options import Options
+from genlab.trainer.validate import Best
+
+LOW, HIGH = {"eval/kl": 0.01}, {"eval/kl": 3.0}
+SMALL = partial(encoder, hidden=[32]), partial(decoder, hidden=[32])
+
+
+def warned(monitor, records, every=500):
+    """The steps at which the monitor speaks, one record each `every` steps."""
+    return [i * every for i, record in enumerate(records, 1) if monitor(i * every, record)]
+
+
+def points(modes, quality=0.9, spread=1.0, ratio=0.8):
+    return {"eval/modes": modes, "eval/high_quality": quality, "eval/spread": spread, "eval/std_ratio_min": ratio}
+
+
+def judged(accuracy, loss):
+    return {"train/discriminator/accuracy": accuracy, "train/discriminator/loss": loss, "train/generator/loss": 9.0}
+
+
+def test_a_warning_needs_its_sign_several_times_in_a_row_and_comes_once():
+    assert warned(PosteriorCollapse(), [LOW] * 6) == [1500]
+    assert warned(PosteriorCollapse(), [LOW, LOW, HIGH, LOW, LOW]) == []
+    assert warned(PosteriorCollapse(), [LOW] * 4 + [HIGH] + [LOW] * 4) == [1500, 4000]
+    assert warned(PosteriorCollapse(), [{"eval/autoencoder/kl": 0.0}] * 3) == [1500]
+    others = {"train/model/loss": 1.0, "train/model/kl": 0.0, "eval/reverse_kl": 0.0}  # none of its concern
+    assert warned(PosteriorCollapse(), [LOW, others, LOW, others, LOW]) == [2500]
+    assert warned(PosteriorCollapse(), [others] * 6) == []
+
+
+@pytest.mark.parametrize(
+    ("records", "at"),
+    [
+        ([points(8)] * 6, []),
+        ([points(4)] * 6, []),  # half of them is the least that will do
+        ([points(3)] * 6, [1500]),
+        ([points(1, quality=0.2)] * 6, []),  # blurred, or not trained yet
+        ([points(8), points(8, 0.4)] + [points(1, quality=0.2)] * 6, [2500]),  # but these modes it had
+        ([points(0, quality=0.0, spread=0.01)] * 6, [1500]),  # one point, far from every mode
+        ([points(8, ratio=0.05)] * 6, [1500]),
+        ([points(8, ratio=math.nan)] * 6, []),
+        ([points(3), points(3), points(8)] * 4, []),
+        ([{"eval/recall": 0.6}] + [{"eval/recall": 0.2}] * 6, [2000]),
+        ([{"eval/recall": 0.05}] + [{"eval/recall": 0.0}] * 6, []),
+        ([{"eval/classes": 4.0}] * 6, []),
+        ([{"eval/classes": 3.0}] * 6, [1500]),
+        ([{"eval/loss": 3.0, "eval/kl": 0.0}] * 6, []),
+    ],
+)
+def test_mode_collapse_from_what_is_measured(records, at):
+    assert warned(ModeCollapse(classes=8), records) == at
+
+
+def test_mode_collapse_waits_a_thousand_steps_and_says_what_it_saw():
+    monitor = ModeCollapse(classes=8)
+    said = [monitor(step, points(2, spread=0.25)) for step in range(100, 1300, 100)]
+    assert [bool(each) for each in said] == [False] * 10 + [True, False]
+    for word in ("mode collapse", "modes 2 where 8 there are", "spread 0.25 where 1 is right", "since step 100"):
+        assert word in said[10]
+    assert not warned(ModeCollapse(), [{"eval/classes": 2.0}] * 9)  # of how many is not known
+
+
+def test_a_discriminator_is_saturated_when_it_is_right_and_sure_for_long():
+    assert warned(SaturatedDiscriminator(), [judged(1.0, 0.001)] * 50, every=50) == [1050]
+    assert warned(SaturatedDiscriminator(), [judged(1.0, 0.001)] * 9, every=500) == [2500]
+    assert not warned(SaturatedDiscriminator(), [judged(1.0, 0.1)] * 50)  # right by a hair
+    assert not warned(SaturatedDiscriminator(), [judged(0.6, 0.001)] * 50)
+    assert not warned(SaturatedDiscriminator(), [{"train/critic/loss": 0.0, "train/critic/wasserstein": 0.0}] * 50)
+
+
+def test_monitors_that_take_up_a_state_say_the_same_as_those_that_never_stopped():
+    records = [
+        points(9, 0.4),
+        judged(1.0, 0.0),
+        LOW,
+        points(3, 0.2),
+        LOW,
+        points(3, 0.2),
+        LOW,
+        points(3, 0.2),
+        HIGH,
+    ] * 2
+    records += [judged(1.0, 0.0)] * 4
+    whole = Monitors(9)
+    said = [whole(600 * i, record) for i, record in enumerate(records)]
+    names = [warning.split(":")[0] for warnings in said for warning in warnings]
+    assert names == ["posterior collapse", "mode collapse"] * 2 + ["saturated discriminator"]
+    for cut in range(len(records)):
+        first, second = Monitors(9), Monitors(9)
+        for i, record in enumerate(records[:cut]):
+            first(600 * i, record)
+        second.load_state_dict(json.loads(json.dumps(first.state_dict())))
+        assert [second(600 * (cut + i), record) for i, record in enumerate(records[cut:])] == said[cut:]
+
+
+def game(generator_rate: float, steps: int, **options: Any) -> Result:
+    """A GAN on the ring, with a generator that learns at this rate and a discriminator at 1e-4."""
+    data = Gaussian2D("ring", n=500)
+    assert data.mixture is not None
+    known = data.mixture.modes, data.mixture.sigma
+    torch.manual_seed(0)
+    gan = GAN(data.spec, z_dim=2, discriminator=SMALL[0], generator=SMALL[1])
+    rates = {"discriminator": 1e-4, "generator": generator_rate}
+    optimizers = {name: partial(torch.optim.Adam, lr=rate, betas=(0.5, 0.999)) for name, rate in rates.items()}
+    defaults = {
+        "batch_size": 16,
+        "log_every": 250,
+        "ema": 0.0,
+        "evaluate_every": 250,
+        "sample_every": 0,
+        "device": "cpu",
+    }
+
+    def evaluate(family: Family) -> dict[str, float]:
+        assert isinstance(family, GAN)
+        return suite.quick(family.sample(500), data.real("validation", 500), *known)
+
+    return Trainer(gan, data, optimizers, Options(steps=steps, **(defaults | options)), evaluate=evaluate).fit()
+
+
+def test_a_gan_driven_into_mode_collapse_is_caught_and_named(capsys):
+    """A generator 200 times as fast as its discriminator puts all it has onto the best point of the moment."""
+    result = game(2e-2, 2500, on_collapse="stop")
+    assert result.reason.startswith("mode collapse")
+    assert result.step < 2500
+    assert result.measures["eval/spread"] < 0.5
+    assert "warning" in (said := capsys.readouterr().err)
+    assert "mode collapse" in said
+
+
+def test_a_vae_driven_into_posterior_collapse_is_caught_and_a_healthy_one_is_not(capsys):
+    def run(beta: float) -> Result:
+        data = Gaussian2D(n=500)
+        torch.manual_seed(0)
+        vae = VAE(data.spec, z_dim=2, beta=beta, encoder=SMALL[0], decoder=SMALL[1])
+        options = Options(steps=500, batch_size=64, ema=0.0, evaluate_every=50, device="cpu", on_collapse="stop")
+        return Trainer(vae, data, {"model": partial(torch.optim.Adam, lr=3e-3)}, options).fit()
+
+    collapsed, healthy = run(50.0), run(1.0)
+    assert collapsed.reason.startswith("posterior collapse")
+    assert collapsed.measures["eval/kl"] < 0.1
+    assert capsys.readouterr().err.count("posterior collapse") == 1
+    assert healthy.reason == "steps"
+    assert healthy.measures["eval/kl"] > 0.5
+
+
+class Scored(Family):
+    """One weight, and measures that are told."""
+
+    def __init__(self, spec):
+        super().__init__(spec)
+        self.layer = nn.Linear(2, 1)
+
+    def phases(self):
+        return (Phase("model", (self.layer,), lambda batch: Out(self.layer(batch["x"]).square().mean())),)
+
+
+def scored(scores, folder=None, **options: Any):
+    torch.manual_seed(0)
+    data = Gaussian2D(n=40)
+    defaults: dict[str, Any] = {
+        "batch_size": 8,
+        "steps": 40,
+        "ema": 0.0,
+        "evaluate_every": 2,
+        "device": "cpu",
+        "patience": 3,
+        "monitor": "eval/high_quality",
+    }
+    run = Trainer(
+        Scored(data.spec),
+        data,
+        {"model": partial(torch.optim.SGD, lr=0.01)},
+        Options(**(defaults | options)),
+        folder=folder,
+        evaluate=lambda family: {"eval/high_quality": scores[min(run.step // 2, len(scores)) - 1]},
+    )
+    return run
+
+
+SCORES = [0.1, 0.5, 0.4, 0.5, 0.6, 0.6, 0.2, 0.3, 0.9]  # the best at evaluation 5, then three that are not better
+
+
+def test_patience_ends_a_run_that_no_longer_gets_better():
+    result = scored(SCORES).fit()
+    assert result.reason == "patience"
+    assert result.best == (0.6, 10)  # more quality is better: mode auto
+    assert result.step == 17  # in good order, the step after evaluation 8
+    assert scored(SCORES, patience=0).fit().best == (0.9, 18)
+    assert scored(SCORES, patience=3, mode="min").fit().step == 9  # the least was the first
+
+
+def test_patience_survives_a_resume(tmp_path):
+    whole = scored(SCORES, tmp_path / "whole")
+    parts = scored(SCORES, tmp_path / "parts", steps=13)  # after one evaluation without a better value, and a half
+    for run in (whole, parts):
+        assert run.folder is not None
+        run.folder.mkdir()
+        run.fit()
+    again = scored(SCORES, tmp_path / "parts")
+    again.load_state_dict(checkpoint.read(tmp_path / "parts" / "checkpoints" / "last.pt"))
+    assert again.best.stale == 1
+    result = again.fit()
+    assert (result.reason, result.step) == ("patience", 17)
+    assert equal(whole.state_dict(), again.state_dict())
+
+
+def test_a_checkpoint_of_the_first_format_still_loads():
+    old = scored(SCORES).state_dict()
+    del old["monitors"], old["stale"]
+    run = scored(SCORES)
+    run.load_state_dict(old | {"collapse": 2})
+    assert run.monitors.state_dict()["posterior collapse"]["count"] == 2
+    assert run.best.stale == 0
+
+
+def test_auto_knows_which_way_a_measure_is_better():
+    signs = {"eval/modes": -1, "eval/elbo": -1, "eval/autoencoder/elbo": -1, "eval/sliced_w2": 1, "eval/unheard_of": 1}
+    assert {name: Best(name, "auto", 1).sign for name in signs} == signs
+    assert Best("auto", "auto", 1).sign == Best("auto", "auto", 2).sign == 1
+    with pytest.raises(UserError, match=r"trainer\.mode"):
+        Best("eval/std_ratio_max", "auto", 1)
+    assert Best("eval/std_ratio_max", "max", 1).sign == -1
+
+
+def test_patience_without_evaluations_is_refused():
+    with pytest.raises(UserError, match="evaluate_every"):
+        Options(patience=3, evaluate_every=0)
+    with pytest.raises(UserError, match="patience"):
+        Options(patience=-1)
+
+
+@pytest.mark.parametrize("model", ["gan", "vae_gan"])
+def test_discriminators_log_their_accuracy(model):
+    t = trainer(model, Gaussian2D(n=50), steps=1)
+    t.train_step()
+    assert 0 <= t.meter.read()["discriminator/accuracy"] <= 1
+
+
+def test_critics_log_penalty_and_wasserstein_estimate():
+    t = trainer("wgan_gp", Gaussian2D(n=50), steps=1)
+    t.train_step()
+    logs = t.meter.read()
+    assert isinstance(t.family, WGANGP)
+    assert logs["critic/loss"] == pytest.approx(
+        t.family.gp_weight * logs["critic/penalty"] - logs["critic/wasserstein"], rel=1e-5
+    )

@@ -1,0 +1,61 @@
+"""Command lines with one word wrong, and the line that each prints."""
+
+import pytest
+
+NEAR = [
+    ("trian model=vae", "'trian' is no command; did you mean 'train'?"),
+    ("train model=wgan-gp", "did you mean 'wgan_gp'?"),
+    ("train data=fashion_mnist", "did you mean 'fashionmnist'?"),
+    ("train experiment=fashionmnist_wgangp", "did you mean 'fashionmnist_wgan_gp'?"),
+    ("train experiment=[gaussian2d_vea]", "did you mean 'gaussian2d_vae'?"),
+    ("train experimnt=mnist_vae", "did you mean 'experiment'?"),
+    ("train debug=overfits", "did you mean 'overfit'?"),
+    ("train model=vae model.encodr.hidden=[64]", "did you mean 'model.encoder.hidden'?"),
+    ("train optimizer.critc.lr=1e-3", "did you mean 'optimizer.critic.lr'?"),
+    ("train lr=1e-3", "did you mean 'optimizer.critic.lr'?"),
+    ("train trainer.step=100", "did you mean 'steps'?"),
+    ("train steps=100", "did you mean 'trainer.steps'?"),
+    ("train trainer.steps=1e3", "trainer.steps: 1000.0 is not an integer"),
+    ("train trainer.steps=???", "'trainer.steps' needs a value: add trainer.steps=..."),
+    ("train name=???", "'name' needs a value: add name=..."),
+    ("train trainer.overfit_batches=-1", "trainer.overfit_batches: -1 is negative"),
+    ("train +foo=1", "unknown option 'foo'"),
+    ("train ++seeds=3", "unknown option 'seeds'; did you mean 'seed'?"),
+    ("train +trainer.foo=1", "unknown option 'trainer.foo'"),
+    ("train +model.x=1", "unknown option 'model.x'"),
+    ("train +optimizer.foo={_target_:torch.optim.Adam}", "unknown option 'optimizer.foo'"),
+    ("train +hydra.foo=1", "unknown option 'hydra.foo'"),
+    ("train +experiment=gaussian2d_vae", "write experiment=gaussian2d_vae, once and without +"),
+    ("train ~model", "~model: cannot be left out"),
+    ("train model = vae", "write key=value, without blanks"),
+    ("train --cfg jobs", "did you mean 'job'?"),
+    ("train seed=0,1", "add -m for a sweep"),
+    ("train -m seed=0,1 +foo=1", "unknown option 'foo'"),
+    ("train -m seed=0,1 trainer.batch_size=16,0", "trainer.batch_size: 0 is not positive"),
+    ("train -m seed=0,1 hydra/launcher=proceses", "did you mean 'processes'?"),
+    ("train -m seed=0,1 hydra/sweeper=optna", "did you mean 'optuna'?"),
+    ("train -m seed=0,1 hydra.launcher.n_job=2", "did you mean 'n_jobs'?"),
+    ("train -m seed=0,1 hydra.launcher.n_jobs=two", "'two' is neither a positive integer nor auto"),
+    ("train -m resume=. seed=0,1", "resume it without -m"),
+    ("sample rum=x", "did you mean 'run'?"),
+    ("sample run=x +foo=1", "unknown option 'foo'"),
+]
+
+
+@pytest.mark.parametrize(("line", "message"), NEAR, ids=[line for line, _ in NEAR])
+def test_a_near_miss_is_one_line_that_names_the_right_word(cli, tmp_path, line, message):
+    code, out, err = cli(*line.split())
+    assert (code, out) == (2, "")
+    assert message in err
+    assert err.startswith("genlab: ")
+    assert err.count("\n") == 1
+    assert not [path for path in tmp_path.glob("**/*") if path.is_file()]
+
+
+def test_a_key_of_ones_own_that_the_config_refers_to_is_read(cli):
+    code, out, _ = cli(
+        *("train", "+rate=1e-3", "optimizer.critic.lr=${rate}", "trainer.steps=1", "trainer.device=cpu"),
+        *("trainer.sample_every=0", "data.n=50", "hydra.run.dir=run"),
+    )
+    assert code == 0, out
+    assert cli("train", "resume=run", "trainer.steps=2")[0] == 0
