@@ -127,6 +127,8 @@ def restore(run: Run, which: str, device: "torch.device") -> "Family":
     try:
         spec = Spec.of(state["spec"])
         choose("range", spec.range, typing.get_args(Range))
+        if not all(isinstance(each, int) for each in (*spec.shape, spec.classes)):
+            raise ValueError("a shape of no integers")
     except (KeyError, TypeError, ValueError, OverflowError) as error:
         raise UserError(f"the checkpoint names no data: {brief(error)}") from error
     model = family(run.read_config(), spec)

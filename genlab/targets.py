@@ -42,7 +42,7 @@ def resolve(name: Any, path: str) -> Any:
     """
     if not isinstance(name, str):
         raise UserError(f"{path}: names no _target_ to build")
-    rooms = ROOMS[path.partition(".")[0]]
+    rooms = ROOMS.get(path.partition(".")[0], ())
     if not allowed() and not (NAME.fullmatch(name) and name.startswith(rooms)):
         raise _refused(name, path, rooms)
     try:

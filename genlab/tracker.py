@@ -72,9 +72,16 @@ class Meter:
         return {"values": {k: torch.stack(v).cpu() for k, v in self._values.items()}, "steps": self._steps}
 
     def load_state_dict(self, state: dict, device: torch.device | None = None) -> None:
-        """Take up a window that was open, on the device where the rest of it will be."""
+        """Take up a window that was open, on the device where the rest of it will be.
+
+        Raises:
+            KeyError, ValueError: a phase without its losses.
+        """
         self._values = {key: list(values.to(device).unbind()) for key, values in state["values"].items()}
         self._steps = {phase: list(steps) for phase, steps in state["steps"].items()}
+        for phase, steps in self._steps.items():
+            if len(self._values[f"{phase}/loss"]) != len(steps):
+                raise ValueError(f"{len(steps)} steps of phase {phase} with another number of losses")
 
 
 class Tracker:

@@ -18,7 +18,7 @@ from hypothesis import given, seed, settings
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))
 
-from fuzzing import KINDS, UNHURRIED, Broken  # (tests/ is no package)
+from fuzzing import KINDS, UNHURRIED, Broken  # type: ignore[import-not-found]  (tests/ is no package)
 
 
 def fuzz(kind: str, examples: int, number: int) -> Counter:
