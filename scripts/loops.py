@@ -176,7 +176,8 @@ def bare_wgan_gp(x: Tensor, batch: int = 64, decay: float = 0.999) -> Step:
     """The 2-D WGAN-GP of the preset `gaussian2d_wgan_gp`, by hand: fresh batches, fused Adam, averaged weights."""
     generator, critic = mlp(2, 128, 128, 2), mlp(2, 128, 128, 1, activation=leaky)
     twin = copy.deepcopy(nn.ModuleList([generator, critic])).requires_grad_(False)
-    average, live = list(twin.parameters()), [*generator.parameters(), *critic.parameters()]
+    average: list[Tensor] = list(twin.parameters())
+    live: list[Tensor] = [*generator.parameters(), *critic.parameters()]
     of_g = torch.optim.Adam(generator.parameters(), lr=1e-4, betas=(0.5, 0.9), fused=True)
     of_c = torch.optim.Adam(critic.parameters(), lr=1e-4, betas=(0.5, 0.9), fused=True)
 

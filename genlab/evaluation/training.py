@@ -45,7 +45,7 @@ def evaluator(
             batch = data.head("validation", count)
             there, back = round_trip(family, batch["a"])
             truth = decode(data.transform(batch["a"])) if data.known else None
-            return translation(*map(decode, (batch["a"], there, back, batch["b"])), truth)
+            return translation(decode(batch["a"]), decode(there), decode(back), decode(batch["b"]), truth)
         if isinstance(family, Measured):
             return {f"eval/{name}": value for name, value in family.measures(OWN_MEASURES).items()}
         if not isinstance(family, Sampler):

@@ -69,11 +69,11 @@ def restore(trainer: Stateful, state: State) -> None:
         # What follows may be absent: an older genlab, or one without that monitor, wrote the file.
         trainer.meter.load_state_dict(state.get("meter", Meter().state_dict()), trainer.device)
         best = state.get("best")
-        trainer.best.found = None if best is None else (float(best[0]), int(best[1]))
+        trainer.best.found = (float(best[0]), int(best[1])) if best else None
         trainer.best.stale = int(state.get("stale", 0))
         format_1 = {"posterior collapse": {"count": state.get("collapse", 0)}}
         trainer.monitors.load_state_dict(state.get("monitors", format_1))
-    except (RuntimeError, KeyError, ValueError, TypeError, AttributeError, IndexError) as error:
+    except (RuntimeError, LookupError, ValueError, TypeError, AttributeError) as error:
         if out_of_memory(error):
             raise
         raise UserError(f"the checkpoint does not fit this model: {brief(error)}") from error
