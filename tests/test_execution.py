@@ -263,7 +263,7 @@ class Tape:
     def __init__(self) -> None:
         self.recorded = 0
 
-    def __call__(self, function):
+    def __call__(self, function, device=CPU):
         self.recorded += 1
         outputs = function()
 

@@ -10,6 +10,7 @@ moves its offset on as the eager kernels would. So the loop's seeding holds for 
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 import torch
@@ -58,7 +59,7 @@ class Graphed(Eager):
             self._seen = state
             try:
                 with graph_safe(self.optimizer, self.rate):
-                    self.recording = Recording(self.whole, batch, record)
+                    self.recording = Recording(self.whole, batch, partial(record, device=self.device))
             except RuntimeError as error:  # an operation that waits for the device, say; nothing has run then
                 self.broken = True
                 line = f"trainer.execution: phase '{self.phase.name}' stays eager: {brief(error)}"
@@ -104,10 +105,10 @@ class Recording:
         return {k: v.clone() for k, v in log.items()}, {k: v.clone() for k, v in carry.items()}
 
 
-def record(function: Callable[[], Outputs]) -> tuple[Callable[[], None], Outputs]:
-    """Record a function on the current CUDA device; memory that it takes stays the graph's own."""
+def record(function: Callable[[], Outputs], device: torch.device) -> tuple[Callable[[], None], Outputs]:
+    """Record a function on a CUDA device; memory that it takes stays the graph's own."""
     graph = torch.cuda.CUDAGraph()
-    with torch.cuda.graph(graph):
+    with torch.cuda.device(device), torch.cuda.graph(graph, stream=torch.cuda.Stream(device)):
         outputs = function()
     return graph.replay, outputs
 
