@@ -9,8 +9,7 @@ from genlab.errors import UserError
 from genlab.history import History
 
 CONFIG = (
-    "model: {_target_: a.B, hidden: [1, 2], net: {width: 3}}\ndata: {}\ntrainer: {}\n"
-    "optimizer: {}\nseed: 0\nname: x\n"
+    "model: {_target_: a.B, hidden: [1, 2], net: {width: 3}}\ndata: {}\ntrainer: {}\noptimizer: {}\nseed: 0\nname: x\n"
 )
 
 
