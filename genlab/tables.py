@@ -16,7 +16,9 @@ def number(value: float | None) -> str:
 
 def spread(mean: float, deviation: float | None) -> str:
     """12.3 ± 0.4; without a deviation the number alone."""
-    return number(mean) if deviation is None else f"{number(mean)} ± {deviation:.2g}"
+    if deviation is None:
+        return number(mean)
+    return f"{number(mean)} ± {deviation:,.0f}" if abs(deviation) >= 10 else f"{number(mean)} ± {deviation:.2g}"
 
 
 def columns(rows: Sequence[Row], left: Sequence[int] = (0,)) -> list[str]:

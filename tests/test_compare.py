@@ -112,6 +112,9 @@ def test_the_command_prints_and_writes(cli: Cli, tmp_path: Path):
         assert picture.size[0] > 400
         assert np.asarray(picture).std() > 1
 
+    make_run(tmp_path / "0_model=vae,seed=0", 9.0)
+    code, out, err = cli("compare", str(tmp_path / "0_model=vae,seed=0"), "out=table")
+    assert code == 0, err
     code, out, err = cli("compare", str(tmp_path), "sort=fdi", "out=table")
     assert code == 2
     assert "did you mean 'fid'?" in err
@@ -122,6 +125,7 @@ def test_tables():
     assert markdown([("a", "b"), ("x|y", "1")]) == "| a | b |\n| --- | ---: |\n| x\\|y | 1 |\n"
     assert [number(v) for v in (None, 0.00123456, 12345.6, 3e-7)] == ["", "0.001235", "12,346", "3e-07"]
     assert spread(1.0, 0.123) == "1 ± 0.12"
+    assert spread(-1500.0, 210.0) == "-1500 ± 210"
     assert comma_separated([["=cmd()", None, 1.5]]) == "'=cmd(),,1.5\n"
 
 

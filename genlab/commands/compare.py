@@ -21,8 +21,9 @@ def compare(arguments: list[str]) -> None:
     Raises:
         UserError: no runs, a wrong option, or a folder that cannot be written.
     """
-    folders = [each for each in arguments if "=" not in each]
-    options = OPTIONS | dict(each.split("=", 1) for each in arguments if "=" in each)
+    # The folders of a sweep's jobs have = in their names.
+    folders = [each for each in arguments if "=" not in each or Path(each).is_dir()]
+    options = OPTIONS | dict(each.split("=", 1) for each in arguments if each not in folders)
     for name in options:
         choose("genlab compare", name, OPTIONS)
     if not folders:
