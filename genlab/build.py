@@ -106,10 +106,10 @@ def optimizers(config: DictConfig) -> dict[str, "OptimizerFactory"]:
     for name, node in config.optimizer.items():
         path = f"optimizer.{name}"
         target = _target(node, path)
-        targets.check(_arguments(node), path)
+        targets.check(_arguments(node, path), path)
         _check(target, node, path)
         # torch refuses betas of which one is written 0 and not 0.0.
-        numbers = {k: [float(n) for n in v] if isinstance(v, list) else v for k, v in _arguments(node).items()}
+        numbers = {k: [float(n) for n in v] if isinstance(v, list) else v for k, v in _arguments(node, path).items()}
         factories[str(name)] = partial(target, **numbers)
     return factories
 
@@ -163,7 +163,7 @@ def _trained(folder: str, path: str) -> "Family":
 
 def _make(node: DictConfig, path: str, **given: Any) -> Any:
     target = _target(node, path)
-    targets.check(_arguments(node), path)
+    targets.check(_arguments(node, path), path)
     _check(target, node, path)
     try:
         return instantiate(node, _convert_="all", **given)
@@ -192,7 +192,14 @@ def _target(node: Any, path: str) -> Any:
     return targets.resolve(node.get("_target_") if isinstance(node, DictConfig) else None, path)
 
 
-def _arguments(node: DictConfig) -> dict[str, Any]:
+def _arguments(node: DictConfig, path: str) -> dict[str, Any]:
+    """The values of a node as plain ones.
+
+    Raises:
+        UserError: a key that has no value, or an interpolation that leads nowhere.
+    """
+    for key in (key for key in node if OmegaConf.is_missing(node, key)):
+        raise UserError(f"'{path}.{key}' needs a value: add {path}.{key}=...")
     try:
         plain = OmegaConf.to_container(node, resolve=True, throw_on_missing=True)
     except MissingMandatoryValue as error:
@@ -209,9 +216,7 @@ def _check(target: Callable, node: DictConfig, path: str) -> None:
     Raises:
         UserError: a key that has no value or that the target does not take, or a value of another type than it says.
     """
-    for key in (key for key in node if OmegaConf.is_missing(node, key)):
-        raise UserError(f"'{path}.{key}' needs a value: add {path}.{key}=...")
-    values = _arguments(node)
+    values = _arguments(node, path)
     function = target.__init__ if inspect.isclass(target) else target
     parameters = {n: p for n, p in inspect.signature(target).parameters.items() if n != "spec"}
     hints = typing.get_type_hints(function)

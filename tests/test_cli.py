@@ -221,7 +221,9 @@ def test_completion_of_verbs_groups_and_choices(cli, monkeypatch):
 def start(folder: Path, *more: str) -> subprocess.Popen:
     command = [sys.executable, "-m", "genlab", *TRAIN, "trainer.steps=1000000", "trainer.checkpoint_every=20"]
     process = subprocess.Popen(
-        [*command, "trainer.sample_every=0", "trainer.evaluate_every=0", f"hydra.run.dir={folder}", *more],
+        # Eager: so many steps are worth a compilation, which takes longer than this test.
+        [*command, "trainer.execution=eager", "trainer.sample_every=0", "trainer.evaluate_every=0"]
+        + [f"hydra.run.dir={folder}", *more],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,

@@ -70,7 +70,7 @@ def test_autoencoder_of_a_run(tmp_path: Path) -> None:
     """`model.autoencoder=RUN`: the config names a run folder, and the model gets the family trained there."""
     run, vae = Run(tmp_path), VAE(POINTS, z_dim=3)
     vae_node = {"_target_": "genlab.models.vae.VAE", "z_dim": 3}
-    run.write_config(OmegaConf.create({"model": vae_node, "data": {}, "trainer": {}, "optimizer": {}}))
+    run.write_config(OmegaConf.create({"model": vae_node, "data": {}, "trainer": {}, "optimizer": {}, "seed": 0}))
     spec = [list(POINTS.shape), POINTS.classes, POINTS.range]
     checkpoint.save(run.checkpoints, {"step": 1, "spec": spec, "family": vae.state_dict(), "ema": None}, keep=0)
     node = {"_target_": "genlab.models.latent_diffusion.LatentDiffusion", "autoencoder": str(tmp_path)}
