@@ -218,12 +218,13 @@ def test_completion_of_verbs_groups_and_choices(cli, monkeypatch):
     assert "genlab" in cli("-sc", "install=bash")[1]
 
 
+EAGER = ("trainer.execution=eager",)  # so many steps are worth a compilation, which takes longer than these tests
+
+
 def start(folder: Path, *more: str) -> subprocess.Popen:
     command = [sys.executable, "-m", "genlab", *TRAIN, "trainer.steps=1000000", "trainer.checkpoint_every=20"]
     process = subprocess.Popen(
-        # Eager: so many steps are worth a compilation, which takes longer than this test.
-        [*command, "trainer.execution=eager", "trainer.sample_every=0", "trainer.evaluate_every=0"]
-        + [f"hydra.run.dir={folder}", *more],
+        [*command, *EAGER, "trainer.sample_every=0", "trainer.evaluate_every=0", f"hydra.run.dir={folder}", *more],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,

@@ -1,6 +1,7 @@
 """`genlab evaluate`: every family is measured by all that fits it, and what does not fit is left out with a reason."""
 
 import json
+import math
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +13,9 @@ from genlab.data.gaussian2d import Gaussian2D
 from genlab.data.pairs import Pairs
 from genlab.evaluation.evaluate import Plan, evaluate, judge_samples
 from genlab.evaluation.report import Report
+from genlab.evaluation.trained import training
 from genlab.evaluation.training import evaluator
+from genlab.history import History
 from genlab.metrics.features import FeatureNet
 from genlab.models.base import Bounded, Density, Discrete, Reconstructor, Sampler, Translator
 from genlab.networks.classifier import Classifier
@@ -123,6 +126,21 @@ def test_the_command_writes_json_and_scalars(cli: Cli):
 
     events = EventAccumulator(str(run)).Reload()
     assert events.Scalars("test/w2")[0].value == pytest.approx(found["measures"]["w2"]["value"])
+
+
+def test_the_log_of_the_training_is_measured(tmp_path: Path):
+    (tmp_path / "config.yaml").write_text(
+        "model: {}\ndata: {}\ntrainer: {log_every: 5}\noptimizer: {}\nseed: 0\nname: x\n"
+    )
+    rows = [{"step": 5 * i, "train/critic/loss": 2.0 * (-1) ** i, "train/critic/penalty": i / 100} for i in range(100)]
+    rows += [{"step": 600, "train/generator/loss": 1.0}]
+    (tmp_path / "metrics.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    report = Report(source="here")
+    training(History(tmp_path), report)
+    assert report.measures["critic_roughness"].value == pytest.approx(math.sqrt(2), rel=0.02)  # a zigzag
+    assert report.measures["critic_std"].value == pytest.approx(2.0, rel=0.02)
+    assert report.measures["critic_penalty"].value == pytest.approx(np.mean([i / 100 for i in range(90, 100)]))
+    assert "too few" in report.left_out["generator_roughness"]
 
 
 def test_samples_made_elsewhere(cli: Cli):

@@ -71,6 +71,8 @@ def of_run(config: DictConfig) -> None:
 
     from genlab.evaluation.evaluate import evaluate as measure
     from genlab.evaluation.report import Report
+    from genlab.evaluation.trained import training
+    from genlab.history import History
     from genlab.trainer import checkpoint, device
 
     where = device.resolve(str(config.device))
@@ -88,6 +90,7 @@ def of_run(config: DictConfig) -> None:
     report.data = data.name
     report.seconds["loading"] = time.perf_counter() - began
     measure(family, data, plan(config), net(config, target_of(data), its.data.get("root"), where, report), report)
+    training(History(run.folder), report)
     publish(report, target)
     if target is run:
         from genlab.tracker import scalars
