@@ -83,4 +83,15 @@ CASES = {
         {"tutorial": lambda: loops.tutorial_gan(loops.mnist(root(), size=64), *loops.dcgan(), (100, 1, 1), flat=False)},
         modes=("eager",),
     ),
+    # Held against other packages with --against: nets of the same kind and size, the same batches.
+    "mnist_vae_512": Case(
+        ("experiment=mnist_vae", "model.encoder.hidden=[512]", "model.decoder.hidden=[512]"), 128, {}
+    ),
+    "flow": Case(("experiment=gaussian2d_flow", "model.hidden=[64,64]", "data.n=100000"), 512, {}),
+    "ddpm": Case(
+        ("model=ddpm", "data=mnist", "data.size=32", "data.limit=2000", "model.net.width=64", "trainer.batch_size=32", "trainer.precision=fp32"),
+        32,
+        {},
+        modes=("eager",),
+    ),
 }
