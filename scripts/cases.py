@@ -22,6 +22,7 @@ def root() -> str:
     return str(data_root())
 
 
+UNET = ("data.size=32", "data.limit=2000", "model.net.width=64", "trainer.batch_size=32", "trainer.precision=fp32")
 CASES = {
     "gaussian2d_wgan_gp": Case(
         ("experiment=gaussian2d_wgan_gp",),
@@ -88,10 +89,5 @@ CASES = {
         ("experiment=mnist_vae", "model.encoder.hidden=[512]", "model.decoder.hidden=[512]"), 128, {}
     ),
     "flow": Case(("experiment=gaussian2d_flow", "model.hidden=[64,64]", "data.n=100000"), 512, {}),
-    "ddpm": Case(
-        ("model=ddpm", "data=mnist", "data.size=32", "data.limit=2000", "model.net.width=64", "trainer.batch_size=32", "trainer.precision=fp32"),
-        32,
-        {},
-        modes=("eager",),
-    ),
+    "ddpm": Case(("model=ddpm", "data=mnist", *UNET), 32, {}, modes=("eager",)),
 }
