@@ -16,7 +16,9 @@ from genlab.errors import UserError, choose
 from genlab.history import History
 
 # Keys that make no other model: what differs in these alone is one configuration.
-ASIDE = ("seed", "name", "resume", "data.root", "trainer.device", "trainer.keep", "trainer.log_every")
+INTERVALS = tuple(f"trainer.{what}_every" for what in ("log", "sample", "evaluate", "checkpoint", "histogram"))
+NAMED = ("model._target_", "data._target_")  # which a table has as the run's name
+ASIDE = ("seed", "name", "resume", "net", "data.root", "trainer.device", "trainer.threads", "trainer.keep", *INTERVALS)
 # What to rank by when nobody says: the first of these that every run has, or else that most have.
 PREFERRED = (
     *("fid", "w2", "sliced_w2", "translation_error", "bits_per_dim", "nll", "iwae_nll", "reconstruction_mse"),
@@ -116,7 +118,7 @@ def differing(configurations: Sequence[Configuration]) -> list[str]:
     return [
         key
         for key in configurations[0].settings
-        if key in shared and key not in ASIDE and len({repr(c.settings[key]) for c in configurations}) > 1
+        if key in shared and key not in (*ASIDE, *NAMED) and len({repr(c.settings[key]) for c in configurations}) > 1
     ]
 
 

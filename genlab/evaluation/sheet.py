@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 from PIL import Image
 
-from genlab.evaluation.comparison import Configuration
+from genlab.evaluation.comparison import Configuration, differing
 from genlab.history import History
 
 STRIP = 300  # pixels that a picture of samples is cut to, from its upper left corner
@@ -43,7 +43,9 @@ def sheet(configurations: Sequence[Configuration], measure: str) -> Image.Image:
     from matplotlib.figure import Figure
 
     shown = list(configurations)[:SHOWN]
+    names = labels(shown)
     figure = Figure(figsize=(max(6.0, 2.6 * len(shown)), 6.4), dpi=110, layout="constrained")
+    figure.get_layout_engine().set(h_pad=0.1)  # room for titles of two lines
     canvas = FigureCanvasAgg(figure)
     above, below = np.ravel(np.asarray(figure.subfigures(2, 1, height_ratios=[1, 1.15])))
     for i, each in enumerate(shown):
@@ -51,7 +53,7 @@ def sheet(configurations: Sequence[Configuration], measure: str) -> Image.Image:
         axes.set_axis_off()
         figure_of = each.figure(measure)
         value = f"\n{measure} {figure_of.mean:.4g}" if figure_of else f"\n{each.state}"
-        axes.set_title(f"{label(each)}{value}", fontsize=9)
+        axes.set_title(f"{names[i]}{value}", fontsize=9)
         image = strip(each.runs[0])
         if image is not None:
             side = min(*image.size, STRIP) if each.settings.get("data.size") else min(image.size)
@@ -63,9 +65,7 @@ def sheet(configurations: Sequence[Configuration], measure: str) -> Image.Image:
             points = run.metrics.get(tag or "", [])
             if points:
                 steps, values = zip(*points, strict=True)
-                axes.plot(
-                    steps, values, color=f"C{i}", linewidth=1.2, marker=".", label=label(each) if k == 0 else None
-                )
+                axes.plot(steps, values, color=f"C{i}", linewidth=1.2, marker=".", label=names[i] if k == 0 else None)
     axes.set(xlabel="training step", ylabel=tag or "")
     if axes.get_legend_handles_labels()[0]:
         axes.legend(fontsize=8)
@@ -74,6 +74,13 @@ def sheet(configurations: Sequence[Configuration], measure: str) -> Image.Image:
     return Image.fromarray(np.asarray(canvas.buffer_rgba())[..., :3].copy())
 
 
-def label(configuration: Configuration) -> str:
-    """The model's class name."""
-    return str(configuration.settings.get("model._target_", "?")).rpartition(".")[2]
+def labels(configurations: Sequence[Configuration]) -> list[str]:
+    """The model of each; of several with the same model also what they differ in."""
+    models = [str(each.settings.get("model._target_", "?")).rpartition(".")[2] for each in configurations]
+    found = []
+    for model, each in zip(models, configurations, strict=True):
+        alike = [other for name, other in zip(models, configurations, strict=True) if name == model]
+        keys = differing(alike) if len(alike) > 1 else []
+        settings = ", ".join(f"{key.rpartition('.')[2]} {each.settings[key]}" for key in keys[:3])
+        found.append(f"{model} {settings}".strip())
+    return found
