@@ -6,20 +6,19 @@ imports torch: a wrong word in the trainer's options is refused before that.
 
 import inspect
 import os
-import types
 import typing
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from functools import partial
-from typing import TYPE_CHECKING, Any, Literal, Union
+from typing import TYPE_CHECKING, Any
 
 from hydra.errors import InstantiationException
 from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
-from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
 
 from genlab import configs, targets
-from genlab.errors import UserError, brief, choose, did_you_mean, out_of_memory
+from genlab.errors import UserError, brief, choose, out_of_memory
 from genlab.run import Run
+from genlab.signature import arguments, check, target_of
 
 if TYPE_CHECKING:
     import torch
@@ -55,7 +54,7 @@ def data(config: DictConfig) -> "Dataset":
     node, other = config.data.copy(), config.data.get("other")
     if "other" in node:
         node = OmegaConf.masked_copy(node, [key for key in node if key != "other"])
-    model = _target(config.model, "model") if "model" in config else None
+    model = target_of(config.model, "model") if "model" in config else None
     if node.get("range") == "auto":
         node.range = model.prefers if model else "unit"
     from genlab.data.base import Dataset
@@ -94,7 +93,7 @@ def family(config: DictConfig, spec: "Spec") -> "Family":
 
     node, trained = config.model.copy(), {}
     OmegaConf.set_struct(node, False)
-    for key in _families(_target(node, "model")):
+    for key in _families(target_of(node, "model")):
         if isinstance(node.get(key), str):
             trained[key] = _trained(node.pop(key), f"model.{key}")
     return _is(_make(node, "model", spec=spec, **trained), Family, "model")
@@ -105,11 +104,11 @@ def optimizers(config: DictConfig) -> dict[str, "OptimizerFactory"]:
     factories = {}
     for name, node in config.optimizer.items():
         path = f"optimizer.{name}"
-        target = _target(node, path)
-        targets.check(_arguments(node, path), path)
-        _check(target, node, path)
+        target = target_of(node, path)
+        targets.check(arguments(node, path), path)
+        check(target, node, path)
         # torch refuses betas of which one is written 0 and not 0.0.
-        numbers = {k: [float(n) for n in v] if isinstance(v, list) else v for k, v in _arguments(node, path).items()}
+        numbers = {k: [float(n) for n in v] if isinstance(v, list) else v for k, v in arguments(node, path).items()}
         factories[str(name)] = partial(target, **numbers)
     return factories
 
@@ -162,9 +161,9 @@ def _trained(folder: str, path: str) -> "Family":
 
 
 def _make(node: DictConfig, path: str, **given: Any) -> Any:
-    target = _target(node, path)
-    targets.check(_arguments(node, path), path)
-    _check(target, node, path)
+    target = target_of(node, path)
+    targets.check(arguments(node, path), path)
+    check(target, node, path)
     try:
         return instantiate(node, _convert_="all", **given)
     except InstantiationException as error:
@@ -186,80 +185,3 @@ def _causes(error: BaseException | None) -> Iterator[BaseException]:
     while error is not None:
         yield error
         error = error.__cause__
-
-
-def _target(node: Any, path: str) -> Any:
-    return targets.resolve(node.get("_target_") if isinstance(node, DictConfig) else None, path)
-
-
-def _arguments(node: DictConfig, path: str) -> dict[str, Any]:
-    """The values of a node as plain ones.
-
-    Raises:
-        UserError: a key that has no value, or an interpolation that leads nowhere.
-    """
-    for key in (key for key in node if OmegaConf.is_missing(node, key)):
-        raise UserError(f"'{path}.{key}' needs a value: add {path}.{key}=...")
-    try:
-        plain = OmegaConf.to_container(node, resolve=True, throw_on_missing=True)
-    except MissingMandatoryValue as error:
-        raise UserError(f"'{error.full_key}' needs a value: add {error.full_key}=...") from error
-    except OmegaConfBaseException as error:
-        raise UserError(" ".join(str(error).split())) from error
-    assert isinstance(plain, dict)
-    return {str(key): value for key, value in plain.items() if key not in targets.KEYS}
-
-
-def _check(target: Callable, node: DictConfig, path: str) -> None:
-    """Check the keys and values of a node against the signature of what it calls, and so for nodes within.
-
-    Raises:
-        UserError: a key that has no value or that the target does not take, or a value of another type than it says.
-    """
-    values = _arguments(node, path)
-    function = target.__init__ if inspect.isclass(target) else target
-    parameters = {n: p for n, p in inspect.signature(target).parameters.items() if n != "spec"}
-    hints = typing.get_type_hints(function)
-    open_ended = any(p.kind is inspect.Parameter.VAR_KEYWORD for p in parameters.values())
-    for key, value in values.items():
-        if key not in parameters and not open_ended:
-            known = ", ".join(name for name in parameters if name != "params")
-            raise UserError(f"unknown option '{path}.{key}'{did_you_mean(key, parameters)}; allowed: {known}")
-        child = node[key]
-        if isinstance(child, DictConfig) and "_target_" in child:
-            _check(_target(child, f"{path}.{key}"), child, f"{path}.{key}")
-        elif key in hints and not fits(value, hints[key]):
-            raise UserError(f"{path}.{key}: {value!r} is not {describe(hints[key])}")
-
-
-def fits(value: Any, hint: Any) -> bool:
-    """Whether a config value may be passed where `hint` stands; what is no plain type passes."""
-    origin, arguments = typing.get_origin(hint), typing.get_args(hint)
-    if origin in (Union, types.UnionType):
-        return any(fits(value, each) for each in arguments)
-    if origin is Literal:
-        return value in arguments
-    if hint is float:
-        return isinstance(value, (int, float)) and not isinstance(value, bool)
-    if hint is int:
-        return isinstance(value, int) and not isinstance(value, bool)
-    if inspect.isclass(hint) and hint is not object and origin is None:
-        return isinstance(value, hint)
-    if origin in (list, tuple, Sequence):
-        return isinstance(value, list) and all(fits(each, arguments[0]) for each in value)
-    return True
-
-
-def describe(hint: Any) -> str:
-    """A type in a user's words: `an integer`, `one of fp32, bf16`."""
-    origin, arguments = typing.get_origin(hint), typing.get_args(hint)
-    if origin in (Union, types.UnionType):
-        return " or ".join(describe(each) for each in arguments if each in WORDS or typing.get_origin(each))
-    if origin is Literal:
-        return "one of " + ", ".join(map(str, arguments))
-    if origin in (list, tuple, Sequence):
-        return "a list, each " + describe(arguments[0])
-    return WORDS.get(hint, str(hint))
-
-
-WORDS = {int: "an integer", float: "a number", str: "a word", bool: "true or false", type(None): "null"}

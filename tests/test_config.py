@@ -10,12 +10,13 @@ from genlab import build, configs
 from genlab.data.base import Spec
 from genlab.errors import UserError
 from genlab.models.base import Family, Sampler
+from genlab.signature import target_of
 
 
 def spec(composed) -> Spec:
     if "Gaussian2D" in composed.data._target_:
         return Spec((2,), 2, "real")
-    reach = build._target(composed.model, "model").prefers if composed.data.range == "auto" else composed.data.range
+    reach = target_of(composed.model, "model").prefers if composed.data.range == "auto" else composed.data.range
     return Spec((1, composed.data.size, composed.data.size), 10, reach)
 
 
@@ -43,7 +44,7 @@ def test_presets_build_and_say_what_they_are(preset):
 @pytest.mark.parametrize("model", [model for model in MODELS if model not in POINTS_ONLY])
 def test_every_model_builds_for_every_image_size(model, size):
     composed = config(f"model={model}", "data=mnist", f"data.size={size}")
-    reach = build._target(composed.model, "model").prefers
+    reach = target_of(composed.model, "model").prefers
     with torch.no_grad():
         built = build.family(composed, Spec((1, size, size), 10, reach))
         assert sum(p.numel() for p in built.parameters()) > 0

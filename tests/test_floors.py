@@ -9,7 +9,7 @@ ROOT = Path(genlab.__file__).parent
 # From the ground up; rooms on one floor may use one another as long as there is no circle.
 FLOORS = (
     ("errors", "__init__"),
-    ("networks", "metrics", "data", "run", "history", "tables", "targets", "charts", "dashboard"),
+    ("networks", "metrics", "data", "run", "history", "tables", "targets", "signature", "charts", "dashboard"),
     ("models", "tracker", "pictures", "pairplot", "projector"),
     ("trainer", "build", "evaluation", "page"),
     ("commands", "sweep", "explain", "rerun", "arguments"),

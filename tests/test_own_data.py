@@ -27,6 +27,7 @@ from genlab.models.base import Density, Family, Reconstructor, Sampler, Translat
 from genlab.models.flow import Flow
 from genlab.pictures import snapshot
 from genlab.run import Run
+from genlab.signature import target_of
 from genlab.trainer.loop import Trainer
 from genlab.trainer.options import Options
 
@@ -374,7 +375,7 @@ def test_every_family_runs_on_tables_of_any_width(model, width, tmp_path, monkey
 
 @pytest.mark.parametrize("model", [model for model in MODELS if model != "boltzmann"])
 def test_every_family_runs_on_colour(model, tmp_path):
-    range = build._target(config(f"model={model}").model, "model").prefers
+    range = target_of(config(f"model={model}").model, "model").prefers
     data = Folder(str(pictures(tmp_path / "d")), size=28, range=range)
     run(model, Pairs(data, data) if model == "cyclegan" else data)
 

@@ -92,7 +92,7 @@ def test_deterministic_is_on_for_the_run_only_and_names_what_cannot_be(monkeypat
     with pytest.raises(UserError, match=r"trainer\.deterministic: .*deterministic"), device.deterministic(True):
         torch.empty(3).put_(torch.tensor([0, 0]), torch.ones(2), accumulate=False)
     with pytest.raises(RuntimeError, match="size"), device.deterministic(True):
-        torch.zeros(2) @ torch.zeros(3)
+        torch.matmul(torch.zeros(2), torch.zeros(3))
     assert not torch.are_deterministic_algorithms_enabled()
 
 

@@ -44,8 +44,8 @@ def sheet(configurations: Sequence[Configuration], measure: str) -> Image.Image:
 
     shown = list(configurations)[:SHOWN]
     names = labels(shown)
-    figure = Figure(figsize=(max(6.0, 2.6 * len(shown)), 6.4), dpi=110, layout="constrained")
-    figure.get_layout_engine().set(h_pad=0.1)  # room for titles of two lines
+    figure = Figure(figsize=(max(6.0, 2.6 * len(shown)), 6.4), dpi=110)
+    figure.set_layout_engine("constrained", h_pad=0.1)  # room for titles of two lines
     canvas = FigureCanvasAgg(figure)
     above, below = np.ravel(np.asarray(figure.subfigures(2, 1, height_ratios=[1, 1.15])))
     for i, each in enumerate(shown):
