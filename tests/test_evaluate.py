@@ -143,6 +143,19 @@ def test_the_log_of_the_training_is_measured(tmp_path: Path):
     assert "too few" in report.left_out["generator_roughness"]
 
 
+def test_sampling_in_bf16_is_close_and_not_the_same(cli: Cli):
+    run_folder(cli)
+    values = []
+    for precision in ("fp32", "bf16"):
+        code, _, err = cli(
+            "evaluate", "run=run", "samples=300", "likelihood=4", "k=2", "device=cpu", f"precision={precision}"
+        )
+        assert code == 0, err
+        values.append(json.loads(Path("run/evaluation.json").read_text())["measures"]["sliced_w2"]["value"])
+    assert values[0] != values[1]
+    assert values[0] == pytest.approx(values[1], rel=0.05)  # bf16 has 8 bits
+
+
 def test_samples_made_elsewhere(cli: Cli):
     g = np.random.default_rng(0)
     np.savez("mine.npz", samples=g.normal(size=(200, 2)))
@@ -167,6 +180,7 @@ def test_samples_made_elsewhere(cli: Cli):
         (("evaluate", "samples=nan.npz", "data=gaussian2d"), "not finite in sample 3"),
         (("evaluate", "samples=pickle.npz", "data=gaussian2d"), "no .npz or .npy file of numbers"),
         (("evaluate", "run=run", "net=inceptoin"), "did you mean 'inception'?"),
+        (("evaluate", "run=run", "precision=fp16"), "'fp16' is none of fp32, bf16"),
         (("evaluate", "run=run", "split=train"), "'train' is none of test, validation"),
         (("evaluate", "run=run", "samples=1"), "samples: 1 is not an integer of at least 2"),
         (("evaluate", "run=run", "sampels=10"), "did you mean 'samples'?"),

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from genlab.metrics.features import FeatureNet
 
 NETS = ("auto", "classifier", "inception", "none")
+PRECISIONS = ("fp32", "bf16")
 SPLITS = ("test", "validation")
 
 
@@ -47,6 +48,7 @@ def check(config: DictConfig) -> None:
     """
     choose("split", str(config.split), SPLITS)
     choose("net", str(config.net), NETS)
+    choose("precision", str(config.precision), PRECISIONS)
     file = isinstance(config.samples, str)
     for key, lowest in (("likelihood", 2), ("k", 1), ("seed", 0), *(() if file else (("samples", 2),))):
         if not isinstance(config[key], int) or config[key] < lowest:
@@ -127,7 +129,7 @@ def target_of(data: "Dataset") -> "Dataset":
 def plan(config: DictConfig, samples: int | None = None) -> "Plan":
     from genlab.evaluation.evaluate import Plan
 
-    return Plan(samples or config.samples, config.split, config.likelihood, config.k, config.seed)
+    return Plan(samples or config.samples, config.split, config.likelihood, config.k, config.seed, config.precision)
 
 
 def net(

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from omegaconf import DictConfig, OmegaConf
 
 from genlab import build
-from genlab.errors import UserError
+from genlab.errors import UserError, choose
 from genlab.run import Run
 
 if TYPE_CHECKING:
@@ -42,6 +42,7 @@ def sample(config: DictConfig, folder: Path) -> None:
     for key, lowest in (("n", 1), ("seed", 0)):
         if not isinstance(config[key], int) or config[key] < lowest:
             raise UserError(f"{key}: {config[key]!r} is not an integer of at least {lowest}")
+    choose("precision", str(config.precision), ("fp32", "bf16"))
     run = Run.open(str(config.run))
     target = Run(Path(config.out)) if config.out else run
 
@@ -53,7 +54,8 @@ def sample(config: DictConfig, folder: Path) -> None:
     where = device.resolve(str(config.device))
     model = build.restore(run, str(config.checkpoint), where)
     device.seed(where, config.seed)
-    arrays = draw(model, config.n, run, config.y)
+    with device.precision(str(config.precision), where):
+        arrays = draw(model, config.n, run, config.y)
     image = picture(arrays, model, run)
     try:
         target.folder.mkdir(parents=True, exist_ok=True)

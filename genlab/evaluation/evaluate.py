@@ -41,6 +41,7 @@ class Plan(NamedTuple):
     likelihood: int = 1000  # real samples for likelihoods and bounds
     k: int = 100  # importance samples of a bound
     seed: int = 0
+    precision: str = "fp32"  # of the nets while samples are drawn: fp32, bf16
 
 
 @contextmanager
@@ -64,7 +65,7 @@ def evaluate(family: Family, data: Dataset, plan: Plan, net: FeatureNet | None, 
         _translations(family, data, plan, net, report)
         return
     if isinstance(family, Sampler):
-        with timed(report, "sampling"):
+        with timed(report, "sampling"), device.precision(plan.precision, family.device):
             labels = classes_in_turn(family, plan.samples)
             drawn = data.decode(abilities.samples(family, plan.samples, labels))
         judge_samples(drawn, data, plan, net, report, labels)
@@ -97,7 +98,7 @@ def judge_samples(
 
 
 def _translations(family: Translator, data: Pairs, plan: Plan, net: FeatureNet | None, report: Report) -> None:
-    with timed(report, "sampling"):
+    with timed(report, "sampling"), device.precision(plan.precision, family.device):
         values, there, labels = abilities.translations(family, data, plan.split, plan.samples)
     judge_samples(there, data.target(), plan, net, report)
     if not data.known:

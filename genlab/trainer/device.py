@@ -84,6 +84,11 @@ def threads(number: int) -> Iterator[None]:
         torch.set_num_threads(before)
 
 
+def precision(word: str, device: torch.device) -> torch.autocast:
+    """Context in which nets compute in `word`, fp32 or bf16; what a family marks as full precision stays so."""
+    return torch.autocast(device.type, torch.bfloat16, enabled=word == "bf16")
+
+
 def synchronize(device: torch.device) -> None:
     """Wait until the device has done all that it was given."""
     if device.type == "cuda":
