@@ -136,6 +136,7 @@ def compiler_options(cpu: bool) -> dict[str, Any]:
         options["post_grad_custom_pre_pass"] = Products()
         # The operations are called from C++, and without a look at the shape of each result.
         options |= {"cpp_wrapper": True, "size_asserts": False, "alignment_asserts": False}
+        options["cpp_cache_precompile_headers"] = False  # 300 MB outside of our folder, and no seconds less
     return options
 
 
