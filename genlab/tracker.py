@@ -45,7 +45,7 @@ class Meter:
         if not self._values:
             return {}
         lengths = [len(values) for values in self._values.values()]
-        flat = torch.stack([v.float() for values in self._values.values() for v in values]).cpu()
+        flat = torch.cat([torch.stack(values).float() for values in self._values.values()]).cpu()
         columns = dict(zip(self._values, flat.double().split(lengths), strict=True))
         bad = [
             (self._steps[phase][int((~values.isfinite()).nonzero()[0])], phase)

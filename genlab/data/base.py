@@ -60,7 +60,7 @@ class Dataset:
         self.spec = Spec(tuple(splits["train"].x.shape[1:]), classes, range, columns, labels)
 
     def __len__(self) -> int:
-        return len(self.splits["train"].x)
+        return self.splits["train"].x.size(0)
 
     def to(self, device: torch.device | str, limit: int | None = None) -> "Dataset":
         """Have batches on `device`; the splits move there as well, in place, unless they are larger than `limit`.
@@ -79,6 +79,8 @@ class Dataset:
 
     def _take(self, values: Tensor, index: Tensor) -> Tensor:
         """Rows `index` of `values`, on the device of the batches."""
+        if values.device == self.device == index.device:
+            return values.index_select(0, index)
         rows = values.index_select(0, index.to(values.device))
         if rows.device.type == "cpu" and self.device.type == "cuda":
             rows = rows.pin_memory()  # so that the copy does not hold up the host
@@ -141,9 +143,9 @@ class Stream:
         total, pieces = len(self.data), []
         while length > 0:
             epoch, offset = divmod(start, total)
-            piece = self._order(epoch)[offset : offset + length]
-            pieces.append(piece)
-            start, length = start + len(piece), length - len(piece)
+            taken = min(length, total - offset)
+            pieces.append(self._order(epoch).narrow(0, offset, taken))
+            start, length = start + taken, length - taken
         return pieces[0] if len(pieces) == 1 else torch.cat(pieces)
 
     def _order(self, epoch: int) -> Tensor:

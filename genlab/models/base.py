@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from genlab.data.base import Batch, Range, Spec
+from genlab.networks.activation import differentiated_twice
 
 
 class Out(NamedTuple):
@@ -76,7 +77,7 @@ def input_gradient(function: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
     """
     if torch.compiler.is_compiling():
         return torch.func.grad(lambda points: function(points).sum())(x)
-    with torch.enable_grad():
+    with torch.enable_grad(), differentiated_twice():
         x = x.detach().requires_grad_()
         return torch.autograd.grad(function(x).sum(), x, create_graph=True)[0]
 

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from torch import Tensor, nn
 
 from genlab.errors import UserError, choose
-from genlab.networks.mlp import ACTIVATIONS
+from genlab.networks.activation import ACTIVATIONS
 
 NORMS = ("none", "batch", "layer")
 

@@ -6,15 +6,8 @@ from collections.abc import Sequence
 from torch import Tensor, nn
 
 from genlab.errors import choose
+from genlab.networks.activation import ACTIVATIONS
 
-ACTIVATIONS = {
-    "relu": nn.ReLU,
-    "leaky_relu": lambda: nn.LeakyReLU(0.2),
-    "silu": nn.SiLU,
-    "gelu": nn.GELU,
-    "elu": nn.ELU,
-    "tanh": nn.Tanh,
-}
 # post_batch stands behind the activation, as many tutorials have it; batch and layer stand before it.
 NORMS = {"none": None, "batch": nn.BatchNorm1d, "layer": nn.LayerNorm, "post_batch": nn.BatchNorm1d}
 

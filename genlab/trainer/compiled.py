@@ -106,15 +106,13 @@ class Graph:
     def _first(self, batch: Batch) -> Any:
         began = time.perf_counter()
         logging.getLogger("torch.utils.cpp_extension").setLevel(logging.ERROR)  # speaks of CUDA on machines without
-        # Neither the modules nor the shapes change in a run: to check that before each call would cost as much as a
-        # small net's whole forward pass. So no graph may be found for what it was not made of: see `alone`.
-        options: dict[str, Any] = {"guard_filter_fn": lambda guards: [False] * len(guards)}
-        if BACKEND == "inductor":
-            options["fallback_random"] = True  # the generator of the eager operations
+        cpu = all(value.device.type == "cpu" for value in batch.values())
+        options = compiler_options(cpu)
         tqdm.write(f"compiling phase '{self.name}': up to a minute, some seconds in the next run", file=sys.stderr)
-        graph = torch.compile(alone(self.function), fullgraph=True, dynamic=False, backend=BACKEND, options=options)
+        graph = torch.compile(alone(self.function), fullgraph=True, backend=BACKEND, options=options)
         try:
-            with torch._dynamo.config.patch(trace_autograd_ops=True):
+            # Given as an argument of torch.compile, `dynamic=False` would be set and unset around each call.
+            with torch._dynamo.config.patch(trace_autograd_ops=True, automatic_dynamic_shapes=False):
                 result = graph(batch)
         except Exception as error:  # whatever the compiler raises; nothing of the update has run then
             tqdm.write(f"trainer.execution: phase '{self.name}' stays eager: {reason(error)}", file=sys.stderr)
@@ -122,6 +120,24 @@ class Graph:
         self.compiled = graph
         self.seconds += time.perf_counter() - began
         return result
+
+
+def compiler_options(cpu: bool) -> dict[str, Any]:
+    """What torch.compile is told besides."""
+    # Neither the modules nor the shapes change in a run: to check that before each call would cost as much as a
+    # small net's whole forward pass. So no graph may be found for what it was not made of: see `alone`.
+    options: dict[str, Any] = {"guard_filter_fn": lambda guards: [False] * len(guards)}
+    if BACKEND != "inductor":
+        return options
+    options["fallback_random"] = True  # the generator of the eager operations
+    if cpu:
+        from genlab.trainer.products import Products  # which imports the compiler
+
+        options["post_grad_custom_pre_pass"] = Products()
+        # The operations are called from C++, and without a look at the shape of each result.
+        options |= {"cpp_wrapper": True, "size_asserts": False, "alignment_asserts": False}
+        options["cpp_cache_precompile_headers"] = False  # 300 MB outside of our folder, and no seconds less
+    return options
 
 
 class InGraph:
