@@ -98,7 +98,8 @@ def test_options_hold_in_the_graph(model, overrides, options):
 @pytest.mark.slow
 @pytest.mark.parametrize(("model", "kind"), EVERY)
 def test_compiled_code_agrees(model, kind):
-    assert distance(model, kind) < (KINKED if model == "cyclegan" else 10 * CLOSE)  # sums in another order
+    # Sums in another order; in convolutions they carry some values over the kink of a ReLU.
+    assert distance(model, kind) < (KINKED if kind == "images" else 10 * CLOSE)
 
 
 @pytest.mark.usefixtures("traced")
