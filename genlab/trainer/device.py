@@ -4,7 +4,7 @@ import os
 import resource
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 import torch
 
@@ -101,5 +101,8 @@ def peak_memory(device: torch.device) -> float:
     """Most memory held so far, in MiB: of the device where it counts its own, else of this process."""
     if device.type == "cuda":
         return torch.cuda.max_memory_allocated(device) / 2**20
+    with suppress(OSError, StopIteration), open("/proc/self/status") as file:  # Linux
+        # getrusage would count what the process that started this one held at that moment.
+        return int(next(line for line in file if line.startswith("VmHWM")).split()[1]) / 2**10
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak / (2**20 if sys.platform == "darwin" else 2**10)
