@@ -12,6 +12,7 @@ from genlab.evaluation.comparison import Configuration
 from genlab.history import History
 from genlab.tables import columns, comma_separated, markdown, spread
 
+KEYS = 6  # settings that the narrow table has room for; compare.csv has all
 OPTIONS = {"sort": None, "out": "outputs/compare", "better": None}
 
 
@@ -36,7 +37,9 @@ def compare(arguments: list[str]) -> None:
     configurations = comparison.rank(configurations, measure, better)
 
     rows = table(configurations, measure)
-    notes = comparison.unlike([run for run in runs if run.status.get("status") != "failed"])
+    more = comparison.differing(configurations)[KEYS:]
+    notes = [f"the runs differ in more settings: {', '.join(more)}"] if more else []
+    notes += comparison.unlike([run for run in runs if run.status.get("status") != "failed"])
     print(f"{len(runs)} runs, {len(configurations)} configurations, best first by {measure} ({better})\n")
     print("\n".join([*columns(rows, left=(1,)), "", *failures(runs), *(f"note: {note}" for note in notes)]))
     _write(Path(options["out"]), configurations, rows, notes, measure, better)
@@ -45,7 +48,7 @@ def compare(arguments: list[str]) -> None:
 def table(configurations: list[Configuration], measure: str) -> list[tuple[str, ...]]:
     """Rank, model on data, what differs, seeds, measures, state; below, the same measures of real data and of noise."""
     names = _names(configurations, measure)
-    keys = comparison.differing(configurations)
+    keys = comparison.differing(configurations)[:KEYS]
     head = ("rank", "run", *keys, "seeds", *names, "samples/s", "status")
     rows: list[tuple[str, ...]] = [head]
     for place, each in enumerate(configurations, start=1):
