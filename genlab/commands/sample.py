@@ -95,6 +95,7 @@ def draw(model: "Family", n: int, run: Run, y: int | None = None) -> dict[str, "
     """
     import torch
 
+    from genlab.evaluation.abilities import samples
     from genlab.models.base import Reconstructor, Sampler, Translator, round_trip
     from genlab.pictures import classes_in_turn
 
@@ -106,11 +107,9 @@ def draw(model: "Family", n: int, run: Run, y: int | None = None) -> dict[str, "
         if isinstance(model, Sampler):
             labels = classes_in_turn(model, n)
             if labels is None:
-                parts = [model.sample(min(CHUNK, n - start)) for start in range(0, n, CHUNK)]
-                return {"samples": model.spec.decode(torch.cat(parts))}
+                return {"samples": model.spec.decode(samples(model, n))}
             labels = labels if y is None else torch.full_like(labels, y)
-            parts = [model.sample(len(part), part) for part in labels.split(CHUNK)]
-            return {"samples": model.spec.decode(torch.cat(parts)), "labels": labels}
+            return {"samples": model.spec.decode(samples(model, n, labels)), "labels": labels}
         if isinstance(model, Translator):
             x = build.data(run.read_config()).to(model.device).head("test", n)["a"]
             there, back = round_trip(model, x)

@@ -5,6 +5,7 @@ global generator, which the caller seeds.
 """
 
 import math
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -13,17 +14,22 @@ from genlab.data.base import Dataset
 from genlab.data.pairs import Pairs
 from genlab.metrics import autoencoding, likelihood
 from genlab.metrics.translation import mean_distance
-from genlab.models.base import Bounded, Codec, Density, Discrete, Family, Reconstructor, Sampler, Translator, round_trip
+from genlab.models.base import Bounded, Codec, Density, Discrete, Family, Reconstructor, Translator, round_trip
 
 CHUNK = 500  # samples at a time, to bound the memory
 DENSITY_CHUNK = 100
+SAMPLED = {"cpu": 100, "cuda": 1000}  # samples drawn at a time, by the kind of device
 
 
-def samples(family: Sampler, n: int, y: Tensor | None = None) -> Tensor:
-    """n samples in the model's range, of the classes y (n,) of a conditional family: (n, *shape)."""
-    parts = [min(CHUNK, n - start) for start in range(0, n, CHUNK)]
-    labels = [None] * len(parts) if y is None else list(y.split(CHUNK))
-    return torch.cat([family.sample(size, of) for size, of in zip(parts, labels, strict=True)])
+def samples(family: Any, n: int, y: Tensor | None = None) -> Tensor:
+    """n samples in the model's range, of the classes y (n,) of a conditional family: (n, *shape).
+
+    A few at a time: on a CPU the activations of more leave its caches, and a U-Net takes twice as long for each.
+    """
+    size = SAMPLED.get(family.device.type, CHUNK)
+    parts = [min(size, n - start) for start in range(0, n, size)]
+    labels = [None] * len(parts) if y is None else list(y.split(size))
+    return torch.cat([family.sample(each, of) for each, of in zip(parts, labels, strict=True)])
 
 
 def reconstruction(family: Reconstructor, data: Dataset, split: str, n: int) -> dict[str, float]:

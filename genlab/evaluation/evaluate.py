@@ -98,7 +98,7 @@ def judge_samples(
 
 
 def _translations(family: Translator, data: Pairs, plan: Plan, net: FeatureNet | None, report: Report) -> None:
-    with timed(report, "sampling"), device.precision(plan.precision, family.device):
+    with timed(report, "sampling"), device.precision(plan.precision, data.device):
         values, there, labels = abilities.translations(family, data, plan.split, plan.samples)
     judge_samples(there, data.target(), plan, net, report)
     if not data.known:

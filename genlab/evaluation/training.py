@@ -7,6 +7,7 @@ from torch import Tensor
 
 from genlab.data.base import Dataset
 from genlab.data.pairs import Pairs
+from genlab.evaluation import abilities
 from genlab.metrics import suite
 from genlab.metrics.classes import class_balance
 from genlab.metrics.features import FeatureNet
@@ -50,7 +51,7 @@ def evaluator(
             return {f"eval/{name}": value for name, value in family.measures(OWN_MEASURES).items()}
         if not isinstance(family, Sampler):
             return {}
-        samples = decode(family.sample(count))
+        samples = decode(abilities.samples(family, count))
         values = suite.quick(samples, data.spec.standardise(data.real("validation", count)), *known)
         return values | (by_features(samples) if by_features else {})
 
