@@ -7,7 +7,7 @@ imports torch: a wrong word in the trainer's options is refused before that.
 import inspect
 import os
 import typing
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -16,7 +16,7 @@ from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 
 from genlab import configs, targets
-from genlab.errors import UserError, brief, choose, out_of_memory
+from genlab.errors import UserError, brief, causes, choose, out_of_memory
 from genlab.run import Run
 from genlab.signature import arguments, check, target_of
 
@@ -167,21 +167,15 @@ def _make(node: DictConfig, path: str, **given: Any) -> Any:
     try:
         return instantiate(node, _convert_="all", **given)
     except InstantiationException as error:
-        causes = list(_causes(error))
-        for cause in causes:
+        chain = list(causes(error))
+        for cause in chain:
             if isinstance(cause, UserError) or out_of_memory(cause):
                 raise cause from None
         # A value that the target itself refuses: a negative width, say.
-        raise UserError(f"{path}: {brief(causes[-1])}") from error
+        raise UserError(f"{path}: {brief(chain[-1])}") from error
 
 
 def _is(made: Any, kind: type, path: str) -> Any:
     if not isinstance(made, kind):
         raise UserError(f"{path}._target_: makes a {type(made).__name__}, not a {kind.__name__}")
     return made
-
-
-def _causes(error: BaseException | None) -> Iterator[BaseException]:
-    while error is not None:
-        yield error
-        error = error.__cause__

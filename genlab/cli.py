@@ -147,6 +147,10 @@ def compose_and_run(word: str, config_name: str, overrides: list[str], function:
             if HydraConfig.get().mode == RunMode.MULTIRUN:
                 raise  # the sweeper counts it, and says so at the end
             failures.append(error)
+        except OmegaConfBaseException as error:  # an interpolation that leads nowhere: Hydra would print it as well
+            from genlab.explain import explain
+
+            failures.append(explain(error, configs(), config_name, overrides))
         except Interrupted as error:
             if HydraConfig.get().mode == RunMode.MULTIRUN:
                 raise KeyboardInterrupt from error  # ends the whole sweep

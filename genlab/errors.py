@@ -1,6 +1,6 @@
 """The two ways a command ends badly on purpose; everything else that is raised is a bug and shows its traceback."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from difflib import get_close_matches
 
 
@@ -32,6 +32,15 @@ def choose(what: str, word: str, allowed: Iterable[str]) -> None:
 def brief(error: BaseException) -> str:
     """The text of an exception as one short line."""
     return " ".join(str(error).split())[:200] or type(error).__name__
+
+
+def causes(error: BaseException | None) -> Iterator[BaseException]:
+    """An exception, what caused it, what caused that, ...: each once, for OmegaConf raises some from themselves."""
+    seen: set[int] = set()
+    while error is not None and id(error) not in seen:
+        yield error
+        seen.add(id(error))
+        error = error.__cause__
 
 
 def out_of_memory(error: BaseException) -> bool:

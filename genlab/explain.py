@@ -13,14 +13,13 @@ from hydra.core.global_hydra import GlobalHydra
 from hydra.errors import ConfigCompositionException, MissingConfigException
 from omegaconf import DictConfig, OmegaConf
 
-from genlab.errors import UserError, brief, did_you_mean
+from genlab.errors import UserError, brief, causes, did_you_mean
 
 
 def explain(error: Exception, configs: Path, config_name: str, overrides: list[str]) -> UserError:
     """The error as a `UserError` with a one-line message."""
     text = str(error)
-    cause: BaseException | None = error
-    while cause := cause.__cause__:
+    for cause in causes(error):
         if isinstance(cause, UserError):  # a launcher or a sweeper refused its options
             return cause
     if isinstance(error, MissingConfigException) and error.options is not None:

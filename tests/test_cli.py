@@ -262,3 +262,15 @@ def test_a_killed_run_goes_on_and_a_second_process_is_refused(cli, tmp_path):
     step = checkpoint.read(tmp_path / "run" / "checkpoints" / "last.pt")["step"]
     assert cli("train", "resume=run", f"trainer.steps={step + 3}")[0] == 0
     assert checkpoint.read(tmp_path / "run" / "checkpoints" / "last.pt")["step"] == step + 3
+
+
+@pytest.mark.parametrize(
+    ("word", "said"),
+    [("seed=${nothing}", "'nothing' not found"), ("optimizer.critic.betas=[]", "optimizer.critic: list index")],
+)
+def test_values_that_lead_nowhere_are_one_line(cli, word, said):
+    code, out, err = cli("train", word, "trainer.steps=2", "hydra.run.dir=run")
+    assert (code, err.count("\n")) == (2, 1)
+    assert said in err
+    assert "Traceback" not in out + err
+    assert not Path("run").exists()

@@ -28,7 +28,7 @@ def make_optimizer(phase: Phase, factory: OptimizerFactory, device: torch.device
         factory = partial(factory, fused=True)
     try:
         return factory(parameters(phase))
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, LookupError, ArithmeticError, AttributeError) as error:
         raise UserError(f"optimizer.{phase.name}: {brief(error)}") from error
 
 
