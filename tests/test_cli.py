@@ -274,3 +274,6 @@ def test_values_that_lead_nowhere_are_one_line(cli, word, said):
     assert said in err
     assert "Traceback" not in out + err
     assert not Path("run").exists()
+    assert cli("train", "trainer.steps=1", "hydra.run.dir=run")[0] == 0
+    code, out, err = cli("train", "resume=run", "trainer.steps=2", word.replace("critic.betas", "critic.lr"))
+    assert (code, err.count("\n")) == (2, 1)

@@ -207,15 +207,18 @@ def test_the_dashboard_serves_this_machine_alone_and_ctrl_c_ends_it(tmp_path):
     with subprocess.Popen(
         command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment
     ) as process:
-        assert process.stdout
-        assert process.stderr
-        address = process.stdout.readline().split()[-1]
-        assert address.startswith("http://127.0.0.1:")
-        with urlopen(f"{address}data/environment", timeout=20) as answer:
-            assert json.load(answer)["data_location"] == str(tmp_path)
-        process.send_signal(signal.SIGINT)
-        assert process.wait(20) == 0
-        assert process.stderr.read() == ""
+        try:
+            assert process.stdout
+            assert process.stderr
+            address = process.stdout.readline().split()[-1]
+            assert address.startswith("http://127.0.0.1:")
+            with urlopen(f"{address}data/environment", timeout=60) as answer:
+                assert json.load(answer)["data_location"] == str(tmp_path)
+            process.send_signal(signal.SIGINT)
+            assert process.wait(60) == 0
+            assert process.stderr.read() == ""
+        finally:
+            process.kill()  # else a failure above would wait for it for ever
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,7 @@ Its server listens on the loopback interface, so nothing on the network sees it.
 """
 
 import io
+import signal
 import threading
 from contextlib import redirect_stderr
 from pathlib import Path
@@ -31,10 +32,13 @@ def dashboard(arguments: list[str]) -> None:
             choose("genlab dashboard", key, ("port",))
         raise UserError(f"no folder {folder}; runs are in outputs/ unless hydra.run.dir says otherwise")
     address = serve(folder, options.get("port"))
-    print(f"TensorBoard over {folder}: {address}\nCtrl-C ends it", flush=True)
-    if not any(folder.rglob("events.out.tfevents.*")):
-        print("there is no run yet; runs show up as they begin")
+    # Set anew: a shell without job control starts what is in the background with SIGINT ignored.
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.default_int_handler)
     try:
+        print(f"TensorBoard over {folder}: {address}\nCtrl-C ends it", flush=True)
+        if not any(folder.rglob("events.out.tfevents.*")):
+            print("there is no run yet; runs show up as they begin")
         threading.Event().wait()
     except KeyboardInterrupt:
         print()

@@ -8,7 +8,7 @@ from genlab import build
 from genlab.commands import ranks
 from genlab.commands.failure import before_training
 from genlab.commands.train import execute
-from genlab.errors import UserError
+from genlab.errors import UserError, brief
 from genlab.run import Run
 
 
@@ -68,4 +68,8 @@ def changed(config: DictConfig, values: dict) -> DictConfig:
             raise UserError(unknown_option(key, config)) from error
     if "trainer.steps" in values and "trainer.epochs" not in values and "epochs" in config.trainer:
         config.trainer.epochs = None  # of the run so far; it would take the place of the new steps
+    try:
+        OmegaConf.resolve(config)
+    except OmegaConfBaseException as error:
+        raise UserError(brief(error)) from error
     return config
