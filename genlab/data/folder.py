@@ -17,7 +17,7 @@ from typing import Literal, NamedTuple
 import numpy as np
 import torch
 
-from genlab.data.base import Dataset, Range, data_root, digest
+from genlab.data.base import Dataset, Range, cache_root, data_root, digest
 from genlab.data.files import cut, find, order
 from genlab.data.image_files import GRAY, SUFFIXES, mode, read, refuse
 from genlab.errors import UserError, brief, choose
@@ -132,8 +132,7 @@ def cached(folder: Path, files: Files, size: int, channels: int | str, root: str
     stats = [(s.st_size, s.st_mtime_ns) if (s := _stat(path)) else None for path in files.paths]
     which = digest(str(folder), size, channels)
     made_from = digest([str(path.relative_to(folder)) for path in files.paths], stats)
-    user = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "genlab"
-    places = [each / "genlab-cache" for each in dict.fromkeys((data_root(root), user))]
+    places = [each / "genlab-cache" for each in dict.fromkeys((data_root(root), cache_root()))]
     for place in places:
         for file in place.glob(f"{which}-{made_from}-*.npy"):
             if _whole(file, len(files.paths)):

@@ -13,6 +13,7 @@ from genlab.data.pairs import Pairs
 from genlab.evaluation import abilities
 from genlab.evaluation.judge import Judge
 from genlab.evaluation.report import Report
+from genlab.evaluation.training import OWN_MEASURES
 from genlab.metrics.catalogue import MEASURES
 from genlab.metrics.features import FeatureNet
 from genlab.metrics.translation import label_preservation
@@ -29,8 +30,6 @@ from genlab.models.base import (
 )
 from genlab.pictures import classes_in_turn
 from genlab.trainer import device
-
-OWN = 100_000  # samples for what a family measures of itself
 
 
 class Plan(NamedTuple):
@@ -58,7 +57,7 @@ def evaluate(family: Family, data: Dataset, plan: Plan, net: FeatureNet | None, 
     device.seed(family.device, plan.seed)
     if isinstance(family, Measured):
         with timed(report, "samples"):
-            report.add(MEASURES, family.measures(OWN))
+            report.add(MEASURES, family.measures(OWN_MEASURES))
         report.left_out["samples against data"] = "the model learns from an energy, not from data"
         return
     if isinstance(family, Translator) and isinstance(data, Pairs):
