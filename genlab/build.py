@@ -119,10 +119,19 @@ def restore(run: Run, which: str, device: "torch.device") -> "Family":
     Raises:
         UserError: no such checkpoint, or one that does not fit the run's config.
     """
-    from genlab.data.base import Range, Spec
     from genlab.trainer import checkpoint
 
-    state = checkpoint.read(checkpoint.find(run.checkpoints, which), device)
+    return revive(run, checkpoint.read(checkpoint.find(run.checkpoints, which), device), device)
+
+
+def revive(run: Run, state: dict[str, Any], device: "torch.device") -> "Family":
+    """The same from what `checkpoint.read` gave.
+
+    Raises:
+        UserError: the state does not fit the run's config.
+    """
+    from genlab.data.base import Range, Spec
+
     try:
         spec = Spec.of(state["spec"])
         choose("range", spec.range, typing.get_args(Range))

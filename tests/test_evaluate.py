@@ -181,6 +181,8 @@ def test_samples_made_elsewhere(cli: Cli):
         (("evaluate", "samples=pickle.npz", "data=gaussian2d"), "no .npz or .npy file of numbers"),
         (("evaluate", "run=run", "net=inceptoin"), "did you mean 'inception'?"),
         (("evaluate", "run=run", "precision=fp16"), "'fp16' is none of fp32, bf16"),
+        (("train", "net=clasifier"), "did you mean 'classifier'?"),
+        (("prepare", "net=clasifier"), "did you mean 'classifier'?"),
         (("evaluate", "run=run", "split=train"), "'train' is none of test, validation"),
         (("evaluate", "run=run", "samples=1"), "samples: 1 is not an integer of at least 2"),
         (("evaluate", "run=run", "sampels=10"), "did you mean 'samples'?"),

@@ -11,6 +11,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from genlab import build
 from genlab.errors import UserError, choose
+from genlab.evaluation import NETS
 from genlab.run import Run
 
 if TYPE_CHECKING:
@@ -22,7 +23,6 @@ if TYPE_CHECKING:
     from genlab.evaluation.report import Report
     from genlab.metrics.features import FeatureNet
 
-NETS = ("auto", "classifier", "inception", "none")
 PRECISIONS = ("fp32", "bf16")
 SPLITS = ("test", "validation")
 
@@ -79,8 +79,8 @@ def of_run(config: DictConfig) -> None:
 
     where = device.resolve(str(config.device))
     began = time.perf_counter()
-    family = build.restore(run, str(config.checkpoint), where)
-    step = checkpoint.read(checkpoint.find(run.checkpoints, str(config.checkpoint)))["step"]
+    state = checkpoint.read(checkpoint.find(run.checkpoints, str(config.checkpoint)), where)
+    family, step = build.revive(run, state, where), int(state.get("step", 0))
     data = build.data(its).to(where)
     report = Report(
         source=str(run.folder),

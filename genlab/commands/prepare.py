@@ -6,6 +6,7 @@ from omegaconf import DictConfig
 
 from genlab import build
 from genlab.errors import choose
+from genlab.evaluation import NETS
 
 
 def prepare(config: DictConfig, folder: Path) -> None:
@@ -14,7 +15,7 @@ def prepare(config: DictConfig, folder: Path) -> None:
     Raises:
         UserError: it cannot be fetched, or is damaged.
     """
-    choose("net", str(config.net), ("auto", "classifier", "inception", "none"))
+    choose("net", str(config.net), NETS)
     data = build.data(config)
     counts = ", ".join(f"{len(split.x):,} {name}" for name, split in data.splits.items())
     size = "x".join(map(str, data.spec.shape))

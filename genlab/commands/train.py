@@ -11,7 +11,8 @@ from genlab.commands import ranks
 from genlab.commands.environment import environment
 from genlab.commands.failure import before_training, failure
 from genlab.commands.signals import Signals
-from genlab.errors import Interrupted, UserError
+from genlab.errors import Interrupted, UserError, choose
+from genlab.evaluation import NETS
 from genlab.history import flatten
 from genlab.run import Run
 
@@ -51,6 +52,7 @@ def execute(run: Run, config: DictConfig, state: dict[str, Any] | None = None) -
     signals = Signals()
     try:
         options = build.options(config)
+        choose("net", str(config.get("net", "auto")), NETS)
         build.anchor(config)
         if options.devices > 1 and not ranks.member():
             return ranks.launch(execute, run, config, resumed=state is not None)  # this function, in each rank
