@@ -113,22 +113,25 @@ def optimizers(config: DictConfig) -> dict[str, "OptimizerFactory"]:
     return factories
 
 
-def restore(run: Run, which: str, device: "torch.device") -> "Family":
+def restore(run: Run, which: str, device: "torch.device", config: DictConfig | None = None) -> "Family":
     """The family of a run as it is sampled and measured (the averaged twin where there is one), ready to use.
 
+    Args:
+        config: the run's config with other settings of its sampler, say; None: as it is.
+
     Raises:
-        UserError: no such checkpoint, or one that does not fit the run's config.
+        UserError: no such checkpoint, or one that does not fit the config.
     """
     from genlab.trainer import checkpoint
 
-    return revive(run, checkpoint.read(checkpoint.find(run.checkpoints, which), device), device)
+    return revive(run, checkpoint.read(checkpoint.find(run.checkpoints, which), device), device, config)
 
 
-def revive(run: Run, state: dict[str, Any], device: "torch.device") -> "Family":
+def revive(run: Run, state: dict[str, Any], device: "torch.device", config: DictConfig | None = None) -> "Family":
     """The same from what `checkpoint.read` gave.
 
     Raises:
-        UserError: the state does not fit the run's config.
+        UserError: the state does not fit the config.
     """
     from genlab.data.base import Range, Spec
 
@@ -139,11 +142,12 @@ def revive(run: Run, state: dict[str, Any], device: "torch.device") -> "Family":
             raise ValueError("a shape of no integers")
     except (KeyError, TypeError, ValueError, OverflowError) as error:
         raise UserError(f"the checkpoint names no data: {brief(error)}") from error
-    model = family(run.read_config(), spec)
+    model = family(run.read_config() if config is None else config, spec)
     try:
         model.load_state_dict(state.get("ema") or state["family"])
     except (RuntimeError, KeyError, TypeError, AttributeError) as error:
-        raise UserError(f"the checkpoint does not fit {run.config}: {brief(error)}") from error
+        what = run.config if config is None else "these settings"
+        raise UserError(f"the checkpoint does not fit {what}: {brief(error)}") from error
     return model.to(device).requires_grad_(False).eval()
 
 

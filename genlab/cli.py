@@ -102,6 +102,10 @@ def dispatch(arguments: list[str]) -> int:
     if arguments[0] in ("-sc", "--shell-completion"):
         return complete(arguments)
     word, rest = arguments[0], [quoted(each) for each in arguments[1:]]
+    if word in ("sample", "evaluate"):  # their configs know no model's keys: the run's own config does
+        if any(each.startswith("model=") for each in rest):
+            raise UserError("model: a trained run keeps its model; single settings change: model.sample_steps=10")
+        rest = [f"+{each}" if each.startswith("model.") else each for each in rest]
     if word not in VERBS:
         raise UserError(f"'{word}' is no command{did_you_mean(word, VERBS)}; there are: {', '.join(VERBS)}")
     verb = VERBS[word]

@@ -204,3 +204,23 @@ def test_wrong_input_is_one_line(cli: Cli, arguments: tuple[str, ...], said: str
     assert said in err
     assert err.count("\n") == 1
     assert "Traceback" not in out + err
+
+
+def test_a_run_is_sampled_and_measured_with_other_settings_of_its_model(cli: Cli, tmp_path: Path):
+    quick = ("trainer.evaluate_every=0", "trainer.sample_every=0", "hydra.run.dir=run")
+    assert cli("train", "model=ddpm", "trainer.steps=5", "trainer.batch_size=16", *quick)[0] == 0
+    drawn = {}
+    for steps in (2, 4):
+        assert cli("sample", "run=run", "n=5", f"model.sample_steps={steps}", f"out=drawn{steps}")[0] == 0
+        drawn[steps] = np.load(tmp_path / f"drawn{steps}" / "samples.npz")["samples"]
+    assert not np.allclose(drawn[2], drawn[4])
+    few = ("samples=20", "likelihood=2", "k=1")
+    code, out, _ = cli("evaluate", "run=run", "model.sample_steps=2", "out=other", *few)
+    assert code == 0
+    assert "with model.sample_steps=2" in out
+    assert json.loads((tmp_path / "other" / "evaluation.json").read_text())["settings"] == {"model.sample_steps": 2}
+    assert not (tmp_path / "run" / "evaluation.json").exists()
+    assert "did you mean 'sample_steps'?" in cli("sample", "run=run", "model.sample_step=2")[2]
+    code, _, error = cli("sample", "run=run", "model.net.hidden=7")
+    assert (code, error.count("\n")) == (2, 1)
+    assert "does not fit these settings" in error

@@ -16,6 +16,7 @@ from genlab.metrics.inception_score import inception_score
 from genlab.metrics.kid import kid, mmd2
 from genlab.metrics.manifold import density_coverage, manifold, precision_recall
 from genlab.metrics.neighbours import memorisation, nearest_distances, squared_radii
+from genlab.metrics.sharpness import edges, sharpness
 
 
 def normal(n: int, d: int, seed: int, scale: float = 1.0, shift: float = 0.0) -> torch.Tensor:
@@ -260,3 +261,17 @@ def test_image_measures_rank_real_images_above_noise():
     assert "classes" not in image_measures(fresh, real, None, FeatureNet("rows", Pixels()))
     with pytest.raises(ValueError, match="not finite"):
         reference.judge(fresh / 0.0)
+
+
+def test_sharpness_is_the_spread_of_second_differences():
+    x = normal(5, 3 * 8 * 9, 0).view(5, 3, 8, 9)
+    gray = x.mean(1).numpy()
+    laplacian = (
+        gray[:, :-2, 1:-1] + gray[:, 2:, 1:-1] + gray[:, 1:-1, :-2] + gray[:, 1:-1, 2:] - 4 * gray[:, 1:-1, 1:-1]
+    )
+    assert edges(x).item() == pytest.approx(laplacian.reshape(5, -1).var(1, ddof=1).mean(), rel=1e-12)
+    assert sharpness(x, x) == 1.0
+    assert sharpness(0.5 * x + 3.0, x) == pytest.approx(0.25, rel=1e-12)  # half the contrast on another ground
+    blurred = nn.functional.avg_pool2d(x, 3, stride=1, padding=1)
+    assert sharpness(blurred, x) < 0.1
+    assert math.isnan(sharpness(torch.zeros(2, 1, 4, 4), torch.ones(2, 1, 4, 4)))

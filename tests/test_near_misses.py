@@ -38,6 +38,9 @@ NEAR = [
     ("train -m seed=0,1 hydra.launcher.n_jobs=two", "'two' is neither a positive integer nor auto"),
     ("train -m resume=. seed=0,1", "resume it without -m"),
     ("sample rum=x", "did you mean 'run'?"),
+    ("sample run=x model=vae", "a trained run keeps its model; single settings change: model.sample_steps=10"),
+    ("evaluate run=x model.k=3", "model.k: the run's own evaluation.json is of its own settings; add out=FOLDER"),
+    ("evaluate samples=x.npz data=mnist model.k=3", "model.k: a file of samples has no model to set it of"),
     ("sample run=x +foo=1", "unknown option 'foo'"),
 ]
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from omegaconf import DictConfig, OmegaConf
 
 from genlab import build
+from genlab.commands import settings
 from genlab.errors import UserError, choose
 from genlab.evaluation import NETS
 from genlab.run import Run
@@ -61,6 +62,11 @@ def check(config: DictConfig) -> None:
         )
     if config.run is not None and config.get("data") is not None:
         raise UserError("data: a run is measured against its own data; data=... goes with samples=FILE")
+    if config.model and not file and not config.out:
+        key = next(iter(settings.changes(config.model)))
+        raise UserError(f"{key}: the run's own evaluation.json is of its own settings; add out=FOLDER for this one")
+    if config.model and file:
+        raise UserError(f"{next(iter(settings.changes(config.model)))}: a file of samples has no model to set it of")
     if file and config.get("data") is None:
         raise UserError(f"samples={config.samples} needs data=...: what the samples are to be like")
 
@@ -69,7 +75,8 @@ def of_run(config: DictConfig) -> None:
     """Measure a trained run and leave the report in its folder."""
     run = Run.open(str(config.run))
     target = Run(Path(config.out)) if config.out else run
-    its = run.read_config()
+    changes = settings.changes(config.model)
+    its = settings.apply(run.read_config(), changes)
 
     from genlab.evaluation.evaluate import evaluate as measure
     from genlab.evaluation.report import Report
@@ -80,7 +87,7 @@ def of_run(config: DictConfig) -> None:
     where = device.resolve(str(config.device))
     began = time.perf_counter()
     state = checkpoint.read(checkpoint.find(run.checkpoints, str(config.checkpoint)), where)
-    family, step = build.revive(run, state, where), int(state.get("step", 0))
+    family, step = build.revive(run, state, where, its), int(state.get("step", 0))
     data = build.data(its).to(where)
     report = Report(
         source=str(run.folder),
@@ -88,6 +95,8 @@ def of_run(config: DictConfig) -> None:
         step=step,
         model=type(family).__name__,
         split=config.split,
+        settings=changes,
+        parameters=sum(parameter.numel() for parameter in family.parameters()),
     )
     report.data = data.name
     report.seconds["loading"] = time.perf_counter() - began

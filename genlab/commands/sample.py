@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from omegaconf import DictConfig, OmegaConf
 
 from genlab import build
+from genlab.commands import settings
 from genlab.errors import UserError, choose
 from genlab.run import Run
 
@@ -35,7 +36,7 @@ def sample(config: DictConfig, folder: Path) -> None:
     to draw from writes reconstructions of n test samples, and those as `originals`.
 
     Raises:
-        UserError: no such run or checkpoint, a wrong value, or a folder that cannot be written.
+        UserError: no such run, checkpoint or setting of its model, a wrong value, or a folder that cannot be written.
     """
     if OmegaConf.is_missing(config, "run"):
         raise UserError("'run' needs a value: genlab sample run=outputs/...")
@@ -45,6 +46,7 @@ def sample(config: DictConfig, folder: Path) -> None:
     choose("precision", str(config.precision), ("fp32", "bf16"))
     run = Run.open(str(config.run))
     target = Run(Path(config.out)) if config.out else run
+    its = settings.apply(run.read_config(), settings.changes(config.model))
 
     import numpy as np
     from PIL import Image
@@ -52,7 +54,7 @@ def sample(config: DictConfig, folder: Path) -> None:
     from genlab.trainer import device
 
     where = device.resolve(str(config.device))
-    model = build.restore(run, str(config.checkpoint), where)
+    model = build.restore(run, str(config.checkpoint), where, its)
     device.seed(where, config.seed)
     with device.precision(str(config.precision), where):
         arrays = draw(model, config.n, run, config.y)

@@ -7,6 +7,7 @@ from genlab.data.base import Dataset, mix
 from genlab.metrics.features import FeatureNet
 from genlab.metrics.images import Reference
 from genlab.metrics.points import gaussian_noise, point_measures
+from genlab.metrics.sharpness import sharpness
 from genlab.metrics.wasserstein import sliced_w2
 
 TRAIN = 60_000  # training images at most that samples are searched for copies of
@@ -37,7 +38,7 @@ class Judge:
         if not self.data.spec.is_image:
             return point_measures(samples, self.real, self.mixture)
         n = min(len(samples), len(self.real))
-        values = {"sliced_w2": sliced_w2(samples[:n], self.real[:n])}
+        values = {"sharpness": sharpness(samples, self.real), "sliced_w2": sliced_w2(samples[:n], self.real[:n])}
         return (self.reference.judge(samples, labels) if self.reference else {}) | values
 
     def calibration(self, n: int) -> tuple[Values, Values]:

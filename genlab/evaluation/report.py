@@ -37,6 +37,8 @@ class Report:
 
     Args:
         source: the run folder or the file of samples.
+        parameters: how many numbers the model has learned.
+        settings: those of the model that were changed for this evaluation, by dotted key.
         samples, reference: how many generated and how many real samples were compared.
         likelihood, k: how many real samples likelihoods were taken of, by bounds of how many samples.
         net: name, fingerprint and accuracy of the net whose features were used; None without one.
@@ -48,6 +50,8 @@ class Report:
     checkpoint: str = ""
     step: int = 0
     model: str = ""
+    parameters: int = 0
+    settings: dict[str, Any] = field(default_factory=dict)
     data: str = ""
     split: str = "test"
     samples: int = 0
@@ -96,6 +100,8 @@ class Report:
         head = f"{self.model or 'samples'} on {self.data}"
         if self.step:
             head += f", checkpoint {self.checkpoint} (step {self.step})"
+        if self.settings:
+            head += ", with " + " ".join(f"{key}={value}" for key, value in self.settings.items())
         lines = [head]
         if self.samples:
             lines.append(f"{self.samples:,} samples against {self.reference:,} real ones of the {self.split} split")

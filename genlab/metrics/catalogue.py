@@ -1,6 +1,6 @@
 """Every measure by name, whichever file it comes from."""
 
-from genlab.metrics import autoencoding, images, likelihood, points, training, translation
+from genlab.metrics import autoencoding, images, likelihood, points, sharpness, training, translation
 from genlab.metrics.measure import Measure
 
 # What the family that learns from an energy measures of itself.
@@ -13,6 +13,7 @@ MEASURES: dict[str, Measure] = {
     measure.name: measure
     for table in (
         images.MEASURES,
+        sharpness.MEASURES,
         points.MEASURES,
         likelihood.MEASURES,
         autoencoding.MEASURES,

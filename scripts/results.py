@@ -1,0 +1,173 @@
+"""What the README's results are made of: for each table the runs, the measures shown, and what it is to tell.
+
+Each row is a command that anybody can type: `genlab train WORDS`, then `genlab evaluate run=RUN WORDS`. A row without
+words of its own to train by is another evaluation of the run of another row.
+"""
+
+from typing import NamedTuple
+
+
+class Row(NamedTuple):
+    """A run and its evaluation, or one more evaluation of a run."""
+
+    name: str  # its folder, and its name in the record
+    label: str
+    train: str = ""  # after `genlab train`
+    evaluate: str = ""  # after `genlab evaluate run=RUN`
+    of: str = ""  # name of the row whose run is evaluated, where it is not its own
+    seeds: int = 1
+
+
+class Table(NamedTuple):
+    name: str
+    title: str
+    text: str
+    columns: tuple[str, ...]  # measures; of names joined by | the first that a run has; "seconds" to draw the samples
+    rows: tuple[Row, ...]
+
+
+IMAGES = {  # model -> words of its evaluation: bounds of diffusion models converge slowly and are dear
+    "gan": "",
+    "wgan": "",
+    "wgan_gp": "",
+    "vae": "",
+    "vae_gan": "",
+    "flow": "k=1",
+    "ddpm": "k=10 likelihood=500 precision=bf16",
+    "flow_matching": "likelihood=100 precision=bf16",
+    "score": "likelihood=100 precision=bf16",
+    "latent_diffusion": "",
+}
+MEASURED = "samples=2500 likelihood=5000"  # 2500 as in the papers that count modes
+POINTS = ("gan", "wgan_gp", "vae", "flow", "ddpm", "flow_matching", "score")
+
+
+def images(data: str) -> tuple[Row, ...]:
+    return tuple(Row(f"{data}_{m}", f"`{m}`", f"model={m} data={data}", words) for m, words in IMAGES.items())
+
+
+def points(kind: str) -> tuple[Row, ...]:
+    return tuple(
+        Row(f"{kind}_{model}", f"`{model}`, {kind}", f"model={model} data.kind={kind}", MEASURED, seeds=3)
+        for model in POINTS
+    )
+
+
+TABLES = (
+    Table(
+        "mnist",
+        "MNIST",
+        "Every model with its default recipe. FID, precision and recall in the features of genlab's classifier; "
+        "balance is the smallest class over the largest.",
+        ("fid", "precision", "recall", "balance", "bits_per_dim"),
+        images("mnist"),
+    ),
+    Table(
+        "fashionmnist",
+        "Fashion-MNIST",
+        "The same on clothes.",
+        ("fid", "precision", "recall", "balance", "bits_per_dim"),
+        images("fashionmnist"),
+    ),
+    Table(
+        "binarized",
+        "Binarized MNIST",
+        "50 codes; the NLL is the importance-weighted bound from 5000 samples, in nats.",
+        ("elbo", "iwae_nll", "active_units"),
+        (
+            Row("binarized_vae", "VAE", "experiment=mnist_vae_binarized", "k=5000 likelihood=1000 samples=2"),
+            Row("binarized_iwae", "IWAE, k = 5", "experiment=mnist_iwae", "k=5000 likelihood=1000 samples=2"),
+        ),
+    ),
+    Table(
+        "translation",
+        "CycleGAN, against the known map",
+        "Label preservation: translations whose class is still that of their source, by the classifier. Errors are "
+        "root mean squares over pixels; the identity error is that of doing nothing.",
+        ("label_preservation", "translation_error", "identity_error", "cycle_error"),
+        (
+            Row("mnist_cyclegan", "MNIST", "model=cyclegan data=mnist"),
+            Row("fashionmnist_cyclegan", "Fashion-MNIST", "model=cyclegan data=fashionmnist"),
+        ),
+    ),
+    Table(
+        "points",
+        "Points",
+        "The ring of 8 and the grid of 25 narrow Gaussians. A perfect sampler has 0.989 within 3σ of a mode; no NLL "
+        "can be below the entropy of the data.",
+        ("modes", "high_quality", "nll"),
+        (
+            *points("ring"),
+            *points("grid"),
+            *(Row(f"{k}_flow", f"`flow`, {k}", f"model=flow data.kind={k}", seeds=3) for k in ("two", "two_narrow")),
+        ),
+    ),
+    Table(
+        "volatility",
+        "Is WGAN-GP steadier than a GAN?",
+        "Batch losses of the tutorials' two recipes on Fashion-MNIST after warm-up: their spread around the trend, and "
+        "their roughness, which is free of scale (1: each value knows nothing of the one before).",
+        (
+            *("generator_std", "generator_roughness", "discriminator_std|critic_std"),
+            *("discriminator_roughness|critic_roughness", "fid", "recall"),
+        ),
+        (
+            Row("volatility_gan", "GAN", "experiment=fashionmnist_gan trainer.log_every=1", seeds=3),
+            Row("volatility_wgan_gp", "WGAN-GP", "experiment=fashionmnist_wgan_gp trainer.log_every=1", seeds=3),
+        ),
+    ),
+    Table(
+        "sharpness",
+        "Is a VAE blurred, and a GAN sharp?",
+        "Sharpness is the spread of second differences over that of real images: below 1 blurred, above 1 rough.",
+        ("sharpness", "fid", "precision", "recall", "reconstruction_mse"),
+        (
+            Row("sharp_vae", "VAE", of="mnist_vae"),
+            Row("sharp_vae_gan", "VAE-GAN", of="mnist_vae_gan"),
+            Row("sharp_gan", "GAN", of="mnist_gan"),
+            Row("sharp_ddpm", "DDPM", of="mnist_ddpm"),
+        ),
+    ),
+    Table(
+        "ablation",
+        "What does the adversarial loss of a VAE-GAN do?",
+        "The MLP preset on MNIST with its weight λ; λ = 0 is the VAE.",
+        ("fid", "sharpness", "recall", "reconstruction_mse", "elbo"),
+        tuple(
+            Row(f"ablation_{weight}", f"λ = {weight}", f"experiment=mnist_vae_gan model.adversarial_weight={weight}")
+            for weight in (0, 1, 10, 100)
+        ),
+    ),
+    Table(
+        "sampler",
+        "How many steps does DDIM need?",
+        "One DDPM, drawn from with more and fewer steps, without noise on the way (η = 0).",
+        ("fid", "precision", "recall", "sharpness", "seconds"),
+        tuple(
+            Row(
+                f"sampler_{steps}",
+                f"{steps} steps",
+                of="mnist_ddpm",
+                evaluate=f"samples=2000 k=1 likelihood=2 precision=bf16 model.sampler=ddim model.eta=0.0 "
+                f"model.sample_steps={steps}",
+            )
+            for steps in (2, 5, 10, 20, 50, 100)
+        ),
+    ),
+    Table(
+        "timesteps",
+        "How many levels of noise does a DDPM need?",
+        "Trained and drawn from with T steps (ancestral sampling) for the same number of updates.",
+        ("modes", "high_quality", "w2", "elbo"),
+        tuple(
+            Row(
+                f"timesteps_{steps}",
+                f"T = {steps}",
+                f"model=ddpm data.kind=ring model.timesteps={steps} model.sampler=ancestral model.sample_steps={steps}",
+                seeds=3,
+            )
+            for steps in (10, 50, 250, 1000)
+        ),
+    ),
+)
+ROWS = {row.name: row for table in TABLES for row in table.rows}

@@ -1,0 +1,83 @@
+"""The record of `reproduce.py` as Markdown: for each table its rows, the floor, published figures, how it was made."""
+
+import statistics
+from typing import Any
+
+from results import ROWS, Row, Table
+
+from genlab.tables import markdown, number, spread
+
+Record = dict[tuple[str, int], dict[str, Any]]  # a line of results.jsonl by row and seed
+
+
+def section(table: Table, record: Record) -> str:
+    """A table of the README, of the rows that are in the record; "" where none is."""
+    found = [(row, [line for (name, _), line in record.items() if name == row.name]) for row in table.rows]
+    found = [(row, lines) for row, lines in found if lines]
+    if not found:
+        return ""
+    everything = [line for _, lines in found for line in lines]
+    columns = [c for c in table.columns if any(value(line, c) is not None for line in everything)]
+    published = [c for c in columns if any(entry[0] == c for line in everything for entry in line["published"])]
+    trained = any(not row.of for row, _ in found)
+    head = ["", *(c.split("|")[0] for c in columns), *(f"published {c}" for c in published)]
+    head += ["parameters", "steps", "samples/s", "minutes", "seeds"] if trained else []
+    rows, notes = [head], []
+    for row, lines in found:
+        cells = [row.label, *(cell(lines, c) for c in columns)]
+        cells += [quoted(lines[0]["published"], c, notes) for c in published]
+        if trained:
+            means = [statistics.fmean(line[name] for line in lines) for name in ("samples_per_s", "minutes")]
+            counts = [f"{lines[0][name]:,}" for name in ("parameters", "steps")]
+            cells += [*counts, f"{means[0]:,.0f}", f"{means[1]:.1f}", str(len(lines))]
+        rows.append(cells)
+    floors = [
+        next((value(line, c, "floor") for line in everything if value(line, c, "floor") is not None), None)
+        for c in columns
+    ]
+    if any(floor is not None for floor in floors):
+        rows.append(["floor", *map(number, floors), *[""] * (len(head) - 1 - len(floors))])
+    text = f"#### {table.title}\n\n{table.text}\n\n{markdown(rows)}\n"
+    text += f"`python scripts/reproduce.py {table.name}`: {how(table, found)}.\n"
+    return text + "".join(f"{note}\n" for note in notes)
+
+
+def how(table: Table, found: list[tuple[Row, list[dict[str, Any]]]]) -> str:
+    """The commands behind a table, in words: what was trained, how it was measured, on what machine."""
+    row = found[0][0]
+    words = f"`genlab train {ROWS[row.of or row.name].train}`, `genlab evaluate run=RUN {row.evaluate}".rstrip() + "`"
+    samples = {line["samples"] for _, each in found for line in each if line["samples"]}
+    nets = {line["net"] for _, each in found for line in each if line["net"]}
+    machines = {f"{line['device']}, {line['threads']} thread" for _, each in found for line in each}
+    parts = [words + (" and so on" if len(found) > 1 else "")]
+    parts += [f"{' or '.join(f'{n:,}' for n in sorted(samples))} samples"] if samples else []
+    parts += [f"feature net {', '.join(sorted(nets))}"] if nets else []
+    return "; ".join([*parts, *sorted(machines)])
+
+
+def value(line: dict[str, Any], column: str, kind: str = "values") -> float | None:
+    return next((line[kind][name] for name in column.split("|") if name in line[kind]), None)
+
+
+def cell(lines: list[dict[str, Any]], column: str) -> str:
+    """Mean and standard deviation over seeds; of one seed the standard error of the measure, where it is known."""
+    found = [v for line in lines if (v := value(line, column)) is not None]
+    if not found:
+        return ""
+    if len(found) == 1:
+        return spread(found[0], value(lines[0], column, "errors"))
+    return spread(statistics.fmean(found), statistics.stdev(found))
+
+
+def quoted(published: list[list[str]], column: str, notes: list[str]) -> str:
+    """The published figure whose setting is nearest; where it is another setting a note says in what."""
+    fitting = sorted((e for e in published if e[0] == column), key=lambda e: (e[3] != "same setting", e[3].count(",")))
+    if not fitting:
+        return ""
+    _, _, theirs, verdict, source = fitting[0]
+    if verdict == "same setting":
+        return theirs
+    note = f"- {theirs}: {verdict}; {source}"
+    if note not in notes:
+        notes.append(note)
+    return f"({theirs})"

@@ -1,0 +1,129 @@
+"""scripts/reproduce.py: trains, measures, records; stopped and started at will; the README holds what was measured."""
+
+import json
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from conftest import config
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "scripts"))
+import reproduce
+import results
+import results_table
+
+from genlab.history import History
+from genlab.metrics.catalogue import MEASURES
+
+PHASES = ("generator", "discriminator", "critic")
+TINY = "model=vae trainer.steps=60 trainer.batch_size=32 trainer.evaluate_every=0 trainer.sample_every=0"
+TABLE = results.Table(
+    "tiny",
+    "A tiny table",
+    "Of points.",
+    ("modes", "fid|sliced_w2", "seconds"),
+    (
+        results.Row("own", "a VAE", TINY, "samples=50 likelihood=10 k=2", seeds=2),
+        results.Row("again", "β said again", of="own", evaluate="samples=40 likelihood=10 k=2 model.beta=2.0"),
+    ),
+)
+
+
+@pytest.fixture
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    (tmp_path / "README.md").write_text(f"above\n{reproduce.BEGIN}\nold\n{reproduce.END}\nbelow\n")
+    monkeypatch.setattr(reproduce, "TABLES", (TABLE,))
+    for module in (reproduce, results_table):
+        monkeypatch.setattr(module, "ROWS", {row.name: row for row in TABLE.rows})
+    monkeypatch.setattr(reproduce, "RUNS", tmp_path / "runs")
+    monkeypatch.setattr(reproduce, "RECORD", tmp_path / "results.jsonl")
+    monkeypatch.setattr(reproduce, "README", tmp_path / "README.md")
+    return tmp_path
+
+
+def run(monkeypatch: pytest.MonkeyPatch, *words: str) -> int:
+    monkeypatch.setattr(sys, "argv", ["reproduce.py", *words])
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        return reproduce.main()
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def test_what_is_measured_stands_in_the_readme_and_is_not_run_twice(here: Path, monkeypatch: pytest.MonkeyPatch):
+    assert run(monkeypatch, "tiny", "--seeds=1") == 0
+    record = [json.loads(line) for line in (here / "results.jsonl").read_text().splitlines()]
+    assert [(line["row"], line["seed"], line["samples"]) for line in record] == [("own", 0, 50), ("again", 0, 40)]
+    folder = here / "runs" / "own" / "seed_0"
+    found = History(folder).evaluation
+    assert found["parameters"] == record[0]["parameters"] > 1000
+    modes = found["measures"]["modes"]["value"]
+    again = json.loads((here / "runs" / "again" / "seed_0" / "evaluation.json").read_text())
+    assert again["settings"] == {"model.beta": 2.0}
+    text = (here / "README.md").read_text()
+    assert (text[:6], text[-6:]) == ("above\n", "below\n")
+    assert "old" not in text
+    assert f"| a VAE | {modes:.4g} |" in text
+    assert "| β said again |" in text
+
+    written = (folder / "evaluation.json").stat().st_mtime_ns, (folder / "result.json").stat().st_mtime_ns
+    assert run(monkeypatch, "own", "--seeds=2") == 0  # the second seed alone is new
+    assert written == ((folder / "evaluation.json").stat().st_mtime_ns, (folder / "result.json").stat().st_mtime_ns)
+    assert " ± " in next(line for line in (here / "README.md").read_text().splitlines() if "a VAE" in line)
+    assert len((here / "results.jsonl").read_text().splitlines()) == 3
+
+
+def test_a_run_that_was_killed_goes_on(here: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]):
+    folder = reproduce.folder(TABLE.rows[0], 0)
+    words = [*TINY.split(), "trainer.steps=4000", "seed=0", "trainer.checkpoint_every=20", f"hydra.run.dir={folder}"]
+    process = subprocess.Popen([sys.executable, "-m", "genlab", "train", *words], stdout=subprocess.DEVNULL)
+    deadline = time.monotonic() + 60
+    while not (folder / "checkpoints" / "last.pt").is_file() and time.monotonic() < deadline:
+        time.sleep(0.05)
+    process.kill()
+    assert process.wait() == -signal.SIGKILL
+    assert run(monkeypatch, "own", "--seeds=1") == 0
+    assert f"genlab train resume={folder}\n" in capsys.readouterr().out
+    (line,) = map(json.loads, (here / "results.jsonl").read_text().splitlines())
+    assert line["steps"] == 4000
+
+
+def test_a_run_that_fails_is_named_and_nothing_is_recorded(
+    here: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+):
+    broken = TABLE._replace(rows=(results.Row("bad", "bad", "model=vae trainer.steps=none"),))
+    monkeypatch.setattr(reproduce, "TABLES", (broken,))
+    monkeypatch.setattr(reproduce, "ROWS", {"bad": broken.rows[0]})
+    assert run(monkeypatch) == 1
+    assert "failed: genlab train model=vae" in capsys.readouterr().err
+    assert not (here / "results.jsonl").exists()
+
+
+def test_a_wrong_name_is_one_line(here: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]):
+    assert run(monkeypatch, "tine") == 2
+    error = capsys.readouterr().err
+    assert error.count("\n") == 1
+    assert "did you mean 'tiny'" in error
+
+
+def test_the_readme_holds_the_record_and_nothing_else():
+    _, rest = reproduce.README.read_text().split(reproduce.BEGIN)
+    tables = [reproduce.section(table, reproduce.read()) for table in results.TABLES]
+    assert rest.split(reproduce.END)[0] == "\n\n" + "\n".join(filter(None, tables)) + "\n"
+
+
+def test_every_row_is_a_command_that_composes():
+    """Also: no two rows share a folder, evaluations are of rows that train, and measures are such as genlab knows."""
+    names = [row.name for table in results.TABLES for row in table.rows]
+    assert len(set(names)) == len(names)
+    for row in reproduce.ROWS.values():
+        assert config(*(row.train or reproduce.ROWS[row.of].train).split()).model._target_
+        evaluated = [word.partition("=")[0] for word in row.evaluate.split()]
+        assert all(key.startswith("model.") or key in ("samples", "k", "likelihood", "precision") for key in evaluated)
+    own = {"seconds"} | {f"{phase}_{what}" for phase in PHASES for what in ("std", "roughness")}
+    for table in results.TABLES:
+        assert {name for column in table.columns for name in column.split("|")} <= {*MEASURES, *own}
