@@ -3,7 +3,7 @@
 import statistics
 from typing import Any
 
-from results import ROWS, Row, Table
+from results import Row, Table
 
 from genlab.tables import markdown, number, spread
 
@@ -21,7 +21,7 @@ def section(table: Table, record: Record) -> str:
     published = [c for c in columns if any(entry[0] == c for line in everything for entry in line["published"])]
     trained = any(not row.of for row, _ in found)
     head = ["", *(c.split("|")[0] for c in columns), *(f"published {c}" for c in published)]
-    head += ["parameters", "steps", "samples/s", "minutes", "seeds"] if trained else []
+    head += ["parameters", "steps", "samples/s", "minutes", "seeds", "`genlab train`"] if trained else []
     rows, notes = [head], []
     for row, lines in found:
         cells = [row.label, *(cell(lines, c) for c in columns)]
@@ -29,7 +29,7 @@ def section(table: Table, record: Record) -> str:
         if trained:
             means = [statistics.fmean(line[name] for line in lines) for name in ("samples_per_s", "minutes")]
             counts = [f"{lines[0][name]:,}" for name in ("parameters", "steps")]
-            cells += [*counts, f"{means[0]:,.0f}", f"{means[1]:.1f}", str(len(lines))]
+            cells += [*counts, f"{means[0]:,.0f}", f"{means[1]:.1f}", str(len(lines)), f"`{row.train}`"]
         rows.append(cells)
     floors = [
         next((value(line, c, "floor") for line in everything if value(line, c, "floor") is not None), None)
@@ -39,24 +39,29 @@ def section(table: Table, record: Record) -> str:
         rows.append(["floor", *map(number, floors), *[""] * (len(head) - 1 - len(floors))])
     text = f"#### {table.title}\n\n{table.text}\n\n{markdown(rows)}\n"
     text += f"`python scripts/reproduce.py {table.name}`: {how(table, found)}.\n"
-    return text + "".join(f"{note}\n" for note in notes)
+    return text + ("\nPublished figures in brackets are of another setting:\n\n" if notes else "") + "".join(notes)
 
 
 def how(table: Table, found: list[tuple[Row, list[dict[str, Any]]]]) -> str:
-    """The commands behind a table, in words: what was trained, how it was measured, on what machine."""
-    row = found[0][0]
-    words = f"`genlab train {ROWS[row.of or row.name].train}`, `genlab evaluate run=RUN {row.evaluate}".rstrip() + "`"
-    samples = {line["samples"] for _, each in found for line in each if line["samples"]}
-    nets = {line["net"] for _, each in found for line in each if line["net"]}
-    machines = {f"{line['device']}, {line['threads']} thread" for _, each in found for line in each}
-    parts = [words + (" and so on" if len(found) > 1 else "")]
-    parts += [f"{' or '.join(f'{n:,}' for n in sorted(samples))} samples"] if samples else []
-    parts += [f"feature net {', '.join(sorted(nets))}"] if nets else []
-    return "; ".join([*parts, *sorted(machines)])
+    """What a table's figures come from: the evaluations' words, numbers of samples, feature nets, machines."""
+    words: dict[str, list[str]] = {}
+    for row, _ in found:
+        words.setdefault(f"genlab evaluate run=RUN {row.evaluate}".strip(), []).append(row.label)
+    usual = max(words, key=lambda each: len(words[each]))
+    parts = [f"measured by `{usual}`", *(f"{', '.join(words[w])} by `{w}`" for w in words if w != usual)]
+    lines = [line for _, each in found for line in each]
+    samples = sorted({line["samples"] for line in lines if line["samples"]})
+    nets = sorted({line["net"] for line in lines if line["net"]})
+    machines = sorted({f"{line['device']}, {line['threads']} thread{'s' * (line['threads'] > 1)}" for line in lines})
+    parts += [f"{' or '.join(f'{n:,}' for n in samples)} samples"] if samples else []
+    parts += [f"feature net {', '.join(nets)}"] if nets else []
+    return "; ".join([*parts, *machines])
 
 
 def value(line: dict[str, Any], column: str, kind: str = "values") -> float | None:
-    return next((line[kind][name] for name in column.split("|") if name in line[kind]), None)
+    if column.startswith("floor "):
+        column, kind = column.removeprefix("floor "), "floor" if kind == "values" else "none"
+    return next((line[kind][name] for name in column.split("|") if name in line.get(kind, {})), None)
 
 
 def cell(lines: list[dict[str, Any]], column: str) -> str:
@@ -77,7 +82,7 @@ def quoted(published: list[list[str]], column: str, notes: list[str]) -> str:
     _, _, theirs, verdict, source = fitting[0]
     if verdict == "same setting":
         return theirs
-    note = f"- {theirs}: {verdict}; {source}"
+    note = f"- {column} {theirs}: {verdict.removeprefix('other setting: ')}; {source}\n"
     if note not in notes:
         notes.append(note)
     return f"({theirs})"
