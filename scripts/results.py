@@ -153,7 +153,7 @@ TABLES = (
     Table(
         "sampler",
         "How many steps does DDIM need?",
-        "One DDPM, drawn from with more and fewer steps, without noise on the way (η = 0); seconds to draw the samples.",
+        "One DDPM, drawn from in more and fewer steps, without noise on the way (η = 0); seconds for all the samples.",
         ("fid", "precision", "recall", "sharpness", "seconds"),
         tuple(
             Row(
