@@ -85,6 +85,26 @@ def test_scale_is_the_mean_of_the_first_steps() -> None:
     assert "mean_square" in model.state_dict()
 
 
+@pytest.mark.parametrize("power", [1.0, 2.0])
+def test_times_of_flow_matching(power: float) -> None:
+    seen: list[torch.Tensor] = []
+
+    class Recorder(nn.Module):
+        def forward(self, x: torch.Tensor, t: torch.Tensor, y: torch.Tensor | None = None) -> torch.Tensor:
+            seen.append(t)
+            return x
+
+    torch.manual_seed(0)
+    model = FlowMatching(POINTS, time_power=power, net=lambda shape, classes: Recorder())
+    model.loss({"x": torch.randn(20000, 2), "step": torch.tensor(0)})
+    t = seen[0]
+    assert t.min() >= 0
+    assert t.max() <= 1
+    for quantile in (0.1, 0.5, 0.9):  # P(1 - u^p <= t) = 1 - (1 - t)^(1/p), to five standard errors
+        share = (t <= quantile).float().mean().item()
+        assert share == pytest.approx(1 - (1 - quantile) ** (1 / power), abs=5 * 0.5 / 20000**0.5)
+
+
 @pytest.mark.parametrize("side", [28, 32, 64])
 def test_unet(side: int) -> None:
     torch.manual_seed(0)
@@ -116,6 +136,7 @@ def test_unet_size() -> None:
         lambda: UNet((1, 28, 28), width=12),
         lambda: Score(POINTS, sampler="ddim"),
         lambda: FlowMatching(POINTS, solver="heun"),
+        lambda: FlowMatching(POINTS, time_power=0.0),
     ],
 )
 def test_wrong_options(make) -> None:

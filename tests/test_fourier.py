@@ -1,0 +1,48 @@
+"""Fourier features of coordinates: their values, the nets that see them, and what they are for."""
+
+import math
+
+import pytest
+import torch
+
+from genlab.networks.choice import encoder
+from genlab.networks.fourier import Fourier
+from genlab.networks.mlp import MLP
+from genlab.networks.timed_mlp import TimedMLP
+
+
+def test_values() -> None:
+    x = torch.tensor([[0.5, -1.0]], dtype=torch.float64)
+    sines = [math.sin(math.pi * w * v) for v in (0.5, -1.0) for w in (0.5, 1.0, 2.0)]
+    cosines = [math.cos(math.pi * w * v) for v in (0.5, -1.0) for w in (0.5, 1.0, 2.0)]
+    expected = torch.tensor([[0.5, -1.0, *sines, *cosines]], dtype=torch.float64)
+    torch.testing.assert_close(Fourier(3)(x), expected, rtol=0, atol=1e-6)  # the frequencies are fp32
+    assert Fourier(3).widened(2) == expected.numel()
+
+
+def test_none_leaves_the_input() -> None:
+    x = torch.randn(4, 2)
+    assert Fourier(0)(x) is x
+    assert Fourier(0).widened(2) == 2
+
+
+@pytest.mark.parametrize("make", [MLP, encoder])
+def test_an_mlp_sees_them(make) -> None:
+    torch.manual_seed(0)
+    net, x = make((2,), (), hidden=(8,), octaves=2), torch.randn(5, 2)
+    first = net.layers[0]
+    assert first.in_features == 10
+    assert net(x).shape == (5,)
+    with torch.no_grad():
+        first.weight[:, 2:] = 0  # the coordinates alone
+        plain = MLP((2,), (), (8,), "leaky_relu" if make is encoder else "relu")
+        for one, other in zip(plain.parameters(), net.parameters(), strict=True):
+            one.copy_(other[:, :2] if one.shape != other.shape else other)
+        torch.testing.assert_close(net(x), plain(x))
+        torch.testing.assert_close(net.features(x), plain.features(x))
+
+
+def test_they_are_no_part_of_a_checkpoint() -> None:
+    """Checkpoints of nets without them, or from before they had a module of their own, are read as ever."""
+    assert not [name for name in MLP((2,), (2,), octaves=3).state_dict() if "fourier" in name]
+    assert not [name for name in TimedMLP((2,), features=3).state_dict() if "fourier" in name]
