@@ -13,8 +13,8 @@ from genlab.networks.timed_mlp import TimedMLP
 
 def test_values() -> None:
     x = torch.tensor([[0.5, -1.0]], dtype=torch.float64)
-    sines = [math.sin(math.pi * w * v) for v in (0.5, -1.0) for w in (0.5, 1.0, 2.0)]
-    cosines = [math.cos(math.pi * w * v) for v in (0.5, -1.0) for w in (0.5, 1.0, 2.0)]
+    sines = [math.sin(0.5 * w * v) for v in (0.5, -1.0) for w in (1, 2, 4)]
+    cosines = [math.cos(0.5 * w * v) for v in (0.5, -1.0) for w in (1, 2, 4)]
     expected = torch.tensor([[0.5, -1.0, *sines, *cosines]], dtype=torch.float64)
     torch.testing.assert_close(Fourier(3)(x), expected, rtol=0, atol=1e-6)  # the frequencies are fp32
     assert Fourier(3).widened(2) == expected.numel()

@@ -70,7 +70,7 @@ class TimedMLP(nn.Module):
         super().__init__()
         self.shape = tuple(shape)
         size = math.prod(shape)
-        self.fourier = Fourier(features)
+        self.fourier = Fourier(features, math.pi / 2)
         self.embedding = TimeEmbedding(hidden // 4, classes)
         self.first = nn.Linear(self.fourier.widened(size), hidden)
         self.blocks = nn.ModuleList(Block(hidden, self.embedding.size, dropout) for _ in range(blocks))
