@@ -2,10 +2,11 @@
 
 import math
 
-import pytest
 import torch
+from torch import nn
 
-from genlab.networks.choice import encoder
+from genlab.data.base import Spec
+from genlab.models.flow import Flow
 from genlab.networks.fourier import Fourier
 from genlab.networks.mlp import MLP
 from genlab.networks.timed_mlp import TimedMLP
@@ -26,16 +27,16 @@ def test_none_leaves_the_input() -> None:
     assert Fourier(0).widened(2) == 2
 
 
-@pytest.mark.parametrize("make", [MLP, encoder])
-def test_an_mlp_sees_them(make) -> None:
+def test_an_mlp_sees_them() -> None:
     torch.manual_seed(0)
-    net, x = make((2,), (), hidden=(8,), octaves=2), torch.randn(5, 2)
+    net, x = MLP((2,), (), hidden=(8,), octaves=2), torch.randn(5, 2)
     first = net.layers[0]
+    assert isinstance(first, nn.Linear)
     assert first.in_features == 10
     assert net(x).shape == (5,)
     with torch.no_grad():
         first.weight[:, 2:] = 0  # the coordinates alone
-        plain = MLP((2,), (), (8,), "leaky_relu" if make is encoder else "relu")
+        plain = MLP((2,), (), (8,))
         for one, other in zip(plain.parameters(), net.parameters(), strict=True):
             one.copy_(other[:, :2] if one.shape != other.shape else other)
         torch.testing.assert_close(net(x), plain(x))
@@ -46,3 +47,15 @@ def test_they_are_no_part_of_a_checkpoint() -> None:
     """Checkpoints of nets without them, or from before they had a module of their own, are read as ever."""
     assert not [name for name in MLP((2,), (2,), octaves=3).state_dict() if "fourier" in name]
     assert not [name for name in TimedMLP((2,), features=3).state_dict() if "fourier" in name]
+
+
+def test_couplings_see_them_and_stay_invertible() -> None:
+    torch.manual_seed(0)
+    flow = Flow(Spec((2,)), coupling="spline", couplings=2, hidden=(8,), octaves=3).double().eval()
+    for parameter in flow.parameters():
+        nn.init.normal_(parameter, std=0.3)
+    z = torch.randn(50, 2, dtype=torch.float64)
+    x, log_p = flow.draw(z)
+    torch.testing.assert_close(flow.log_prob(x), log_p)
+    torch.testing.assert_close(flow.flow(x)[0], z)
+    assert flow.flow.layers[1].net.layers[0].in_features == 7  # type: ignore[union-attr]

@@ -60,7 +60,6 @@ def encoder(
     activation: str = "leaky_relu",
     norm: str = "auto",
     spectral: bool = False,
-    octaves: int = 0,
 ) -> nn.Module:
     """A net from samples (B, *shape) to vectors (B, *outputs), or numbers (B,) for outputs ().
 
@@ -69,13 +68,12 @@ def encoder(
     Args:
         spectral: spectral normalization of every layer; it is meant instead of another norm, so that `norm: auto`
             is then none.
-        octaves: of sines and cosines of each coordinate that an mlp sees beside it, 0 for none.
     """
     kind = pick(net, shape)
     if norm == "auto":
         norm = "batch" if kind == "dcgan" and not spectral else "none"
     if kind == "mlp":
-        made = MLP(shape, outputs, hidden, activation, norm, octaves)
+        made = MLP(shape, outputs, hidden, activation, norm)
     else:
         made = DCGANEncoder(shape, outputs, width, activation, norm)
     return spectral_norm(made) if spectral else made
