@@ -11,7 +11,7 @@ from torch import nn
 from genlab.data.base import Spec
 from genlab.errors import UserError
 from genlab.models.ddpm import DDPM
-from genlab.models.flow_matching import FlowMatching
+from genlab.models.flow_matching import FlowMatching, path, stochastic_step
 from genlab.models.score import Score
 from genlab.networks.unet import UNet
 
@@ -22,6 +22,9 @@ FAMILIES: dict[str, Callable[..., Any]] = {
     "score": lambda spec, **o: Score(spec, sample_steps=2, net=small, **o),
     "langevin": lambda spec, **o: Score(spec, sampler="langevin", langevin_levels=2, net=small, **o),
     "flow_matching": lambda spec, **o: FlowMatching(spec, sample_steps=2, net=small, **o),
+    "flow_matching stochastic": lambda spec, **o: FlowMatching(
+        spec, sample_steps=2, solver="stochastic", net=small, **o
+    ),
 }
 
 
@@ -85,6 +88,42 @@ def test_scale_is_the_mean_of_the_first_steps() -> None:
     assert "mean_square" in model.state_dict()
 
 
+@pytest.mark.parametrize("power", [1.0, 2.0])
+def test_times_of_flow_matching(power: float) -> None:
+    seen: list[torch.Tensor] = []
+
+    class Recorder(nn.Module):
+        def forward(self, x: torch.Tensor, t: torch.Tensor, y: torch.Tensor | None = None) -> torch.Tensor:
+            seen.append(t)
+            return x
+
+    torch.manual_seed(0)
+    model = FlowMatching(POINTS, time_power=power, net=lambda shape, classes: Recorder())
+    model.loss({"x": torch.randn(20000, 2), "step": torch.tensor(0)})
+    t = seen[0]
+    assert t.min() >= 0
+    assert t.max() <= 1
+    for quantile in (0.1, 0.5, 0.9):  # P(1 - u^p <= t) = 1 - (1 - t)^(1/p), to five standard errors
+        share = (t <= quantile).float().mean().item()
+        assert share == pytest.approx(1 - (1 - quantile) ** (1 / power), abs=5 * 0.5 / 20000**0.5)
+
+
+@pytest.mark.parametrize(("t", "end"), [(0.0, 0.3), (0.3, 0.7), (0.7, 1.0)])
+@pytest.mark.parametrize("eta", [0.0, 1.0])
+def test_stochastic_step_keeps_the_path(t: float, end: float, eta: float) -> None:
+    """From the true velocity of one x_1, x_u has the path's mean and variance; for η = 1, x_t is x_u and more noise."""
+    torch.manual_seed(0)
+    n, least, x = 100_000, 0.1, torch.full((100_000, 1), 2.0, dtype=torch.float64)
+    x_t, velocity = path(torch.randn_like(x), x, torch.full((n,), t, dtype=x.dtype), least)
+    x_u = stochastic_step(x_t, velocity, torch.randn_like(x), t, end, least, eta)
+    sigma_t, sigma_u = 1 - (1 - least) * t, 1 - (1 - least) * end
+    assert x_u.mean().item() == pytest.approx(2 * end, abs=0.02)  # 5 standard errors of a mean of variance 1
+    assert x_u.var().item() == pytest.approx(sigma_u**2, rel=0.03)
+    covariance = ((x_t - 2 * t) * (x_u - 2 * end)).mean().item()
+    expected = t / end * sigma_u**2 if eta else sigma_t * sigma_u
+    assert covariance == pytest.approx(expected, abs=0.02)
+
+
 @pytest.mark.parametrize("side", [28, 32, 64])
 def test_unet(side: int) -> None:
     torch.manual_seed(0)
@@ -116,6 +155,7 @@ def test_unet_size() -> None:
         lambda: UNet((1, 28, 28), width=12),
         lambda: Score(POINTS, sampler="ddim"),
         lambda: FlowMatching(POINTS, solver="heun"),
+        lambda: FlowMatching(POINTS, time_power=0.0),
     ],
 )
 def test_wrong_options(make) -> None:

@@ -56,6 +56,7 @@ class Flow(Family):
         architecture: realnvp (flattened samples), glow (images whose sides can be halved), or auto.
         coupling: affine (scales bounded by e² a layer) or spline (rational-quadratic, identity outside ±`bound`).
         couplings, hidden, activation: of realnvp: how many, and the MLP in each.
+        octaves: of sines and cosines of each coordinate that these MLPs see beside it, 0 for none.
         levels, steps, width: of glow: scales (0: as many as the side allows, three at most), steps at each, channels.
         bins, bound: of a spline.
         dequantization: of images: uniform or variational.
@@ -77,6 +78,7 @@ class Flow(Family):
         couplings: int = 8,
         hidden: Sequence[int] = (128, 128),
         activation: str = "relu",
+        octaves: int = 0,
         levels: int = 0,
         steps: int = 8,
         width: int = 64,
@@ -107,7 +109,7 @@ class Flow(Family):
         if architecture == "glow":
             self.flow = glow(spec.shape, transform, levels or min(most, 3), steps, width)
         else:
-            self.flow = realnvp(spec.shape, transform, couplings, hidden, activation)
+            self.flow = realnvp(spec.shape, transform, couplings, hidden, activation, octaves)
         self.dequantizer = Dequantizer(spec.shape) if dequantization == "variational" else None
 
     def phases(self) -> tuple[Phase, ...]:

@@ -4,16 +4,31 @@ Time runs from noise x_0 ~ N(0, I) at t = 0 to data x_1 at t = 1. The conditiona
 
     x_t = (1 - (1 - s) t) x_0 + t x_1                                        (eq. 22), s: the noise left at t = 1
     d x_t / dt = x_1 - (1 - s) x_0                                           (eq. 23, with x_t put in)
-    loss: E |v(x_t, t) - (x_1 - (1 - s) x_0)|²,  t ~ U(0, 1)                 (eq. 9 and 23)
+    loss: E |v(x_t, t) - (x_1 - (1 - s) x_0)|²,  t = 1 - u^p,  u ~ U(0, 1)   (eq. 9 and 23, where p = 1)
 
 Its minimiser is the mean velocity E[d x_t/dt | x_t], and dx/dt = v(x, t) then carries N(0, I) to the data (section
 3.2). Solved backward with the divergence of v, it gives log p(x).
 
+The same velocity tells noise and data apart, x̂_0 = x_t - t v and x̂_1 = v + (1 - s) x̂_0, so that a step from t to u may
+also forget a part of the noise and draw it anew, which keeps all marginals and takes errors of earlier steps back:
+
+    x_u = u x̂_1 + √(σ_u² - η² w) x̂_0 + η √w ε,   w = σ_u²/σ_t² (σ_t² - t²/u² σ_u²),   σ_t = 1 - (1 - s) t
+
+This is eq. 12 and 16 of DDIM with α_t = t. η = 0 is an Euler-like solver of the ODE, η = 1 forgets all that it can.
+
 Y. Lipman, R. T. Q. Chen, H. Ben-Hamu, M. Nickel, M. Le, "Flow Matching for Generative Modeling", 2023,
 https://arxiv.org/abs/2210.02747.
+J. Song, C. Meng, S. Ermon, "Denoising Diffusion Implicit Models", 2021, https://arxiv.org/abs/2010.02502.
+N. Ma et al., "SiT: Exploring Flow and Diffusion-based Generative Models with Scalable Interpolant Transformers", 2024,
+https://arxiv.org/abs/2401.08740, compare deterministic and stochastic samplers of one velocity.
+
+Any density of t has the same minimiser, but it says where a finite net and a finite run are exact: P. Esser et al.,
+"Scaling Rectified Flow Transformers for High-Resolution Image Synthesis", 2024, https://arxiv.org/abs/2403.03206
+(section 3.1) compare several. p > 1 draws more times near the data, where details arise; it is the law Beta(1, 1/p).
 """
 
 import math
+from itertools import pairwise
 
 import torch
 from torch import Tensor
@@ -37,13 +52,25 @@ def times(steps: int) -> list[float]:
     return [1 - (1 - i / steps) ** 2 for i in range(steps + 1)]
 
 
+def stochastic_step(
+    x: Tensor, velocity: Tensor, noise: Tensor, t: float, end: float, sigma_min: float, eta: float = 1.0
+) -> Tensor:
+    """x_u at u = `end` from x_t (B, *shape), v(x_t, t) and fresh ε of the same shape, 0 <= t < u <= 1."""
+    sigma_t, sigma_u = 1 - (1 - sigma_min) * t, 1 - (1 - sigma_min) * end
+    old = x - t * velocity
+    data = velocity + (1 - sigma_min) * old
+    variance = eta**2 * (sigma_u / sigma_t) ** 2 * (sigma_t**2 - (t / end * sigma_u) ** 2)
+    return end * data + math.sqrt(max(sigma_u**2 - variance, 0.0)) * old + math.sqrt(variance) * noise
+
+
 class FlowMatching(Timed):
     """Flow matching on the conditional optimal-transport path, with exact likelihood (Lipman et al. 2023).
 
     Args:
         sigma_min: s, the standard deviation of the noise left at t = 1.
+        time_power: p of the times in training.
         sample_steps: steps of the ODE.
-        solver: of the ODE: euler (one call of the net a step), midpoint (two), rk4 (four).
+        solver: of the ODE: euler (one call of the net a step), midpoint (two), rk4 (four); or stochastic (one), η = 1.
         likelihood_steps: midpoint steps of `log_prob`.
         divergence: in `log_prob`: exact, hutchinson (an unbiased estimate), or auto: exact for points.
         conditional, drop_label, guidance: see `Timed`.
@@ -54,6 +81,7 @@ class FlowMatching(Timed):
         self,
         spec: Spec,
         sigma_min: float = 1e-4,
+        time_power: float = 1.0,
         sample_steps: int = 25,
         solver: str = "midpoint",
         likelihood_steps: int = 50,
@@ -64,19 +92,24 @@ class FlowMatching(Timed):
         net: Denoiser = denoiser,
     ) -> None:
         super().__init__(spec, conditional, drop_label, guidance, net)
-        choose("model.solver", solver, SOLVERS)
+        choose("model.solver", solver, (*SOLVERS, "stochastic"))
         choose("model.divergence", divergence, DIVERGENCES)
         if not 0 <= sigma_min < 1:
             raise UserError(f"model.sigma_min: {sigma_min} is not in [0, 1)")
-        for name, value in (("sample_steps", sample_steps), ("likelihood_steps", likelihood_steps)):
-            if value < 1:
+        for name, value in (
+            ("time_power", time_power),
+            ("sample_steps", sample_steps),
+            ("likelihood_steps", likelihood_steps),
+        ):
+            if not value > 0:
                 raise UserError(f"model.{name}: {value} is not positive")
-        self.sigma_min, self.sample_steps, self.solver = sigma_min, sample_steps, solver
+        self.sigma_min, self.time_power = sigma_min, time_power
+        self.sample_steps, self.solver = sample_steps, solver
         self.likelihood_steps, self.divergence = likelihood_steps, divergence
 
     def loss(self, batch: Batch) -> Out:
         x = self.measure(batch)
-        t = torch.rand(len(x), device=x.device)
+        t = 1 - torch.rand(len(x), device=x.device) ** self.time_power
         x_t, velocity = path(torch.randn_like(x), x, t, self.sigma_min)
         return Out((self.answer(batch, x_t, t) - velocity).square().mean())
 
@@ -87,8 +120,11 @@ class FlowMatching(Timed):
     @torch.no_grad()
     def sample(self, n: int, y: Tensor | None = None) -> Tensor:
         """Draw n samples, of the classes y (n,) or of random ones if the model is conditional: (n, *shape)."""
-        y = self.labels(n, y)
-        x = integrate(lambda x, t: self.velocity(x, t, y), self.noise(n), times(self.sample_steps), self.solver)
+        y, x, moments = self.labels(n, y), self.noise(n), times(self.sample_steps)
+        if self.solver != "stochastic":
+            return self.restore(integrate(lambda x, t: self.velocity(x, t, y), x, moments, self.solver))
+        for t, end in pairwise(moments):
+            x = stochastic_step(x, self.velocity(x, t, y), self.noise(n), t, end, self.sigma_min)
         return self.restore(x)
 
     @torch.no_grad()

@@ -101,6 +101,7 @@ def realnvp(
     couplings: int = 8,
     hidden: Sequence[int] = (128, 128),
     activation: str = "relu",
+    octaves: int = 0,
 ) -> Chain:
     """RealNVP on the flattened sample, (B, *shape) -> (B, D): couplings that alternate between even and odd places.
 
@@ -118,7 +119,7 @@ def realnvp(
         if size == 1:
             layers.append(Coupling(Constant(transform.size), 0, transform))
             continue
-        net = MLP((kept,), ((size - kept) * transform.size,), hidden, activation)
+        net = MLP((kept,), ((size - kept) * transform.size,), hidden, activation, octaves=octaves)
         for parameter in net.layers[-1].parameters():
             nn.init.zeros_(parameter)
         layers.append(Coupling(net, kept, transform))

@@ -7,6 +7,7 @@ from torch import Tensor, nn
 
 from genlab.errors import choose
 from genlab.networks.activation import ACTIVATIONS
+from genlab.networks.fourier import Fourier
 
 # post_batch stands behind the activation, as many tutorials have it; batch and layer stand before it.
 NORMS = {"none": None, "batch": nn.BatchNorm1d, "layer": nn.LayerNorm, "post_batch": nn.BatchNorm1d}
@@ -20,6 +21,7 @@ class MLP(nn.Module):
         hidden: widths of the hidden layers.
         activation: relu, leaky_relu (slope 0.2), silu, gelu, elu or tanh.
         norm: none, batch, layer (both before the activation), or post_batch (BatchNorm behind it).
+        octaves: of sines and cosines of each input that the first layer sees beside it (`Fourier`), 0 for none.
     """
 
     def __init__(
@@ -29,13 +31,15 @@ class MLP(nn.Module):
         hidden: Sequence[int] = (128, 128),
         activation: str = "relu",
         norm: str = "none",
+        octaves: int = 0,
     ) -> None:
         super().__init__()
         choose("activation", activation, ACTIVATIONS)
         choose("norm of an mlp", norm, NORMS)
         self.outputs = tuple(outputs)
         layers: list[nn.Module] = []
-        width = math.prod(inputs)
+        self.fourier = Fourier(octaves)
+        width = self.fourier.widened(math.prod(inputs))
         for size in hidden:
             layers.append(nn.Linear(width, size))
             block = [ACTIVATIONS[activation]()]
@@ -48,8 +52,8 @@ class MLP(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, *inputs) -> (B, *outputs)."""
-        return self.layers(x.flatten(1)).view(len(x), *self.outputs)
+        return self.layers(self.fourier(x.flatten(1))).view(len(x), *self.outputs)
 
     def features(self, x: Tensor) -> Tensor:
         """What the last layer sees: (B, *inputs) -> (B, hidden[-1])."""
-        return self.layers[:-1](x.flatten(1))
+        return self.layers[:-1](self.fourier(x.flatten(1)))

@@ -4,9 +4,7 @@
 
 Time enters through sines and cosines of many frequencies (section 3.5 of A. Vaswani et al., "Attention Is All You
 Need", 2017, https://arxiv.org/abs/1706.03762), as in J. Ho, A. Jain, P. Abbeel, "Denoising Diffusion Probabilistic
-Models", 2020, https://arxiv.org/abs/2006.11239. Coordinates may enter so as well, which lets a small net follow
-details much finer than the data's extent (M. Tancik et al., "Fourier Features Let Networks Learn High Frequency
-Functions in Low Dimensional Domains", 2020, https://arxiv.org/abs/2006.10739).
+Models", 2020, https://arxiv.org/abs/2006.11239. Coordinates may enter so as well (`fourier.py`).
 """
 
 import math
@@ -14,6 +12,8 @@ from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
+
+from genlab.networks.fourier import Fourier
 
 TIMES = 1000.0  # t in [0, 1] is embedded as the step 1000 t
 
@@ -58,8 +58,6 @@ class TimedMLP(nn.Module):
         features: octaves of sines and cosines added to each coordinate, 0 for none.
     """
 
-    octaves: Tensor
-
     def __init__(
         self,
         shape: Sequence[int],
@@ -72,9 +70,9 @@ class TimedMLP(nn.Module):
         super().__init__()
         self.shape = tuple(shape)
         size = math.prod(shape)
-        self.register_buffer("octaves", math.pi * 2.0 ** torch.arange(-1, features - 1), persistent=False)
+        self.fourier = Fourier(features, math.pi / 2)
         self.embedding = TimeEmbedding(hidden // 4, classes)
-        self.first = nn.Linear(size * (1 + 2 * features), hidden)
+        self.first = nn.Linear(self.fourier.widened(size), hidden)
         self.blocks = nn.ModuleList(Block(hidden, self.embedding.size, dropout) for _ in range(blocks))
         self.last = nn.Linear(hidden, size)
         nn.init.zeros_(self.last.weight)
@@ -82,11 +80,7 @@ class TimedMLP(nn.Module):
 
     def forward(self, x: Tensor, t: Tensor, y: Tensor | None = None) -> Tensor:
         """(B, *shape), (B,) times in [0, 1], (B,) labels -> (B, *shape)."""
-        x = x.flatten(1)
-        if len(self.octaves):
-            angle = (x[:, :, None] * self.octaves).flatten(1)
-            x = torch.cat([x, angle.sin(), angle.cos()], dim=1)
-        h, embedded = self.first(x), nn.functional.silu(self.embedding(t, y))
+        h, embedded = self.first(self.fourier(x.flatten(1))), nn.functional.silu(self.embedding(t, y))
         for block in self.blocks:
             h = block(h, embedded)
         return self.last(nn.functional.silu(h)).view(-1, *self.shape)
