@@ -31,6 +31,7 @@ OPTIONS: dict[str, dict[str, Any]] = {
     "unrolled": {"unrolled": 2},
     "instance_noise": {"instance_noise": 0.5, "noise_steps": 8},
     "packing": {"packing": 2},
+    "r1": {"r1": 2.0, "discriminator": partial(encoder, norm="none", hidden=(16,), width=4)},
     "spectral": {"discriminator": partial(encoder, spectral=True, hidden=(16,), width=4)},
     "unrolled_minibatch": {"unrolled": 2, "minibatch": 4},
     "many": {"conditional": True, "minibatch": 4, "replay": 24, "instance_noise": 0.5, "packing": 2},
@@ -274,6 +275,35 @@ def test_instance_noise_falls_linearly_to_nothing():
     noisy = family.discriminator_loss(batch).loss
     torch.manual_seed(2)
     assert family.discriminator_loss(batch | {"step": torch.tensor(10)}).loss != noisy
+
+
+@pytest.mark.parametrize("spec", [POINTS, IMAGES], ids=["points", "images"])
+def test_r1_adds_half_gamma_times_the_squared_gradient_at_real_samples(spec):
+    family, batch = make(spec, **OPTIONS["r1"]).eval(), batch_of(spec)
+    torch.manual_seed(2)
+    out = family.discriminator_loss(batch)
+    family.r1 = 0.0
+    torch.manual_seed(2)
+    plain = family.discriminator_loss(batch)
+    x = batch["x"].clone().requires_grad_()
+    gradients = torch.stack([torch.autograd.grad(family.discriminator(x)[i], x)[0][i] for i in range(len(x))])
+    penalty = gradients.flatten(1).norm(dim=1).square().mean()
+    assert penalty > 0
+    assert torch.allclose(out.logs["penalty"], penalty, rtol=1e-4)  # fp32 sums in another order
+    assert torch.allclose(out.loss, plain.loss + 0.5 * 2.0 * penalty, rtol=1e-4)
+    inner = torch.autograd.grad(out.loss - plain.loss, family.discriminator.net.layers[0].weight)[0]
+    assert inner.abs().max() > 0  # the penalty moves D
+
+
+def test_r1_of_a_linear_discriminator_is_the_square_of_its_weight():
+    net = nn.Linear(2, 1)
+    penalty = stabilizers.r1(lambda x: net(x).squeeze(1), torch.randn(5, 2))
+    assert torch.allclose(penalty, net.weight.square().sum())
+
+
+def test_r1_forbids_batch_norm():
+    with pytest.raises(UserError, match=r"model\.discriminator\.norm"):
+        make(IMAGES, r1=1.0)
 
 
 def test_packing_puts_successive_samples_behind_one_another():

@@ -59,10 +59,12 @@ class GAN(Family):
         unrolled_rate: η, the step size of these.
         instance_noise: σ of the noise added to all that D sees at step 0; it falls to 0 over `noise_steps`.
         packing: m, how many samples D judges at once; it must divide the batch.
+        r1: γ, twice the weight of the squared gradient of D at real samples; 0 for none. D may not use BatchNorm then:
+            the penalty is defined for each sample alone.
         generator, discriminator: make the nets, from (z_dim, shape) and from (shape, ()).
 
     Raises:
-        UserError: an option out of its range, or conditional without labels.
+        UserError: an option out of its range, conditional without labels, or r1 with BatchNorm in D.
     """
 
     def __init__(
@@ -79,6 +81,7 @@ class GAN(Family):
         instance_noise: float = 0.0,
         noise_steps: int = 1000,
         packing: int = 1,
+        r1: float = 0.0,
         generator: Decoder = decoder,
         discriminator: Encoder = encoder,
     ) -> None:
@@ -91,6 +94,7 @@ class GAN(Family):
             ("instance_noise", instance_noise, 0),
             ("noise_steps", noise_steps, 1),
             ("packing", packing, 1),
+            ("r1", r1, 0),
         ):
             if not value >= lowest:
                 raise UserError(f"model.{name}: {value} is less than {lowest}")
@@ -100,9 +104,13 @@ class GAN(Family):
             raise UserError("model.feature_matching and model.unrolled both replace the generator's loss: choose one")
         self.z_dim, self.loss, self.conditional, self.matching = z_dim, loss, conditional, feature_matching
         self.unrolled, self.unrolled_rate = unrolled, unrolled_rate
-        self.noise, self.noise_steps = instance_noise, noise_steps
+        self.noise, self.noise_steps, self.r1 = instance_noise, noise_steps, r1
         self.generator = generator(z_dim + conditional * stabilizers.EMBEDDING, spec.shape)
         self.discriminator = stabilizers.Discriminator(discriminator, spec, conditional, packing, minibatch)
+        if r1 and any(isinstance(module, nn.modules.batchnorm._BatchNorm) for module in self.discriminator.modules()):
+            raise UserError(
+                "model.discriminator.norm: model.r1 forbids BatchNorm in the discriminator; use none or layer"
+            )
         self.embedding = nn.Embedding(spec.classes, stabilizers.EMBEDDING) if conditional else None
         self.replay = stabilizers.Replay(replay, spec.shape) if replay else None
 
@@ -119,11 +127,16 @@ class GAN(Family):
             fake = self.sample(len(y), y)
         if self.replay and self.training:
             fake, y = self.replay(fake, y)
-        real = self.discriminator(self.noisy(batch["x"], batch), batch.get("y"))
+        x = self.noisy(batch["x"], batch)
+        real = self.discriminator(x, batch.get("y"))
         fake = self.discriminator(self.noisy(fake, batch), y)
         cut = 0.5 if self.loss == "lsgan" else 0.0  # halfway between the targets for fake and real
         accuracy = 0.5 * ((real > cut).float().mean() + (fake <= cut).float().mean())
-        return Out(discriminator_loss(self.loss, real, fake), {"accuracy": accuracy})
+        loss, logs = discriminator_loss(self.loss, real, fake), {"accuracy": accuracy}
+        if self.r1:
+            logs["penalty"] = stabilizers.r1(lambda points: self.discriminator(points, batch.get("y")), x)
+            loss = loss + 0.5 * self.r1 * logs["penalty"]
+        return Out(loss, logs)
 
     def generator_loss(self, batch: Batch) -> Out:
         y = self.draw_labels(len(batch["x"]))

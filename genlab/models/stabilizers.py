@@ -7,6 +7,7 @@
     unrolling                 θ_k+1 = θ_k - η ∇ L_D(θ_k), and G plays against θ_k        G foresees D's answer
     replay                    half of D's fakes come from a pool of past ones            D does not forget
     instance noise            D(x + σ_t ε),  σ_t = σ (1 - t / T)                         overlapping supports at first
+    R1                        L_D + ½ γ E |∇D(x)|² at real x                             D is flat where the data are
 
 T. Salimans et al., "Improved Techniques for Training GANs", 2016, https://arxiv.org/abs/1606.03498 (the first and
 the fourth). Z. Lin, A. Khetan, G. Fanti, S. Oh, "PacGAN: The Power of Two Samples in Generative Adversarial
@@ -15,6 +16,8 @@ Networks", 2018, https://arxiv.org/abs/1712.04086. M. Mirza, S. Osindero, "Condi
 Networks", 2017, https://arxiv.org/abs/1611.02163. A. Shrivastava et al., "Learning from Simulated and Unsupervised
 Images through Adversarial Training", 2017, https://arxiv.org/abs/1612.07828 (the pool, section 2.3). C. K. Sønderby et
 al., "Amortised MAP Inference for Image Super-resolution", 2017, https://arxiv.org/abs/1610.04490 (instance noise).
+L. Mescheder, A. Geiger, S. Nowozin, "Which Training Methods for GANs do actually Converge?", 2018,
+https://arxiv.org/abs/1801.04406 (R1).
 """
 
 import math
@@ -27,7 +30,7 @@ from torch.nn import functional as F
 
 from genlab.data.base import Spec
 from genlab.errors import UserError
-from genlab.models.base import full_precision
+from genlab.models.base import full_precision, input_gradient
 from genlab.networks.choice import Encoder
 
 EMBEDDING = 100  # length of a label's embedding beside z, and beside points
@@ -215,3 +218,9 @@ class Replay(nn.Module):
 def instance_noise(x: Tensor, noise: Tensor, step: Tensor, sigma: float, steps: int) -> Tensor:
     """x + σ_t ε with σ_t falling linearly from `sigma` at step 0 to 0 at step number `steps`."""
     return x + sigma * (1 - step / steps).clamp(min=0) * noise
+
+
+def r1(judge: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
+    """E |∇D(x)|² over real samples x (B, *shape), fp32: () (eq. 9 of Mescheder et al. 2018, without ½ γ)."""
+    with full_precision(x):
+        return input_gradient(judge, x.float()).flatten(1).square().sum(1).mean()
