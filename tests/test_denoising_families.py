@@ -106,7 +106,7 @@ def test_patches_are_places() -> None:
     """A place of the first level sees the pixels of 3 x 3 patches: here rows and columns 2 (5 - 1) to 2 (5 + 1) + 1."""
     net = UNet((1, 28, 28), width=8, patch=2)
     assert len(net.down) == 2
-    seen: list[torch.Tensor] = []
+    seen: list[Any] = []
     net.first.register_forward_hook(lambda layer, inputs, output: seen.append(output))
     x = torch.randn(1, 1, 28, 28, requires_grad=True)
     net(x, torch.rand(1))
