@@ -1,17 +1,19 @@
 """What all families with a denoiser share: losses, samples, classes, guidance, scale; and the nets themselves."""
 
+import math
 from collections.abc import Callable
 from typing import Any
 
 import pytest
 import torch
 from closed_forms import IMAGES, POINTS, batch, small
+from scipy.special import ndtr
 from torch import nn
 
 from genlab.data.base import Spec
 from genlab.errors import UserError
 from genlab.models.ddpm import DDPM
-from genlab.models.flow_matching import FlowMatching, path, stochastic_step
+from genlab.models.flow_matching import FlowMatching, draw_times, path, stochastic_step
 from genlab.models.score import Score
 from genlab.networks.unet import UNet
 
@@ -88,24 +90,22 @@ def test_scale_is_the_mean_of_the_first_steps() -> None:
     assert "mean_square" in model.state_dict()
 
 
-@pytest.mark.parametrize("power", [1.0, 2.0])
-def test_times_of_flow_matching(power: float) -> None:
-    seen: list[torch.Tensor] = []
-
-    class Recorder(nn.Module):
-        def forward(self, x: torch.Tensor, t: torch.Tensor, y: torch.Tensor | None = None) -> torch.Tensor:
-            seen.append(t)
-            return x
-
+@pytest.mark.parametrize(
+    ("density", "cumulative"),
+    [
+        ("uniform", lambda t: t),
+        ("late", lambda t: 1 - (1 - t) ** 0.5),
+        ("logit_normal", lambda t: ndtr(math.log(t / (1 - t)))),
+    ],
+)
+def test_times_of_flow_matching(density: str, cumulative) -> None:
     torch.manual_seed(0)
-    model = FlowMatching(POINTS, time_power=power, net=lambda shape, classes: Recorder())
-    model.loss({"x": torch.randn(20000, 2), "step": torch.tensor(0)})
-    t = seen[0]
+    t = draw_times(density, 20000, "cpu")
     assert t.min() >= 0
     assert t.max() <= 1
-    for quantile in (0.1, 0.5, 0.9):  # P(1 - u^p <= t) = 1 - (1 - t)^(1/p), to five standard errors
-        share = (t <= quantile).float().mean().item()
-        assert share == pytest.approx(1 - (1 - quantile) ** (1 / power), abs=5 * 0.5 / 20000**0.5)
+    for point in (0.1, 0.5, 0.9):  # to five standard errors
+        share = (t <= point).float().mean().item()
+        assert share == pytest.approx(cumulative(point), abs=5 * 0.5 / 20000**0.5)
 
 
 @pytest.mark.parametrize(("t", "end"), [(0.0, 0.3), (0.3, 0.7), (0.7, 1.0)])
@@ -124,10 +124,11 @@ def test_stochastic_step_keeps_the_path(t: float, end: float, eta: float) -> Non
     assert covariance == pytest.approx(expected, abs=0.02)
 
 
+@pytest.mark.parametrize("patch", [1, 2])
 @pytest.mark.parametrize("side", [28, 32, 64])
-def test_unet(side: int) -> None:
+def test_unet(side: int, patch: int) -> None:
     torch.manual_seed(0)
-    net = UNet((3, side, side), classes=4, width=8, dropout=0.1)
+    net = UNet((3, side, side), classes=4, width=8, dropout=0.1, patch=patch)
     x = torch.randn(2, 3, side, side)
     assert net(x, torch.rand(2), torch.tensor([0, 4])).abs().max() == 0  # zero at the start
     perturbed_net = net.eval()
@@ -138,6 +139,32 @@ def test_unet(side: int) -> None:
     assert first.shape == x.shape
     assert not torch.allclose(first, net(x, torch.tensor([0.8, 0.8]), y))
     assert not torch.allclose(first, net(x, torch.tensor([0.2, 0.2]), torch.tensor([2, 2])))
+
+
+def test_patches_are_places() -> None:
+    """A place of the first level sees the pixels of 3 x 3 patches: here rows and columns 2 (5 - 1) to 2 (5 + 1) + 1."""
+    net = UNet((1, 28, 28), width=8, patch=2)
+    assert len(net.down) == 2
+    seen: list[Any] = []
+    net.first.register_forward_hook(lambda layer, inputs, output: seen.append(output))
+    x = torch.randn(1, 1, 28, 28, requires_grad=True)
+    net(x, torch.rand(1))
+    (gradient,) = torch.autograd.grad(seen[0][0, :, 5, 5].sum(), x)
+    places = gradient[0, 0].nonzero()
+    assert (places.amin(0).tolist(), places.amax(0).tolist()) == ([8, 8], [13, 13])
+
+
+def test_logit_normal_times() -> None:
+    """The net is trained at times of which 68.3 % lie within one standard deviation of the logit."""
+    torch.manual_seed(0)
+    seen = []
+    model = FlowMatching(POINTS, time_density="logit_normal", net=small)
+    model.net = nn.Identity()
+    model.net.forward = lambda x, t, y: seen.append(t) or x  # type: ignore[method-assign]
+    model.loss({"x": torch.randn(20_000, 2), "step": torch.tensor(0)})
+    logit = seen[0].logit()
+    assert abs(logit.mean()) < 0.03  # four standard errors of the mean of 20,000
+    assert abs(logit.std() - 1) < 0.02  # and of the standard deviation
 
 
 def test_unet_size() -> None:
@@ -153,9 +180,11 @@ def test_unet_size() -> None:
         lambda: DDPM(Spec((2,)), conditional=True),
         lambda: UNet((1, 27, 27)),
         lambda: UNet((1, 28, 28), width=12),
+        lambda: UNet((1, 28, 28), patch=3),
+        lambda: UNet((1, 28, 28), patch=0),
         lambda: Score(POINTS, sampler="ddim"),
         lambda: FlowMatching(POINTS, solver="heun"),
-        lambda: FlowMatching(POINTS, time_power=0.0),
+        lambda: FlowMatching(POINTS, time_density="normal"),
     ],
 )
 def test_wrong_options(make) -> None:

@@ -23,6 +23,7 @@ def denoiser(
     hidden: int = 128,
     blocks: int = 3,
     width: int = 32,
+    patch: int = 1,
     dropout: float = 0.0,
     features: int | None = None,
 ) -> nn.Module:
@@ -32,12 +33,12 @@ def denoiser(
         classes: number of classes, 0 for none; the label `classes` then stands for "no class".
         net: auto, mlp or unet.
         hidden, blocks: width and residual blocks of an mlp.
-        width: channels of a unet at full size.
+        width, patch: of a unet, channels at full size, and side of the patches that it works on.
         dropout: share of the hidden numbers set to 0 in training.
         features: octaves of sines and cosines of each coordinate that an mlp sees; None: 4 in the plane, else 0.
     """
     if pick(net, shape) == "unet":
-        return UNet(shape, classes, width, dropout)
+        return UNet(shape, classes, width, dropout, patch)
     if features is None:
         features = 4 if tuple(shape) == (2,) else 0
     return TimedMLP(shape, classes, hidden, blocks, dropout, features)
