@@ -30,7 +30,7 @@ from genlab.models.base import Family, Out, Phase, full_precision
 from genlab.networks.choice import Decoder, Encoder, decoder, encoder
 
 LIKELIHOODS = ("auto", "bernoulli", "gaussian")
-ROWS = 4096  # codes decoded at a time for a likelihood estimate, to bound its memory
+ROWS = 1024  # codes decoded at a time for a likelihood estimate: their activations should fit a CPU's caches
 
 
 class VAE(Family):
