@@ -63,7 +63,7 @@ class Fused(Rule):
 
     def __init__(self, optimizer: Optimizer, parameters: list[Tensor]) -> None:
         super().__init__(optimizer, parameters, *_ADAM)
-        self.kernel = torch._fused_adamw_ if isinstance(optimizer, AdamW) else torch._fused_adam_
+        self.kernel: Callable[..., None] = torch._fused_adamw_ if isinstance(optimizer, AdamW) else torch._fused_adam_
 
     @staticmethod
     def fits(optimizer: Optimizer, parameters: list[Tensor]) -> bool:
