@@ -26,7 +26,7 @@ from genlab.errors import brief
 from genlab.models.base import Phase
 from genlab.trainer.eager import Eager, Gradients, Logs, Reduce
 from genlab.trainer.options import Options
-from genlab.trainer.rules import IN_GRAPH, InGraph
+from genlab.trainer.rules import IN_GRAPH
 
 BACKEND = "inductor"
 CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "genlab" / "compiled"
@@ -47,7 +47,8 @@ class Compiled(Eager):
         self, phase: Phase, optimizer: Optimizer, options: Options, device: torch.device, reduce: Reduce | None = None
     ) -> None:
         super().__init__(phase, optimizer, options, device, reduce)
-        self.rule = InGraph(optimizer, self.parameters, device) if type(optimizer) in IN_GRAPH else None
+        rule = IN_GRAPH.get(type(optimizer))
+        self.rule = rule(optimizer, self.parameters, device) if rule else None
         self.in_one = self.rule is not None and options.accumulate == 1 and reduce is None
         eager = Eager(phase, optimizer, options, device)
         if self.in_one:

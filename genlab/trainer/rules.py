@@ -5,23 +5,18 @@ net that takes longer than the arithmetic: a seventh of an update of 2-D WGAN-GP
 keeps it, so a checkpoint is the same whichever way a step was taken.
 """
 
+import math
 from collections.abc import Callable
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
 from torch.optim import Adam, AdamW, Optimizer, RMSprop
-from torch.optim.adam import adam
 from torch.optim.rmsprop import rmsprop
 
 Gradients = tuple[Tensor, ...] | list[Tensor]
 
-# What the steps take: the lists of the state, in order, and the options of the group.
 _ADAM = ("exp_avg", "exp_avg_sq", "max_exp_avg_sq", "step"), ("amsgrad", "weight_decay", "eps", "maximize")
-_RMSPROP = (
-    ("square_avg", "grad_avg", "momentum_buffer", "step"),
-    ("alpha", "eps", "weight_decay", "momentum", "centered", "maximize"),
-)
 
 
 class Rule:
@@ -83,16 +78,18 @@ class Fused(Rule):
 class InGraph(Rule):
     """A step that a compiled graph can hold. The rate is a tensor, so that a schedule needs no new graph."""
 
+    keys_and_options: ClassVar[tuple[tuple[str, ...], tuple[str, ...]]]
+
     def __init__(self, optimizer: Optimizer, parameters: list[Tensor], device: torch.device) -> None:
-        self.function, keys, options = IN_GRAPH[type(optimizer)]
-        super().__init__(optimizer, parameters, keys, options)
+        super().__init__(optimizer, parameters, *self.keys_and_options)
         self.fixed: dict[str, Any] = {}
         self.rate = torch.zeros((), device=device)
 
     def read(self) -> bool:
-        """Take up the learning rate, and the state where it was loaded anew; return whether other options came with it.
+        """Before each step, outside of the graph: take up the rate, and the state where it was loaded anew.
 
-        They are constants of a graph.
+        Returns:
+            Whether other options came with the state: they are constants of the graph.
         """
         self.rate.fill_(self.optimizer.param_groups[0]["lr"])
         if not self.find_state():
@@ -101,11 +98,63 @@ class InGraph(Rule):
         return self.fixed != before
 
     def __call__(self, gradients: Gradients) -> None:
-        self.function(self.parameters, list(gradients), *self.state, foreach=False, lr=self.rate, **self.fixed)
+        raise NotImplementedError
 
 
-IN_GRAPH: dict[type[Optimizer], tuple[Callable[..., None], tuple[str, ...], tuple[str, ...]]] = {
-    Adam: (adam, _ADAM[0], (*_ADAM[1], "decoupled_weight_decay")),
-    AdamW: (adam, _ADAM[0], (*_ADAM[1], "decoupled_weight_decay")),
-    RMSprop: (rmsprop, *_RMSPROP),
-}
+class RMSpropInGraph(InGraph):
+    keys_and_options = (
+        ("square_avg", "grad_avg", "momentum_buffer", "step"),
+        ("alpha", "eps", "weight_decay", "momentum", "centered", "maximize"),
+    )
+
+    def __call__(self, gradients: Gradients) -> None:
+        rmsprop(self.parameters, list(gradients), *self.state, foreach=False, lr=self.rate, **self.fixed)
+
+
+class AdamInGraph(InGraph):
+    """Adam and AdamW. torch's own function has the compiler raise β to the power t anew for every few weights.
+
+    D. P. Kingma, J. Ba, "Adam: A Method for Stochastic Optimization", 2015, https://arxiv.org/abs/1412.6980.
+    I. Loshchilov, F. Hutter, "Decoupled Weight Decay Regularization", 2019, https://arxiv.org/abs/1711.05101.
+    AMSGrad: S. J. Reddi et al., "On the Convergence of Adam and Beyond", 2018, https://arxiv.org/abs/1904.09237.
+    """
+
+    keys_and_options = _ADAM[0], (*_ADAM[1], "decoupled_weight_decay")
+
+    def __init__(self, optimizer: Optimizer, parameters: list[Tensor], device: torch.device) -> None:
+        super().__init__(optimizer, parameters, device)
+        self.count = 0  # t, here on the host
+        self.size, self.root = torch.zeros((), device=device), torch.zeros((), device=device)
+
+    def find_state(self) -> bool:
+        found = super().find_state()
+        if found:
+            self.count = int(self.state[-1][0])
+        return found
+
+    def read(self) -> bool:
+        other = super().read()
+        self.count += 1
+        beta1, beta2 = self.fixed["beta1"], self.fixed["beta2"]
+        self.size.fill_(self.optimizer.param_groups[0]["lr"] / (1 - beta1**self.count))  # α / (1 - β₁ᵗ)
+        self.root.fill_(math.sqrt(1 - beta2**self.count))
+        return other
+
+    def __call__(self, gradients: Gradients) -> None:
+        fixed, (means, squares, maxima, steps) = self.fixed, self.state
+        for i, (parameter, gradient) in enumerate(zip(self.parameters, gradients, strict=True)):
+            gradient = -gradient if fixed["maximize"] else gradient
+            if fixed["weight_decay"] and fixed["decoupled_weight_decay"]:
+                parameter.mul_(1 - self.rate * fixed["weight_decay"])
+            elif fixed["weight_decay"]:
+                gradient = gradient + fixed["weight_decay"] * parameter
+            means[i].lerp_(gradient, 1 - fixed["beta1"])
+            squares[i].mul_(fixed["beta2"]).addcmul_(gradient, gradient, value=1 - fixed["beta2"])
+            if fixed["amsgrad"]:
+                maxima[i].copy_(torch.maximum(maxima[i], squares[i]))
+            second = maxima[i] if fixed["amsgrad"] else squares[i]
+            parameter.sub_(self.size * means[i] / (second.sqrt() / self.root + fixed["eps"]))
+            steps[i].add_(1)
+
+
+IN_GRAPH: dict[type[Optimizer], type[InGraph]] = {Adam: AdamInGraph, AdamW: AdamInGraph, RMSprop: RMSpropInGraph}
