@@ -2,6 +2,7 @@
 
     python scripts/scaling.py                       all tables
     python scripts/scaling.py data --markdown data.md
+    python scripts/scaling.py --up-to 1000          none of the large sizes: minutes
 
 Every line is a process of its own, so that its peak memory is its own. `data` is points in the plane, as a file that
 `data=array` reads; `images` a memory-mapped folder of images, of which a process touches what it trains on.
@@ -36,21 +37,27 @@ def points(n: int, folder: Path) -> Path:
     return path
 
 
-def tables(folder: Path) -> dict[str, Iterator[tuple[str, int, tuple[str, ...]]]]:
-    """By name of the table: what varies, its value, the words of the command line."""
+def tables(folder: Path, most: float) -> dict[str, Iterator[tuple[str, int, tuple[str, ...]]]]:
+    """By name of the table: what varies, its value up to `most`, the words of the command line."""
+
+    def values(*given: int) -> list[int]:
+        return [value for value in given if value <= most]
+
     return {
-        "batch": (("batch", size, (*VAE, f"trainer.batch_size={size}")) for size in (16, 64, 256, 1024, 4096, 16384)),
+        "batch": (
+            ("batch", size, (*VAE, f"trainer.batch_size={size}")) for size in values(16, 64, 256, 1024, 4096, 16384)
+        ),
         "width": (
             ("width", w, ("model=vae", f"model.encoder.hidden=[{w},{w}]", f"model.decoder.hidden=[{w},{w}]"))
-            for w in (32, 64, 128, 256, 512, 1024)
+            for w in values(32, 64, 128, 256, 512, 1024)
         ),
         "data": (
             ("points", n, (*VAE, "data=array", f"data.path={points(n, folder)}"))
-            for n in (1_000, 10_000, 100_000, 1_000_000, 10_000_000)
+            for n in values(1_000, 10_000, 100_000, 1_000_000, 10_000_000)
         ),
         "images": (
             ("images", n, ("model=vae", "data=array", f"data.path={images(n, folder)}"))
-            for n in (1_000, 10_000, 100_000)
+            for n in values(1_000, 10_000, 100_000)
         ),
     }
 
@@ -105,6 +112,7 @@ def run(words: tuple[str, ...]) -> dict[str, float]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("names", nargs="*", help="batch, width, data, images; default: all")
+    parser.add_argument("--up-to", type=int, help="leave out what is larger")
     parser.add_argument("--markdown", type=Path, help="write the tables into this file as well")
     parser.add_argument("--measure", nargs=argparse.REMAINDER, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
@@ -113,7 +121,7 @@ def main() -> None:
         return
     texts = []
     with tempfile.TemporaryDirectory() as folder:
-        for name, lines in tables(Path(folder)).items():
+        for name, lines in tables(Path(folder), arguments.up_to or float("inf")).items():
             if arguments.names and name not in arguments.names:
                 continue
             rows = []

@@ -6,6 +6,7 @@ Karras et al., 2021, https://arxiv.org/abs/2106.12423.)
 """
 
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from typing import ClassVar, NamedTuple, Protocol, runtime_checkable
 
 import torch
@@ -65,9 +66,10 @@ class Family(nn.Module):
         return raw
 
 
-def full_precision(x: Tensor) -> torch.autocast:
+def full_precision(x: Tensor) -> AbstractContextManager[object]:
     """Context in which autocast is off: penalties, KL and log-determinants stay fp32 under bf16."""
-    return torch.autocast(x.device.type, enabled=False)
+    on = torch.is_autocast_enabled(x.device.type)
+    return torch.autocast(x.device.type, enabled=False) if on else nullcontext()
 
 
 def input_gradient(function: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:

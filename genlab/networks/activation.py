@@ -3,7 +3,8 @@
 A gradient penalty differentiates a net twice. The second derivative of a piecewise linear function is 0, yet autograd
 knows it as a tensor of zeros, and takes that through every layer of the forward pass: matrix products for nothing.
 `torch.where` picks between two linear functions, and its condition has no derivative at all; in a compiled graph it is
-free. Eagerly torch's own single kernel is faster, but for what `differentiated_twice` announces.
+free. Eagerly torch's own single kernel is faster, but for what `differentiated_twice` announces: there the values go
+through the kernel of the derivative, which multiplies them by what it is at each, and knows that as a constant.
 """
 
 from collections.abc import Iterator
@@ -33,7 +34,7 @@ class LeakyReLU(nn.LeakyReLU):
         if torch.compiler.is_compiling():
             return torch.where(input > 0, input, self.negative_slope * input)
         if _twice:
-            return input * torch.full_like(input, self.negative_slope).masked_fill_(input > 0, 1.0)
+            return torch.ops.aten.leaky_relu_backward(input, input.detach(), self.negative_slope, False)
         return super().forward(input)
 
 
@@ -43,6 +44,8 @@ class ReLU(nn.ReLU):
     def forward(self, input: Tensor) -> Tensor:
         if torch.compiler.is_compiling():
             return torch.where(input <= 0, 0.0, input)
+        if _twice:
+            return torch.ops.aten.threshold_backward(input, input.detach(), 0.0)
         return super().forward(input)
 
 

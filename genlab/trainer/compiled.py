@@ -18,10 +18,7 @@ from types import FunctionType, MethodType
 from typing import Any
 
 import torch
-from torch import Tensor
-from torch.optim import Adam, AdamW, Optimizer, RMSprop
-from torch.optim.adam import adam
-from torch.optim.rmsprop import rmsprop
+from torch.optim import Optimizer
 from tqdm import tqdm
 
 from genlab.data.base import Batch
@@ -29,6 +26,7 @@ from genlab.errors import brief
 from genlab.models.base import Phase
 from genlab.trainer.eager import Eager, Gradients, Logs, Reduce
 from genlab.trainer.options import Options
+from genlab.trainer.rules import IN_GRAPH
 
 BACKEND = "inductor"
 CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "genlab" / "compiled"
@@ -49,7 +47,8 @@ class Compiled(Eager):
         self, phase: Phase, optimizer: Optimizer, options: Options, device: torch.device, reduce: Reduce | None = None
     ) -> None:
         super().__init__(phase, optimizer, options, device, reduce)
-        self.rule = InGraph(optimizer, self.parameters, device) if type(optimizer) in RULES else None
+        rule = IN_GRAPH.get(type(optimizer))
+        self.rule = rule(optimizer, self.parameters, device) if rule else None
         self.in_one = self.rule is not None and options.accumulate == 1 and reduce is None
         eager = Eager(phase, optimizer, options, device)
         if self.in_one:
@@ -76,6 +75,7 @@ class Compiled(Eager):
     def differentiate(self, batch: Batch) -> tuple[Gradients, Logs, Batch]:
         return super().differentiate(batch) if self.in_one else self.graph(batch)
 
+    @torch.no_grad()
     def advance(self, gradients: Gradients) -> None:
         if self.rule is not None and self.in_one:
             self.rule(gradients)
@@ -138,61 +138,6 @@ def compiler_options(cpu: bool) -> dict[str, Any]:
         options |= {"cpp_wrapper": True, "size_asserts": False, "alignment_asserts": False}
         options["cpp_cache_precompile_headers"] = False  # 300 MB outside of our folder, and no seconds less
     return options
-
-
-class InGraph:
-    """One step of a torch optimizer on the state that it holds, as a function that a graph can hold.
-
-    The rate is a tensor, so that a schedule needs no new graph.
-    """
-
-    def __init__(self, optimizer: Optimizer, parameters: list[Tensor], device: torch.device) -> None:
-        self.optimizer, self.parameters = optimizer, parameters
-        self.function, self.keys, self.options = RULES[type(optimizer)]
-        self.constants: dict[str, Any] = {}
-        self.state: list[list[Tensor]] = []
-        self.rate = torch.zeros((), device=device)
-        self._seen: Any = None
-
-    def read(self) -> bool:
-        """Take up the learning rate, and the state where it was loaded anew; return whether other options came with it.
-
-        They are constants of a graph.
-        """
-        (group,) = self.optimizer.param_groups
-        self.rate.fill_(group["lr"])
-        first = self.optimizer.state[self.parameters[0]]
-        if first is self._seen:
-            return False
-        self._seen, before = first, self.constants
-        states = [self.optimizer.state[parameter] for parameter in self.parameters]
-        self.state = [[state[key] for state in states if state.get(key) is not None] for key in self.keys]
-        self.constants = {key: group[key] for key in self.options}
-        if "betas" in group:
-            self.constants["beta1"], self.constants["beta2"] = group["betas"]
-        return self.constants != before
-
-    @torch.no_grad()
-    def __call__(self, gradients: Gradients) -> None:
-        self.function(self.parameters, list(gradients), *self.state, foreach=False, lr=self.rate, **self.constants)
-
-
-# What each optimizer's function takes: the lists of its state, in order, and the options of its group.
-_ADAM = (
-    adam,
-    ("exp_avg", "exp_avg_sq", "max_exp_avg_sq", "step"),
-    ("amsgrad", "weight_decay", "eps", "maximize", "decoupled_weight_decay"),
-)
-_RMSPROP = (
-    rmsprop,
-    ("square_avg", "grad_avg", "momentum_buffer", "step"),
-    ("alpha", "eps", "weight_decay", "momentum", "centered", "maximize"),
-)
-RULES: dict[type[Optimizer], tuple[Callable[..., None], tuple[str, ...], tuple[str, ...]]] = {
-    Adam: _ADAM,
-    AdamW: _ADAM,
-    RMSprop: _RMSPROP,
-}
 
 
 def alone(method: Any) -> Callable[[Batch], Any]:

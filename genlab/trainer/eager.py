@@ -15,9 +15,9 @@ from torch.optim import Optimizer
 from genlab.data.base import Batch
 from genlab.models.base import Phase
 from genlab.trainer.options import Options
+from genlab.trainer.rules import Fused, Gradients
 
 Logs = dict[str, Tensor]
-Gradients = tuple[Tensor, ...] | list[Tensor]
 Reduce = Callable[[Sequence[Tensor]], Gradients]  # gradients -> their mean over the ranks
 
 
@@ -54,6 +54,7 @@ class Eager:
         self.reduce = reduce
         self.phase, self.optimizer, self.limit = phase, optimizer, options.clip_grad_norm
         self.parameters = parameters(phase)
+        self.fused = Fused(optimizer, self.parameters) if Fused.fits(optimizer, self.parameters) else None
         bf16 = options.precision == "bf16"
         self.autocast: Any = partial(torch.autocast, device.type, torch.bfloat16) if bf16 else nullcontext
 
@@ -98,11 +99,17 @@ class Eager:
     @torch.no_grad()
     def advance(self, gradients: Gradients) -> None:
         """One step of the optimizer."""
+        # Fused optimizers go through both as they lie in memory, and a gradient may lie otherwise (of a convolution, in
+        # the second derivatives of a penalty): `backward()` would lay it out anew, so do we.
+        gradients = [
+            gradient if gradient.stride() == parameter.stride() else torch.empty_like(parameter).copy_(gradient)
+            for parameter, gradient in zip(self.parameters, gradients, strict=True)
+        ]
+        if self.fused and self.optimizer.state:
+            self.fused(gradients)
+            return
         for parameter, gradient in zip(self.parameters, gradients, strict=True):
-            # Fused optimizers go through both as they lie in memory, and a gradient may lie otherwise (of a
-            # convolution, in the second derivatives of a penalty): `backward()` would lay it out anew, so do we.
-            same = gradient.stride() == parameter.stride()
-            parameter.grad = gradient if same else torch.empty_like(parameter).copy_(gradient)
+            parameter.grad = gradient
         self.optimizer.step()
         for parameter in self.parameters:
             parameter.grad = None

@@ -1,8 +1,7 @@
 """Matrix products of a compiled graph on the CPU, each in the way that is fastest at its shape.
 
-torch hands fp32 products to MKL, which keeps to 256-bit vectors on processors that are not Intel's. oneDNN, which torch
-carries as well, uses 512 bits wherever the processor has them: twice as fast there at large products. And a product of
-few columns, (n, B) x (B, 2) as in the weight gradient of a layer on 2-D points, is three times as fast turned around.
+Large fp32 products are those of `networks/linear.py`. And a product of few columns, (n, B) x (B, 2) as in the weight
+gradient of a layer on 2-D points, is three times as fast turned around.
 
 The choice depends on shapes and processor alone, so that a run is the same each time.
 """
@@ -14,30 +13,17 @@ from torch import Tensor
 from torch._inductor.custom_graph_pass import CustomGraphPass, get_hash_for_files
 from torch.fx import Graph, Node
 
-LARGE = 1 << 22  # multiplications of a product from which on oneDNN wins; below, it takes longer to begin
-NARROW = 4  # columns up to which a product is turned around
+from genlab.networks import linear
+from genlab.networks.linear import NARROW, large, wide
 
 aten = torch.ops.aten
-library = torch.library.Library("genlab", "FRAGMENT")
-library.define("linear(Tensor x, Tensor weight, Tensor? bias) -> Tensor")
-
-
-@torch.library.impl(library, "linear", "CPU")
-def linear(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
-    """x Wᵀ + b by oneDNN: (B, n), (m, n), (m,) -> (B, m). The compiler takes torch's own name for constant W only."""
-    return torch.ops.mkldnn._linear_pointwise(x, weight, bias, "none", [], "")
-
-
-@torch.library.impl(library, "linear", "Meta")
-def _(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
-    return x.new_empty(len(x), len(weight))
 
 
 class Products(CustomGraphPass):
     """Rewrites the fp32 products of a traced graph; the compiler calls it before its own rewriting."""
 
     def __init__(self) -> None:
-        self.wide = torch.backends.mkldnn.is_available() and torch.backends.cpu.get_cpu_capability() == "AVX512"
+        self.wide = wide()
 
     def __call__(self, graph: Graph) -> None:
         for node in list(graph.nodes):
@@ -51,7 +37,7 @@ class Products(CustomGraphPass):
                 continue
             (rows, inner), columns = value(a).shape, value(b).shape[1]
             with graph.inserting_before(node):
-                if self.wide and rows * inner * columns >= LARGE and min(rows, inner, columns) > NARROW:
+                if self.wide and large(rows, inner, columns):
                     new = add(graph, torch.ops.genlab.linear.default, a, transposed(graph, b), bias)
                 elif bias is None and columns <= NARROW < rows:
                     new = transposed(graph, add(graph, aten.mm.default, transposed(graph, b), transposed(graph, a)))
@@ -62,7 +48,7 @@ class Products(CustomGraphPass):
 
     def uuid(self) -> Any:
         """Part of the name that the compiler keeps a graph under."""
-        return get_hash_for_files((__file__,), str(self.wide))
+        return get_hash_for_files((__file__, linear.__file__), str(self.wide))
 
 
 def value(node: Any) -> Tensor:
