@@ -125,7 +125,7 @@ class Gaussian2D(Dataset):
         UserError: unknown kind, or no point at all.
     """
 
-    def __init__(self, kind: str = "two", n: int = 5000, seed: int = 0) -> None:
+    def __init__(self, kind: str = "two", n: int = 100_000, seed: int = 0) -> None:
         choose("data.kind", kind, KINDS)
         choose("data.n", "positive" if n > 0 else str(n), ["positive"])
         self.mixture = mixture(kind)
