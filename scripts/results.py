@@ -40,7 +40,15 @@ IMAGES = {  # model -> words of its evaluation: bounds of diffusion models conve
 }
 MEASURED = "samples=2500 likelihood=5000"  # 2500 as in the papers that count modes
 TWO = ("two", "two_narrow")
-POINTS = ("gan", "wgan_gp", "vae", "flow", "ddpm", "flow_matching", "score")
+POINTS = {  # label -> what to train
+    "gan": "model=gan",
+    "wgan_gp": "experiment=gaussian2d_wgan_gp_grid",
+    "vae": "model=vae",
+    "flow": "model=flow",
+    "ddpm": "model=ddpm",
+    "flow_matching": "model=flow_matching",
+    "score": "model=score",
+}
 
 
 def images(data: str) -> tuple[Row, ...]:
@@ -49,7 +57,8 @@ def images(data: str) -> tuple[Row, ...]:
 
 def points(kind: str) -> tuple[Row, ...]:
     return tuple(
-        Row(f"{kind}_{model}", f"`{model}`", f"model={model} data.kind={kind}", MEASURED, seeds=3) for model in POINTS
+        Row(f"{kind}_{name}", f"`{name}`", f"{words} data.kind={kind}", MEASURED, seeds=3)
+        for name, words in POINTS.items()
     )
 
 
