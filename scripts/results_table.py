@@ -59,9 +59,7 @@ def how(table: Table, found: list[tuple[Row, list[dict[str, Any]]]]) -> str:
 
 
 def value(line: dict[str, Any], column: str, kind: str = "values") -> float | None:
-    if column.startswith("floor "):
-        column, kind = column.removeprefix("floor "), "floor" if kind == "values" else "none"
-    return next((line[kind][name] for name in column.split("|") if name in line.get(kind, {})), None)
+    return next((line[kind][name] for name in column.split("|") if name in line[kind]), None)
 
 
 def cell(lines: list[dict[str, Any]], column: str) -> str:
