@@ -116,7 +116,7 @@ TABLES = (
     Table(
         "density",
         "The flow's density",
-        "Nats a held-out point, beside those of the data's own density on the same points; the excess is a KL divergence.",
+        "Nats a held-out point, beside those of the data's own density; the excess estimates a KL divergence.",
         ("nll", "nll_floor", "nll_excess"),
         (
             *(Row(f"{kind}_flow", f"`{kind}`", f"model=flow data.kind={kind}", MEASURED, seeds=3) for kind in TWO),
