@@ -29,7 +29,8 @@ def section(table: Table, record: Record) -> str:
         if trained:
             means = [statistics.fmean(line[name] for line in lines) for name in ("samples_per_s", "minutes")]
             counts = [f"{lines[0][name]:,}" for name in ("parameters", "steps")]
-            cells += [*counts, f"{means[0]:,.0f}", f"{means[1]:.1f}", str(len(lines)), f"`{row.train}`"]
+            cells += [*counts, f"{means[0]:,.0f}", f"{means[1]:.1f}", str(len(lines))]
+            cells.append(f"`{row.train}`" if row.train else f"the run of `{row.of}`")
         rows.append(cells)
     floors = [
         next((value(line, c, "floor") for line in everything if value(line, c, "floor") is not None), None)
