@@ -92,7 +92,7 @@ TABLES = (
         "translation",
         "CycleGAN, against the known map",
         "Label preservation: translations whose class is still that of their source, by the classifier. Errors are "
-        "root mean squares over pixels; the identity error is that of doing nothing.",
+        "mean absolute differences of pixels in [0, 1]; the identity error is that of doing nothing.",
         ("label_preservation", "translation_error", "identity_error", "cycle_error"),
         (
             Row("mnist_cyclegan", "MNIST", "model=cyclegan data=mnist"),
