@@ -55,7 +55,7 @@ class Runner:
 
     def stop(self, number_: int, frame: Any) -> None:
         self.stopped = True
-        for process in self.processes:
+        for process in list(self.processes):  # threads take theirs out as they end
             process.send_signal(number_)
 
     def one(self, job: Job) -> bool:
@@ -166,7 +166,7 @@ def write_readme(record: Record) -> None:
 
 
 def chosen(names: list[str]) -> list[Row]:
-    """The rows of these names, or of the tables of these names; all without a name. Those whose runs others use first.
+    """The rows or tables of these names, all without a name, and before each row the one whose run it evaluates.
 
     Raises:
         UserError: no such name.
@@ -175,8 +175,7 @@ def chosen(names: list[str]) -> list[Row]:
     for name in names:
         choose("name", name, (*tables, *ROWS))
     found = [row for name in names or tables for row in tables.get(name, (ROWS.get(name),)) if row]
-    found = [each for row in found for each in ((ROWS[row.of], row) if row.of else (row,))]
-    return sorted(dict.fromkeys(found), key=lambda row: bool(row.of))
+    return list(dict.fromkeys(each for row in found for each in ((ROWS[row.of], row) if row.of else (row,))))
 
 
 def main() -> int:

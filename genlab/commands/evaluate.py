@@ -62,11 +62,11 @@ def check(config: DictConfig) -> None:
         )
     if config.run is not None and config.get("data") is not None:
         raise UserError("data: a run is measured against its own data; data=... goes with samples=FILE")
-    if config.model and not file and not config.out:
-        key = next(iter(settings.changes(config.model)))
-        raise UserError(f"{key}: the run's own evaluation.json is of its own settings; add out=FOLDER for this one")
-    if config.model and file:
-        raise UserError(f"{next(iter(settings.changes(config.model)))}: a file of samples has no model to set it of")
+    for key in settings.changes(config.model):
+        if file:
+            raise UserError(f"{key}: a file of samples has no model to set it of")
+        if not config.out:
+            raise UserError(f"{key}: the run's own evaluation.json is of its own settings; add out=FOLDER for this one")
     if file and config.get("data") is None:
         raise UserError(f"samples={config.samples} needs data=...: what the samples are to be like")
 
@@ -87,7 +87,7 @@ def of_run(config: DictConfig) -> None:
     where = device.resolve(str(config.device))
     began = time.perf_counter()
     state = checkpoint.read(checkpoint.find(run.checkpoints, str(config.checkpoint)), where)
-    family, step = build.revive(run, state, where, its), int(state.get("step", 0))
+    family, step = build.revive(run, state, where, its if changes else None), int(state.get("step", 0))
     data = build.data(its).to(where)
     report = Report(
         source=str(run.folder),

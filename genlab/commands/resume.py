@@ -5,7 +5,7 @@ import sys
 from omegaconf import DictConfig, OmegaConf
 
 from genlab import build
-from genlab.commands import ranks
+from genlab.commands import ranks, settings
 from genlab.commands.failure import before_training
 from genlab.commands.train import execute
 from genlab.errors import UserError, brief
@@ -56,16 +56,10 @@ def changed(config: DictConfig, values: dict) -> DictConfig:
     """
     from omegaconf.errors import OmegaConfBaseException
 
-    from genlab.explain import unknown_option
-
     for key, value in values.items():
         if isinstance(OmegaConf.select(config, key), DictConfig) and not isinstance(value, dict):
             raise UserError(f"{key}: a resumed run keeps its {key}; start a new run to change it")
-        try:
-            # An option of the trainer that an older config does not have is checked when the trainer is made.
-            OmegaConf.update(config, key, value, force_add=key.startswith("trainer."))
-        except OmegaConfBaseException as error:
-            raise UserError(unknown_option(key, config)) from error
+        settings.apply(config, {key: value})
     if "trainer.steps" in values and "trainer.epochs" not in values and "epochs" in config.trainer:
         config.trainer.epochs = None  # of the run so far; it would take the place of the new steps
     try:

@@ -46,7 +46,8 @@ def sample(config: DictConfig, folder: Path) -> None:
     choose("precision", str(config.precision), ("fp32", "bf16"))
     run = Run.open(str(config.run))
     target = Run(Path(config.out)) if config.out else run
-    its = settings.apply(run.read_config(), settings.changes(config.model))
+    changes = settings.changes(config.model)
+    its = settings.apply(run.read_config(), changes) if changes else None
 
     import numpy as np
     from PIL import Image

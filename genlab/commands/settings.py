@@ -1,7 +1,7 @@
-"""Settings of a trained model that a command changes for itself: `genlab sample run=RUN model.sample_steps=10`.
+"""Values of a run's own config that a command line changes: `genlab sample run=RUN model.sample_steps=10`.
 
-The weights are the run's and so must be the nets; what can be changed is how they are used: the sampler, its steps, the
-guidance. The run's own config stays as it is.
+Sampling and evaluation take the run's weights, and so its nets; what can be changed for them is how these are used: the
+sampler, its steps, the guidance. The config in the run folder stays as it is.
 """
 
 from typing import Any
@@ -23,11 +23,12 @@ def apply(config: DictConfig, values: dict[str, Any]) -> DictConfig:
     """Change values of a run's config, in place; returns it.
 
     Raises:
-        UserError: a key that the run's model does not have.
+        UserError: a key that the config does not have.
     """
     for key, value in values.items():
         try:
-            OmegaConf.update(config, key, value)
+            # An option of the trainer that an older config does not have is checked when the trainer is made.
+            OmegaConf.update(config, key, value, force_add=key.startswith("trainer."))
         except OmegaConfBaseException as error:
             raise UserError(unknown_option(key, config)) from error
     return config

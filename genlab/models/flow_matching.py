@@ -4,7 +4,7 @@ Time runs from noise x_0 ~ N(0, I) at t = 0 to data x_1 at t = 1. The conditiona
 
     x_t = (1 - (1 - s) t) x_0 + t x_1                                        (eq. 22), s: the noise left at t = 1
     d x_t / dt = x_1 - (1 - s) x_0                                           (eq. 23, with x_t put in)
-    loss: E |v(x_t, t) - (x_1 - (1 - s) x_0)|²,  t = 1 - u^p,  u ~ U(0, 1)   (eq. 9 and 23, where p = 1)
+    loss: E |v(x_t, t) - (x_1 - (1 - s) x_0)|²,  t ~ U(0, 1)                 (eq. 9 and 23)
 
 Its minimiser is the mean velocity E[d x_t/dt | x_t], and dx/dt = v(x, t) then carries N(0, I) to the data (section
 3.2). Solved backward with the divergence of v, it gives log p(x).
@@ -21,7 +21,6 @@ https://arxiv.org/abs/2210.02747.
 J. Song, C. Meng, S. Ermon, "Denoising Diffusion Implicit Models", 2021, https://arxiv.org/abs/2010.02502.
 N. Ma et al., "SiT: Exploring Flow and Diffusion-based Generative Models with Scalable Interpolant Transformers", 2024,
 https://arxiv.org/abs/2401.08740, compare deterministic and stochastic samplers of one velocity.
-
 
 Any density of t has the same minimiser, but it says where a finite net and a finite run are exact. Times near 0 and 1
 are easy for images, whose shape arises in between: `logit_normal` draws t = 1 / (1 + e^-u), u ~ N(0, 1). Narrow modes
