@@ -52,7 +52,9 @@ def run(monkeypatch: pytest.MonkeyPatch, *words: str) -> int:
             signal.signal(number, handler)
 
 
-def test_what_is_measured_stands_in_the_readme_and_is_not_run_twice(here: Path, monkeypatch: pytest.MonkeyPatch):
+def test_what_is_measured_stands_in_the_readme_and_is_not_run_twice(
+    here: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+):
     assert run(monkeypatch, "tiny", "--seeds=1") == 0
     record = [json.loads(line) for line in (here / "results.jsonl").read_text().splitlines()]
     assert [(line["row"], line["seed"], line["samples"]) for line in record] == [("own", 0, 50), ("again", 0, 40)]
@@ -69,7 +71,9 @@ def test_what_is_measured_stands_in_the_readme_and_is_not_run_twice(here: Path, 
     assert "| β said again |" in text
 
     written = (folder / "evaluation.json").stat().st_mtime_ns, (folder / "result.json").stat().st_mtime_ns
+    capsys.readouterr()
     assert run(monkeypatch, "own", "--seeds=2") == 0  # the second seed alone is new
+    assert "seed_0" not in capsys.readouterr().out
     assert written == ((folder / "evaluation.json").stat().st_mtime_ns, (folder / "result.json").stat().st_mtime_ns)
     assert " ± " in next(line for line in (here / "README.md").read_text().splitlines() if "a VAE" in line)
     assert len((here / "results.jsonl").read_text().splitlines()) == 3
