@@ -40,6 +40,14 @@ IMAGES = {  # model -> words of its evaluation: bounds of diffusion models conve
 }
 MEASURED = "samples=2500 likelihood=5000"  # 2500 as in the papers that count modes
 TWO = ("two", "two_narrow")
+CURES = {  # label -> what is added to the GAN of the grid
+    "packing of 4": "model.packing=4",
+    "unrolled by 5": "model.unrolled=5",
+    "minibatch discrimination": "model.minibatch=16",
+    "instance noise": "model.instance_noise=1.0 model.noise_steps=3000",
+    "R1": "model.r1=1.0",
+    "least squares": "model.loss=lsgan",
+}
 POINTS = {  # label -> what to train
     "gan": "model=gan",
     "wgan_gp": "experiment=gaussian2d_wgan_gp_grid",
@@ -122,6 +130,26 @@ TABLES = (
         (
             *(Row(f"{kind}_flow", f"`{kind}`", f"model=flow data.kind={kind}", MEASURED, seeds=3) for kind in TWO),
             *(Row(f"density_{k}", f"`{k}`", of=f"{k}_flow", evaluate=MEASURED, seeds=3) for k in ("ring", "grid")),
+        ),
+    ),
+    Table(
+        "collapse",
+        "What cures a GAN's mode collapse?",
+        "The GAN on the grid of 25 as it is, with one remedy each for as many updates, and the WGAN-GP.",
+        ("modes", "high_quality", "w2"),
+        (
+            Row("collapse_gan", "GAN", of="grid_gan", evaluate=MEASURED, seeds=3),
+            *(
+                Row(
+                    f"collapse_{words.split('=')[0].split('.')[1]}",
+                    label,
+                    f"model=gan data.kind=grid {words}",
+                    MEASURED,
+                    seeds=3,
+                )
+                for label, words in CURES.items()
+            ),
+            Row("collapse_wgan_gp", "WGAN-GP", of="grid_wgan_gp", evaluate=MEASURED, seeds=3),
         ),
     ),
     Table(
