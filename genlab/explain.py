@@ -10,6 +10,7 @@ from pathlib import Path
 from hydra import compose, initialize_config_dir
 from hydra.conf import HydraConf
 from hydra.core.global_hydra import GlobalHydra
+from hydra.core.hydra_config import HydraConfig
 from hydra.errors import ConfigCompositionException, MissingConfigException
 from omegaconf import DictConfig, OmegaConf
 
@@ -94,8 +95,11 @@ def defaults(configs: Path, config_name: str, overrides: list[str], hydra: bool 
             return compose(config_name, return_hydra_config=hydra)
 
 
-def refuse_additions(config: DictConfig, configs: Path, config_name: str, overrides: list[str]) -> None:
-    """Refuse keys added by `+key=value` at the top or among the optimizers, where nothing would read them.
+def refuse_unread(config: DictConfig, configs: Path, config_name: str, overrides: list[str]) -> None:
+    """Refuse what nothing would read: a `tuned=` that is not there, keys added by `+key=value`.
+
+    Defaults of a pair are optional, so that Hydra takes any word for them. Keys are refused at the top and among the
+    optimizers.
 
     What is added to the model, the data or the trainer is checked against their signatures when they are built; a key
     of one's own that the config refers to, by ${key}, is read.
@@ -103,6 +107,11 @@ def refuse_additions(config: DictConfig, configs: Path, config_name: str, overri
     Raises:
         UserError: nothing reads a key.
     """
+    for word in overrides:
+        if word.startswith("tuned="):
+            _find_tuned(word.partition("=")[2], configs)
+    if not any(word.startswith("+") for word in overrides):
+        return
     known = defaults(configs, config_name, [each.lstrip("+") for each in overrides])
     text = OmegaConf.to_yaml(config)
     for word in overrides:
@@ -117,3 +126,10 @@ def refuse_additions(config: DictConfig, configs: Path, config_name: str, overri
             raise UserError(unknown_option(first, known, groups(configs)))
         elif first == "optimizer" and more and more[0] not in known.optimizer:
             raise UserError(unknown_option(f"optimizer.{more[0]}", known))
+
+
+def _find_tuned(name: str, configs: Path) -> None:
+    own = [Path(each.path) for each in HydraConfig.get().runtime.config_sources if each.schema == "file"]
+    there = sorted({path.stem for folder in (configs, *own) for path in (folder / "tuned").glob("*.yaml")})
+    if name not in (*there, "null"):
+        raise UserError(f"tuned: no defaults are called '{name}': DATA_MODEL, or none{did_you_mean(name, there)}")

@@ -6,7 +6,9 @@ is not there yet is an empty dictionary. A file that is there and makes no sense
 
 import json
 import math
+import os
 import re
+import socket
 from functools import cached_property
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -16,6 +18,7 @@ from omegaconf import DictConfig, OmegaConf
 from genlab.errors import UserError, brief
 from genlab.run import Run
 
+STOPPED = ("failed", "interrupted", "killed")  # the states of a run that has ended before its end
 Curve = list[tuple[int, float]]  # (step, value), by step
 
 
@@ -59,8 +62,11 @@ class History:
 
     @cached_property
     def status(self) -> dict[str, Any]:
-        """`status`, `reason`, `step`, ... or {} before training."""
-        return _read_object(self.run.status)
+        """`status`, `reason`, `step`, ... or {} before training. A run that died without a word is `killed`."""
+        found = _read_object(self.run.status)
+        if found.get("status") == "running" and found.get("host") == socket.gethostname() and _gone(found.get("pid")):
+            return {**found, "status": "killed", "reason": "its process has gone without a word"}
+        return found
 
     @cached_property
     def result(self) -> dict[str, Any]:
@@ -117,6 +123,19 @@ def flatten(node: Any, prefix: str = "") -> list[tuple[str, Any]]:
     if not isinstance(node, dict):
         return [(prefix, node)]
     return [pair for key, value in node.items() for pair in flatten(value, f"{prefix}.{key}" if prefix else str(key))]
+
+
+def _gone(pid: Any) -> bool:
+    """Whether no process of this machine has the number."""
+    if type(pid) is not int or pid <= 0 or os.name != "posix":  # elsewhere signal 0 would end the process
+        return False
+    try:
+        os.kill(pid, 0)
+    except (ProcessLookupError, OverflowError):
+        return True
+    except PermissionError:  # another user's
+        return False
+    return False
 
 
 def _read_text(path: Path) -> str:

@@ -1,6 +1,9 @@
 """Runs read back: what is torn is left out, what is damaged is named."""
 
 import json
+import socket
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -34,6 +37,21 @@ def test_a_run_that_has_just_begun_is_empty(folder):
     assert history.pictures == {}
     assert history.settings["model.net.width"] == 3
     assert history.settings["model.hidden"] == [1, 2]
+
+
+def test_a_run_whose_process_is_gone_was_killed(folder):
+    process = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
+
+    def status(host=None) -> str:
+        words = {"status": "running", "pid": process.pid, "host": host or socket.gethostname()}
+        (folder / "status.json").write_text(json.dumps(words))
+        return History(folder).status["status"]
+
+    assert status() == "running"
+    process.kill()
+    process.communicate()
+    assert status() == "killed"
+    assert status("another machine") == "running"
 
 
 def test_pictures_come_by_name_and_step(folder):

@@ -12,6 +12,11 @@ NEAR = [
     ("train debug=overfits", "did you mean 'overfit'?"),
     ("train model=vae model.encodr.hidden=[64]", "did you mean 'model.encoder.hidden'?"),
     ("train optimizer.critc.lr=1e-3", "did you mean 'optimizer.critic.lr'?"),
+    (
+        "train tuned=mnist_va model=vae",
+        "no defaults are called 'mnist_va': DATA_MODEL, or none; did you mean 'mnist_vae'?",
+    ),
+    ("train -m seed=0,1 tuned=mnist_va", "did you mean 'mnist_vae'?"),
     ("train lr=1e-3", "did you mean 'optimizer.critic.lr'?"),
     ("train trainer.step=100", "did you mean 'steps'?"),
     ("train steps=100", "did you mean 'trainer.steps'?"),

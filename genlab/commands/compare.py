@@ -9,7 +9,7 @@ from typing import Any
 from genlab.errors import UserError, choose
 from genlab.evaluation import comparison
 from genlab.evaluation.comparison import Configuration
-from genlab.history import History
+from genlab.history import STOPPED, History
 from genlab.tables import columns, comma_separated, markdown, spread
 
 KEYS = 6  # settings that the narrow table has room for; compare.csv has all
@@ -72,7 +72,7 @@ def failures(runs: list[History]) -> list[str]:
     return [
         f"{run.status['status']}: {run.run.folder}: {run.status.get('reason', '')}"
         for run in runs
-        if run.status.get("status") in ("failed", "interrupted")
+        if run.status.get("status") in STOPPED
     ]
 
 

@@ -8,7 +8,7 @@ from genlab import __version__
 from genlab.charts import arrange
 from genlab.evaluation import comparison
 from genlab.evaluation.comparison import Configuration, measured
-from genlab.history import Curve, History
+from genlab.history import STOPPED, Curve, History
 from genlab.page.chart import chart
 from genlab.page.html import Markup, breakable, join, table, tag
 from genlab.page.pictures import SMALL, picture, strip
@@ -169,7 +169,7 @@ def drawn(run: History, tags: list[str]) -> dict[str, Curve]:
 def pill(run: History) -> Markup:
     """How the run ended, in a word; the reason when pointed at."""
     state = str(run.status.get("status", "not begun"))
-    kind = state if state in ("finished", "failed", "interrupted", "running") else "other"
+    kind = state if state in (*STOPPED, "finished", "running") else "other"
     return tag("span", state, class_=f"pill {kind}", title=run.status.get("reason") or None)
 
 
@@ -185,7 +185,7 @@ def tiles(run: History) -> Markup:
         ("training time", duration(result.get("seconds")) or None),
         ("samples a second", number(result.get("samples_per_s")) or None),
         ("best value, at step", f"{number(best['value'])}, {best['step']:,}" if best else None),
-        ("why it stopped", run.status.get("reason") if run.status.get("status") in ("failed", "interrupted") else None),
+        ("why it stopped", run.status.get("reason") if run.status.get("status") in STOPPED else None),
     ]
     return tag("dl", [tag("div", tag("dt", k), tag("dd", v)) for k, v in pairs if v is not None], class_="tiles")
 

@@ -23,7 +23,7 @@ from omegaconf import DictConfig, OmegaConf, open_dict
 
 from genlab import build, configs, rerun
 from genlab.errors import Interrupted, RunFailed, UserError, brief
-from genlab.explain import refuse_additions
+from genlab.explain import refuse_unread
 from genlab.run import Run
 from genlab.sweep.folder import Job, Sweep, again
 from genlab.sweep.pool import Pool, resources
@@ -49,8 +49,8 @@ def prepare(context: HydraContext, config: DictConfig, overrides: Sequence[str],
     HydraConfig.instance().set_config(composed)  # ${hydra:...} in the folder's name
     build.options(composed)
     own = [each for each in overrides if not each.startswith("++hydra.")]
-    if any(each.startswith("+") for each in own):
-        refuse_additions(composed, configs(), config.hydra.job.config_name, own)
+    if any(each.startswith(("+", "tuned=")) for each in own):
+        refuse_unread(composed, configs(), config.hydra.job.config_name, own)
     return Job(number, str(OmegaConf.select(composed, "hydra.sweep.subdir")), own), composed
 
 
