@@ -1,5 +1,6 @@
 """One picture of several runs: the last samples of each side by side, and below them the curves over one another."""
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -9,7 +10,8 @@ from genlab.evaluation.comparison import Configuration, differing
 from genlab.history import History
 
 STRIP = 300  # pixels that a picture of samples is cut to, from its upper left corner
-SHOWN = 8  # configurations in one picture, the best first
+SHOWN = 10  # configurations in one picture, the best first
+ACROSS = 5  # of them side by side
 
 
 def strip(run: History) -> Image.Image | None:
@@ -44,12 +46,14 @@ def sheet(configurations: Sequence[Configuration], measure: str) -> Image.Image:
 
     shown = list(configurations)[:SHOWN]
     names = labels(shown)
-    figure = Figure(figsize=(max(6.0, 2.6 * len(shown)), 6.4), dpi=110)
+    down = math.ceil(len(shown) / ACROSS)
+    across = math.ceil(len(shown) / down)
+    figure = Figure(figsize=(max(6.0, 2.6 * across), 3.0 * down + 3.4), dpi=110)
     figure.set_layout_engine("constrained", h_pad=0.1)  # room for titles of two lines
     canvas = FigureCanvasAgg(figure)
-    above, below = np.ravel(np.asarray(figure.subfigures(2, 1, height_ratios=[1, 1.15])))
+    above, below = np.ravel(np.asarray(figure.subfigures(2, 1, height_ratios=[down, 1.15])))
     for i, each in enumerate(shown):
-        axes = above.add_subplot(1, len(shown), i + 1)
+        axes = above.add_subplot(down, across, i + 1)
         axes.set_axis_off()
         figure_of = each.figure(measure)
         value = f"\n{measure} {figure_of.mean:.4g}" if figure_of else f"\n{each.state}"
