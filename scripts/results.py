@@ -43,7 +43,6 @@ TWO = ("two", "two_narrow")
 CURES = {  # label -> what is added to the GAN of the grid
     "packing of 4": "model.packing=4",
     "unrolled by 5": "model.unrolled=5",
-    "minibatch discrimination": "model.minibatch=16",
     "instance noise": "model.instance_noise=1.0 model.noise_steps=3000",
     "R1": "model.r1=1.0",
     "least squares": "model.loss=lsgan",
