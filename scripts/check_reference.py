@@ -32,7 +32,7 @@ BURDA = "Burda et al. 2015, https://arxiv.org/abs/1509.00519"
 VEEGAN = "Srivastava et al. 2017, https://arxiv.org/abs/1705.07761"
 PACGAN = "Lin et al. 2018, https://arxiv.org/abs/1712.04086"
 FID = {"net": "inception", "samples": 10_000, "reference": 10_000}
-MODES = {"samples": 2500}
+MODES = {"samples": 2500, "model.r1": 0.0, "model.unrolled": 0, "model.instance_noise": 0.0}
 BINARIZED = {"data.range": "binary", "model.z_dim": 50, "k": 5000}
 
 PUBLISHED = (

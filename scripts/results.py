@@ -201,13 +201,14 @@ TABLES = (
     Table(
         "timesteps",
         "How many levels of noise does a DDPM need?",
-        "Trained and drawn from with T steps (ancestral sampling) for the same number of updates.",
+        "Trained and drawn from with T steps (cosine schedule, ancestral sampling) for the same number of updates.",
         ("modes", "high_quality", "w2", "elbo"),
         tuple(
             Row(
                 f"timesteps_{steps}",
                 f"T = {steps}",
-                f"model=ddpm data.kind=ring model.timesteps={steps} model.sampler=ancestral model.sample_steps={steps}",
+                f"model=ddpm data.kind=ring model.schedule=cosine model.timesteps={steps} model.sampler=ancestral "
+                f"model.sample_steps={steps}",
                 seeds=3,
             )
             for steps in (10, 50, 250, 1000)
