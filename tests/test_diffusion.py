@@ -8,6 +8,7 @@ import torch
 from closed_forms import MEAN, STD, best_ddpm, best_score, log_density, small
 
 from genlab.data.base import Spec
+from genlab.errors import UserError
 from genlab.models import ddpm
 from genlab.models.ddpm import DDPM
 from genlab.models.diffusion import PREDICTIONS, mixture, separate, target
@@ -23,6 +24,15 @@ def test_schedules(schedule: str, timesteps: int) -> None:
     assert (bars[1:] < bars[:-1]).all()
     assert (bars > 0).all()
     assert bars[-1] < 5e-4  # nothing is left of the sample
+
+
+def test_few_levels_of_noise_need_the_cosine_schedule() -> None:
+    """The linear one's β would be above 1; the cosine one's bars end as they should for any number of levels."""
+    with pytest.raises(UserError, match=r"timesteps: 10 is less than 20, the least of schedule linear"):
+        DDPM(Spec((2,)), timesteps=10, sample_steps=10)
+    model = DDPM(Spec((2,)), timesteps=10, sample_steps=10, schedule="cosine", sampler="ancestral")
+    assert model.sample(3).isfinite().all()
+    assert ddpm.alpha_bars("cosine", 10)[-1] < 5e-4
 
 
 def test_linear_schedule_is_that_of_the_paper() -> None:

@@ -111,8 +111,9 @@ class DDPM(Diffusion):
         choose("model.schedule", schedule, SCHEDULES)
         choose("model.sampler", sampler, SAMPLERS)
         choose("model.variance", variance, VARIANCES)
-        if timesteps < 20:  # the linear schedule's β would reach 1
-            raise UserError(f"model.timesteps: {timesteps} is less than 20")
+        least = 20 if schedule == "linear" else 2  # below, the linear schedule's β would reach 1
+        if timesteps < least:
+            raise UserError(f"model.timesteps: {timesteps} is less than {least}, the least of schedule {schedule}")
         if not 1 <= sample_steps <= timesteps:
             raise UserError(f"model.sample_steps: {sample_steps} is not between 1 and timesteps ({timesteps})")
         if not 0 <= eta <= 1:
