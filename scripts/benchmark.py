@@ -28,7 +28,7 @@ import loops
 import torch
 from cases import CASES, Case
 from torch.utils._python_dispatch import TorchDispatchMode
-from torch.utils.flop_counter import flop_registry
+from torch.utils.flop_counter import flop_registry, register_flop_formula
 
 from genlab.tables import columns, markdown, number
 
@@ -71,6 +71,12 @@ def genlab(case: Case, mode: str) -> tuple[Contender, Callable[[], float]]:
         return counter.total
 
     return Contender(f"genlab {mode}", burst), operations
+
+
+@register_flop_formula(torch.ops.mkldnn._linear_pointwise)
+def _(x: torch.Size, weight: torch.Size, *_: object, **__: object) -> int:
+    """Of a product by oneDNN: (B, n), (m, n) -> (B, m)."""
+    return 2 * x[0] * x[1] * weight[0]
 
 
 class Operations(TorchDispatchMode):
