@@ -142,10 +142,9 @@ def compose_and_run(word: str, config_name: str, overrides: list[str], function:
         nonlocal begun
         begun = True
         try:
-            if any(each.startswith(("+", "tuned=")) for each in overrides):
-                from genlab.explain import refuse_unread
+            from genlab.explain import refuse_unread
 
-                refuse_unread(config, configs(), config_name, overrides)
+            refuse_unread(config, configs(), config_name, overrides)
             return function(config, Path(HydraConfig.get().runtime.output_dir))
         except (UserError, RunFailed) as error:  # kept from Hydra, which would say more than the one line
             if HydraConfig.get().mode == RunMode.MULTIRUN:

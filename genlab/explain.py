@@ -10,7 +10,6 @@ from pathlib import Path
 from hydra import compose, initialize_config_dir
 from hydra.conf import HydraConf
 from hydra.core.global_hydra import GlobalHydra
-from hydra.core.hydra_config import HydraConfig
 from hydra.errors import ConfigCompositionException, MissingConfigException
 from omegaconf import DictConfig, OmegaConf
 
@@ -109,7 +108,10 @@ def refuse_unread(config: DictConfig, configs: Path, config_name: str, overrides
     """
     for word in overrides:
         if word.startswith("tuned="):
-            _find_tuned(word.partition("=")[2], configs)
+            name, there = word.partition("=")[2], GlobalHydra.instance().config_loader().get_group_options("tuned")
+            if name not in (*there, "null"):
+                near = did_you_mean(name, there)
+                raise UserError(f"tuned: no defaults are called '{name}': DATA_MODEL, or none{near}")
     if not any(word.startswith("+") for word in overrides):
         return
     known = defaults(configs, config_name, [each.lstrip("+") for each in overrides])
@@ -126,10 +128,3 @@ def refuse_unread(config: DictConfig, configs: Path, config_name: str, overrides
             raise UserError(unknown_option(first, known, groups(configs)))
         elif first == "optimizer" and more and more[0] not in known.optimizer:
             raise UserError(unknown_option(f"optimizer.{more[0]}", known))
-
-
-def _find_tuned(name: str, configs: Path) -> None:
-    own = [Path(each.path) for each in HydraConfig.get().runtime.config_sources if each.schema == "file"]
-    there = sorted({path.stem for folder in (configs, *own) for path in (folder / "tuned").glob("*.yaml")})
-    if name not in (*there, "null"):
-        raise UserError(f"tuned: no defaults are called '{name}': DATA_MODEL, or none{did_you_mean(name, there)}")

@@ -134,7 +134,7 @@ def _gone(pid: Any) -> bool:
     except (ProcessLookupError, OverflowError):
         return True
     except PermissionError:  # another user's
-        return False
+        pass
     return False
 
 

@@ -23,7 +23,7 @@ from threading import Lock
 from typing import Any
 
 import check_reference
-from results import ROWS, TABLES, Row, asked
+from results import ROWS, TABLES, Row, evaluation, source
 from results_table import Record, section
 
 from genlab.errors import UserError, choose
@@ -60,14 +60,14 @@ class Runner:
 
     def one(self, job: Job) -> bool:
         row, seed = job
-        run, out = folder(ROWS[row.of or row.name], seed), evaluated(row, seed)
+        run, out = folder(source(row), seed), folder(evaluation(row), seed)
         if not finished(run):
             begun = (run / "config.yaml").is_file()
             words = [f"resume={run}"] if begun else [*shlex.split(row.train), f"seed={seed}", f"hydra.run.dir={run}"]
             if not self.call(["train", *words], run):
                 return False
         if not (out / "evaluation.json").is_file():
-            words = [f"run={run}", *shlex.split(asked(row)), *([f"out={out}"] if out != run else [])]
+            words = [f"run={run}", *shlex.split(evaluation(row).evaluate), *([f"out={out}"] if out != run else [])]
             if not self.call(["evaluate", *words], out):
                 return False
         keep(job, measured(job))
@@ -99,11 +99,6 @@ def folder(row: Row, seed: int) -> Path:
     return RUNS / row.name / f"seed_{seed}"
 
 
-def evaluated(row: Row, seed: int) -> Path:
-    """Where its evaluation is: with the run, unless a row asks for another one of another row's run."""
-    return folder(row if row.evaluate or not row.of else ROWS[row.of], seed)
-
-
 def finished(run: Path) -> bool:
     return (run / "config.yaml").is_file() and History(run).status.get("status") == "finished"
 
@@ -111,8 +106,8 @@ def finished(run: Path) -> bool:
 def measured(job: Job) -> dict[str, Any]:
     """What is kept of a finished run: its figures, and on what they were made."""
     row, seed = job
-    run = History(folder(ROWS[row.of or row.name], seed))
-    report = json.loads((evaluated(row, seed) / "evaluation.json").read_text())
+    run = History(folder(source(row), seed))
+    report = json.loads((folder(evaluation(row), seed) / "evaluation.json").read_text())
     environment = json.loads(run.run.environment.read_text())
     speed = run.result["samples_per_s"]
     return {
@@ -180,7 +175,7 @@ def chosen(names: list[str]) -> list[Row]:
     for name in names:
         choose("name", name, (*tables, *ROWS))
     found = [row for name in names or tables for row in tables.get(name, (ROWS.get(name),)) if row]
-    return list(dict.fromkeys(each for row in found for each in ((ROWS[row.of], row) if row.of else (row,))))
+    return list(dict.fromkeys(each for row in found for each in (source(row), row)))
 
 
 def main() -> int:

@@ -75,7 +75,7 @@ TABLES = (
     Table(
         "mnist",
         "MNIST",
-        "Every model with its default recipe. FID, precision and recall in the features of genlab's classifier; "
+        "Models with their default recipes. FID, precision and recall in the features of genlab's classifier; "
         "balance is the smallest class over the largest.",
         ("fid", "precision", "recall", "balance", "bits_per_dim"),
         images("mnist"),
@@ -218,6 +218,11 @@ TABLES = (
 ROWS = {row.name: row for table in TABLES for row in table.rows}
 
 
-def asked(row: Row) -> str:
-    """The words of its evaluation."""
-    return row.evaluate or (ROWS[row.of].evaluate if row.of else "")
+def source(row: Row) -> Row:
+    """The row whose run it shows: itself, unless it is `of` another."""
+    return ROWS[row.of] if row.of else row
+
+
+def evaluation(row: Row) -> Row:
+    """The row whose evaluation it shows: itself, where it asks for one."""
+    return row if row.evaluate else source(row)

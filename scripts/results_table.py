@@ -3,7 +3,7 @@
 import statistics
 from typing import Any
 
-from results import Row, Table, asked
+from results import Row, Table, evaluation
 
 from genlab.tables import markdown, number, spread
 
@@ -47,7 +47,7 @@ def how(table: Table, found: list[tuple[Row, list[dict[str, Any]]]]) -> str:
     """What a table's figures come from: the evaluations' words, numbers of samples, feature nets, machines."""
     words: dict[str, list[str]] = {}
     for row, _ in found:
-        words.setdefault(f"genlab evaluate run=RUN {asked(row)}".strip(), []).append(row.label)
+        words.setdefault(f"genlab evaluate run=RUN {evaluation(row).evaluate}".strip(), []).append(row.label)
     usual = max(words, key=lambda each: len(words[each]))
     parts = [f"measured by `{usual}`", *(f"{', '.join(words[w])} by `{w}`" for w in words if w != usual)]
     lines = [line for _, each in found for line in each]

@@ -27,6 +27,7 @@ TABLE = results.Table(
     (
         results.Row("own", "a VAE", TINY, "samples=50 likelihood=10 k=2", seeds=2),
         results.Row("again", "β said again", of="own", evaluate="samples=40 likelihood=10 k=2 model.beta=2.0"),
+        results.Row("shown", "the same shown again", of="own"),
     ),
 )
 
@@ -35,7 +36,8 @@ TABLE = results.Table(
 def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (tmp_path / "README.md").write_text(f"above\n{reproduce.BEGIN}\nold\n{reproduce.END}\nbelow\n")
     monkeypatch.setattr(reproduce, "TABLES", (TABLE,))
-    monkeypatch.setattr(reproduce, "ROWS", {row.name: row for row in TABLE.rows})
+    for module in (reproduce, results):
+        monkeypatch.setattr(module, "ROWS", {row.name: row for row in TABLE.rows})
     monkeypatch.setattr(reproduce, "RUNS", tmp_path / "runs")
     monkeypatch.setattr(reproduce, "RECORD", tmp_path / "results.jsonl")
     monkeypatch.setattr(reproduce, "README", tmp_path / "README.md")
@@ -57,7 +59,10 @@ def test_what_is_measured_stands_in_the_readme_and_is_not_run_twice(
 ):
     assert run(monkeypatch, "tiny", "--seeds=1") == 0
     record = [json.loads(line) for line in (here / "results.jsonl").read_text().splitlines()]
-    assert [(line["row"], line["seed"], line["samples"]) for line in record] == [("own", 0, 50), ("again", 0, 40)]
+    assert [(line["row"], line["samples"]) for line in record] == [("own", 50), ("again", 40), ("shown", 50)]
+    assert [line["seed"] for line in record] == [0, 0, 0]
+    assert record[2]["values"] == record[0]["values"]
+    assert not (here / "runs" / "shown").exists()
     folder = here / "runs" / "own" / "seed_0"
     found = History(folder).evaluation
     assert found["parameters"] == record[0]["parameters"] > 1000
@@ -76,7 +81,7 @@ def test_what_is_measured_stands_in_the_readme_and_is_not_run_twice(
     assert "seed_0" not in capsys.readouterr().out
     assert written == ((folder / "evaluation.json").stat().st_mtime_ns, (folder / "result.json").stat().st_mtime_ns)
     assert " ± " in next(line for line in (here / "README.md").read_text().splitlines() if "a VAE" in line)
-    assert len((here / "results.jsonl").read_text().splitlines()) == 3
+    assert len((here / "results.jsonl").read_text().splitlines()) == 4
 
 
 def test_a_run_that_was_killed_goes_on(here: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]):

@@ -49,8 +49,7 @@ def prepare(context: HydraContext, config: DictConfig, overrides: Sequence[str],
     HydraConfig.instance().set_config(composed)  # ${hydra:...} in the folder's name
     build.options(composed)
     own = [each for each in overrides if not each.startswith("++hydra.")]
-    if any(each.startswith(("+", "tuned=")) for each in own):
-        refuse_unread(composed, configs(), config.hydra.job.config_name, own)
+    refuse_unread(composed, configs(), config.hydra.job.config_name, own)
     return Job(number, str(OmegaConf.select(composed, "hydra.sweep.subdir")), own), composed
 
 
