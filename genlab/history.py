@@ -6,7 +6,6 @@ is not there yet is an empty dictionary. A file that is there and makes no sense
 
 import json
 import math
-import os
 import re
 import socket
 from functools import cached_property
@@ -62,9 +61,9 @@ class History:
 
     @cached_property
     def status(self) -> dict[str, Any]:
-        """`status`, `reason`, `step`, ... or {} before training. A run that died without a word is `killed`."""
+        """`status`, `reason`, `step`, ... or {} before training. A run whose process died is `killed`."""
         found = _read_object(self.run.status)
-        if found.get("status") == "running" and found.get("host") == socket.gethostname() and _gone(found.get("pid")):
+        if found.get("status") == "running" and found.get("host") == socket.gethostname() and not self.run.held():
             return {**found, "status": "killed", "reason": "its process has gone without a word"}
         return found
 
@@ -123,19 +122,6 @@ def flatten(node: Any, prefix: str = "") -> list[tuple[str, Any]]:
     if not isinstance(node, dict):
         return [(prefix, node)]
     return [pair for key, value in node.items() for pair in flatten(value, f"{prefix}.{key}" if prefix else str(key))]
-
-
-def _gone(pid: Any) -> bool:
-    """Whether no process of this machine has the number."""
-    if type(pid) is not int or pid <= 0 or os.name != "posix":  # elsewhere signal 0 would end the process
-        return False
-    try:
-        os.kill(pid, 0)
-    except (ProcessLookupError, OverflowError):
-        return True
-    except PermissionError:  # another user's
-        pass
-    return False
 
 
 def _read_text(path: Path) -> str:

@@ -152,6 +152,19 @@ class Run:
                 os.write(file.fileno(), f"process {os.getpid()} on {socket.gethostname()}".encode())
             yield
 
+    def held(self) -> bool:
+        """Whether a process holds the lock of the folder, as far as this machine can know; if it cannot, it does."""
+        try:
+            import fcntl
+
+            with open(self.folder / ".lock") as file:
+                fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except FileNotFoundError:
+            return False
+        except (ImportError, OSError):  # BlockingIOError among them
+            return True
+        return False
+
 
 LARGEST = 2**15  # characters of a config; a long one has 3000
 DEEPEST = 32  # tables and lists within one another; a deep one has 5

@@ -4,6 +4,7 @@ import json
 import socket
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -40,7 +41,10 @@ def test_a_run_that_has_just_begun_is_empty(folder):
 
 
 def test_a_run_whose_process_is_gone_was_killed(folder):
-    process = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
+    hold = f"from genlab.run import *\nwith Run(Path({str(folder)!r})).lock(): print(flush=True), input()"
+    process = subprocess.Popen([sys.executable, "-c", hold], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    assert process.stdout is not None
+    assert process.stdout.readline() == b"\n"
 
     def status(host=None) -> str:
         words = {"status": "running", "pid": process.pid, "host": host or socket.gethostname()}
@@ -49,8 +53,9 @@ def test_a_run_whose_process_is_gone_was_killed(folder):
 
     assert status() == "running"
     process.kill()
-    process.communicate()
+    time.sleep(0.5)  # dead, but nobody has asked for its end yet: it still has its number
     assert status() == "killed"
+    process.communicate()
     assert status("another machine") == "running"
 
 
