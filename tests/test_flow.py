@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from genlab.data.base import Spec
+from genlab.data.spec import Column
 from genlab.errors import UserError
 from genlab.models.boltzmann import Boltzmann, double_well, quadrature, right
 from genlab.models.flow import Flow, effective_sample_size, normal_log_prob
@@ -247,6 +248,13 @@ def test_boltzmann_learns_both_wells_of_a_small_barrier():
     assert measures["free_energy_error"] == pytest.approx(
         abs(measures["free_energy_difference"] - quadrature(energy)), abs=1e-6
     )
+
+
+def test_boltzmann_refuses_tables_and_images():
+    with pytest.raises(UserError, match="not from a table"):
+        Boltzmann(Spec((2,), columns=(Column("a", 1.0, 2.0), Column("b", 0.0, 1.0))))
+    with pytest.raises(UserError, match="not from images"):
+        Boltzmann(Spec((1, 8, 8), range="unit"))
 
 
 def test_boltzmann_anneals_by_the_step_alone():

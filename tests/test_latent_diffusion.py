@@ -9,6 +9,7 @@ from omegaconf import OmegaConf
 
 from genlab import build
 from genlab.data.base import Spec
+from genlab.data.spec import Column
 from genlab.errors import UserError
 from genlab.models.base import Family
 from genlab.models.ddpm import DDPM
@@ -84,3 +85,14 @@ def test_autoencoder_of_a_run(tmp_path: Path) -> None:
     config.model.autoencoder = str(tmp_path / "none")
     with pytest.raises(UserError, match=r"model\.autoencoder: no folder"):
         build.family(config, POINTS)
+
+
+def test_an_autoencoder_of_other_columns_is_refused() -> None:
+    a, b, c = (Column(name, 0.0, 1.0) for name in "abc")
+    vae = VAE(Spec((2,), columns=(a, b)), z_dim=3)
+    with pytest.raises(UserError, match=r"other columns \(a, b\) than this data has \(a, c\)"):
+        LatentDiffusion(Spec((2,), columns=(a, c)), vae, prior=small_prior)
+    with pytest.raises(UserError, match=r"other columns \(a, b\) than this data has \(none\)"):
+        LatentDiffusion(Spec((2,)), vae, prior=small_prior)
+    units = Spec((2,), columns=(a._replace(mean=5.0), b))  # the same columns elsewhere
+    assert LatentDiffusion(units, vae, prior=small_prior).sample(3).shape == (3, 2)

@@ -72,6 +72,8 @@ class Boltzmann(Flow):
     ) -> None:
         if spec.is_image:
             raise UserError("model: boltzmann learns from an energy of points, not from images; use data=gaussian2d")
+        if spec.columns:
+            raise UserError("model: boltzmann learns from an energy of points, not from a table; use data=gaussian2d")
         if isinstance(energy, str):
             choose("model.energy", energy, ENERGIES)
             if spec.shape != (2,):

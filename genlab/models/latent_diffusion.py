@@ -56,6 +56,10 @@ class LatentDiffusion(Family):
                 f"model.autoencoder: trained on shape {theirs.shape}, data.range={theirs.range}, "
                 f"while this data has shape {spec.shape}, data.range={spec.range}"
             )
+        named, known = ([column.name for column in each.columns] for each in (spec, theirs))
+        if named != known:
+            its, here = (", ".join(names) or "none" for names in (known, named))
+            raise UserError(f"model.autoencoder: trained on other columns ({its}) than this data has ({here})")
         if self.frozen:
             self.autoencoder.requires_grad_(False)
         self.autoencoder.eval()  # so that the probe leaves no trace in BatchNorm's statistics
