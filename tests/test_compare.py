@@ -10,6 +10,7 @@ from conftest import Cli
 from PIL import Image
 
 from genlab.evaluation import comparison
+from genlab.evaluation.sheet import sheet
 from genlab.history import History
 from genlab.tables import columns, comma_separated, markdown, number, spread
 
@@ -118,6 +119,22 @@ def test_the_command_prints_and_writes(cli: Cli, tmp_path: Path):
     code, out, err = cli("compare", str(tmp_path), "sort=fdi", "out=table")
     assert code == 2
     assert "did you mean 'fid'?" in err
+
+
+@pytest.mark.parametrize(("runs", "rows"), [(1, [1]), (5, [5]), (7, [4, 3]), (12, [5, 5])])
+def test_pictures_stand_in_rows_of_five_at_most_and_are_ten_at_most(tmp_path: Path, runs: int, rows: list[int]):
+    for i in range(runs):
+        folder = make_run(tmp_path / f"{i}", float(i), lr=0.1 * i)
+        Image.new("RGB", (40, 60), (255, 0, 255)).save(folder / "samples" / "samples_00000003.png")
+    configurations = comparison.rank(comparison.group(comparison.find_runs([tmp_path])), "fid", "min")
+    painted = (np.asarray(sheet(configurations, "fid")) == (255, 0, 255)).all(2)
+    bands = starts(painted.any(1))
+    assert [len(starts(painted[band + 10])) for band in bands] == rows
+
+
+def starts(line: np.ndarray) -> np.ndarray:
+    """Where the stretches of a line (n,) of booleans begin."""
+    return np.flatnonzero(line & ~np.append(False, line[:-1]))
 
 
 def test_tables():
