@@ -4,9 +4,10 @@
     python scripts/reproduce.py mnist ring_flow   # tables and rows by name; --list shows them
     python scripts/reproduce.py --table           # nothing is run: the tables anew, from the record
 
-It may be stopped and started at will: runs go on from their checkpoints, what is finished stays. Runs are below
-outputs/reproduce; what was measured goes into scripts/results.jsonl, a line for each run, from which the tables of the
-README are written: afterwards `git diff` shows your figures beside the ones published here.
+It may be stopped and started at will: runs go on from their checkpoints, what is finished stays, and a run that was
+made by other defaults than today's is named and left alone. Runs are below outputs/reproduce; what was measured goes
+into scripts/results.jsonl, a line for each run, from which the tables of the README are written: afterwards `git diff`
+shows your figures beside the ones published here.
 """
 
 import argparse
@@ -23,18 +24,21 @@ from threading import Lock
 from typing import Any
 
 import check_reference
+from hydra import compose, initialize_config_dir
+from omegaconf import OmegaConf
 from results import ROWS, TABLES, Row, evaluation, source
 from results_table import Record, section
 
+from genlab import configs
 from genlab.errors import UserError, choose
-from genlab.history import History
+from genlab.history import History, flatten
 
 HERE = Path(__file__).parent
 RECORD = HERE / "results.jsonl"
 README = HERE.parent / "README.md"
 RUNS = Path("outputs/reproduce")
 BEGIN, END = "<!-- results: written by scripts/reproduce.py -->", "<!-- end of results -->"
-LOCK = Lock()  # of the record
+LOCK = Lock()  # of the record, and of Hydra, which composes one config at a time
 Job = tuple[Row, int]  # a row and one of its seeds
 
 
@@ -61,8 +65,12 @@ class Runner:
     def one(self, job: Job) -> bool:
         row, seed = job
         run, out = folder(source(row), seed), folder(evaluation(row), seed)
+        begun = (run / "config.yaml").is_file()
+        if begun and (other := changed(source(row), seed)):
+            line = f"{run} was trained with other settings ({'; '.join(other)}): move it away to train anew"
+            print(f"failed: {line}", file=sys.stderr)
+            return False
         if not finished(run):
-            begun = (run / "config.yaml").is_file()
             words = [f"resume={run}"] if begun else [*shlex.split(row.train), f"seed={seed}", f"hydra.run.dir={run}"]
             if not self.call(["train", *words], run):
                 return False
@@ -101,6 +109,18 @@ def folder(row: Row, seed: int) -> Path:
 
 def finished(run: Path) -> bool:
     return (run / "config.yaml").is_file() and History(run).status.get("status") == "finished"
+
+
+def changed(row: Row, seed: int) -> list[str]:
+    """Settings of a row's run that its command would give another value now: ["model.z_dim 20, now 10"].
+
+    Defaults move on, and a table must not hold figures of one recipe beside the command of another.
+    """
+    with LOCK, initialize_config_dir(str(configs()), version_base="1.3"):
+        config = compose("train", [*shlex.split(row.train), f"seed={seed}"])
+    now, was = dict(flatten(OmegaConf.to_container(config))), History(folder(row, seed)).settings
+    keys = [key for key in was if key in now and key != "name"]  # an older run lacks the options that came later
+    return [f"{key} {was[key]}, now {now[key]}" for key in keys if was[key] != now[key]]
 
 
 def measured(job: Job) -> dict[str, Any]:

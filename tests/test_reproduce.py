@@ -14,6 +14,7 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "scripts"))
 import reproduce
 import results
 
+from genlab.commands.train import train
 from genlab.history import History
 from genlab.metrics.catalogue import MEASURES
 
@@ -85,8 +86,12 @@ def test_what_is_measured_stands_in_the_readme_and_is_not_run_twice(
 
 
 def test_a_run_that_was_killed_goes_on(here: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]):
-    folder = reproduce.folder(TABLE.rows[0], 0)
-    words = [*TINY.split(), "trainer.steps=4000", "seed=0", "trainer.checkpoint_every=20", f"hydra.run.dir={folder}"]
+    row = TABLE.rows[0]._replace(train=f"{TINY} trainer.steps=4000 trainer.checkpoint_every=20")
+    monkeypatch.setattr(reproduce, "TABLES", (TABLE._replace(rows=(row,)),))
+    for module in (reproduce, results):
+        monkeypatch.setattr(module, "ROWS", {"own": row})
+    folder = reproduce.folder(row, 0)
+    words = [*row.train.split(), "seed=0", f"hydra.run.dir={folder}"]
     process = subprocess.Popen([sys.executable, "-m", "genlab", "train", *words], stdout=subprocess.DEVNULL)
     deadline = time.monotonic() + 60
     while not (folder / "checkpoints" / "last.pt").is_file() and time.monotonic() < deadline:
@@ -97,6 +102,21 @@ def test_a_run_that_was_killed_goes_on(here: Path, monkeypatch: pytest.MonkeyPat
     assert f"genlab train resume={folder}\n" in capsys.readouterr().out
     (line,) = map(json.loads, (here / "results.jsonl").read_text().splitlines())
     assert line["steps"] == 4000
+
+
+def test_a_run_by_other_defaults_is_named_and_left_alone(
+    here: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+):
+    folder = reproduce.folder(TABLE.rows[0], 0)
+    folder.mkdir(parents=True)
+    train(config(*TINY.split(), "trainer.steps=2", "model.z_dim=3", "seed=0", "name=other"), folder)
+    before = {path: path.stat().st_mtime_ns for path in folder.rglob("*")}
+    assert run(monkeypatch, "own", "--seeds=1") == 1
+    error = capsys.readouterr().err
+    assert error.count("\n") == 1
+    assert "(model.z_dim 3, now 2; trainer.steps 2, now 60): move it away" in error
+    assert before == {path: path.stat().st_mtime_ns for path in folder.rglob("*")}
+    assert not (here / "results.jsonl").exists()
 
 
 def test_a_run_that_fails_is_named_and_nothing_is_recorded(
