@@ -39,6 +39,7 @@ README = HERE.parent / "README.md"
 RUNS = Path("outputs/reproduce")
 BEGIN, END = "<!-- results: written by scripts/reproduce.py -->", "<!-- end of results -->"
 LOCK = Lock()  # of the record, and of Hydra, which composes one config at a time
+DRAWING = ("sampler", "sample_steps", "solver", "eta")  # options of a model that its training knows nothing of
 Job = tuple[Row, int]  # a row and one of its seeds
 
 
@@ -64,21 +65,28 @@ class Runner:
 
     def one(self, job: Job) -> bool:
         row, seed = job
-        run, out = folder(source(row), seed), folder(evaluation(row), seed)
+        run = folder(source(row), seed)
         begun = (run / "config.yaml").is_file()
-        if begun and (other := changed(source(row), seed)):
-            line = f"{run} was trained with other settings ({'; '.join(other)}): move it away to train anew"
+        other = changed(source(row), seed) if begun else {}
+        drawing = {key: now for key, (_, now) in other.items() if key.rpartition(".")[2] in DRAWING}
+        if len(other) > len(drawing):
+            found = "; ".join(f"{key} {was}, now {now}" for key, (was, now) in other.items())
+            line = f"{run} was trained with other settings ({found}): move it away to train anew"
             print(f"failed: {line}", file=sys.stderr)
             return False
+        its, out = evaluation(row).evaluate, folder(evaluation(row), seed)
+        drawing = {key: now for key, now in drawing.items() if f"{key}=" not in its}
+        out = out.with_name("_".join([out.name, *(f"{key}_{now}" for key, now in drawing.items())]))
         if not finished(run):
             words = [f"resume={run}"] if begun else [*shlex.split(row.train), f"seed={seed}", f"hydra.run.dir={run}"]
             if not self.call(["train", *words], run):
                 return False
         if not (out / "evaluation.json").is_file():
-            words = [f"run={run}", *shlex.split(evaluation(row).evaluate), *([f"out={out}"] if out != run else [])]
+            words = [f"run={run}", *(f"{key}={now}" for key, now in drawing.items()), *shlex.split(its)]
+            words += [f"out={out}"] if out != run else []
             if not self.call(["evaluate", *words], out):
                 return False
-        keep(job, measured(job))
+        keep(job, measured(job, out))
         return True
 
     def call(self, words: list[str], target: Path) -> bool:
@@ -111,8 +119,8 @@ def finished(run: Path) -> bool:
     return (run / "config.yaml").is_file() and History(run).status.get("status") == "finished"
 
 
-def changed(row: Row, seed: int) -> list[str]:
-    """Settings of a row's run that its command would give another value now: ["model.z_dim 20, now 10"].
+def changed(row: Row, seed: int) -> dict[str, tuple[Any, Any]]:
+    """Settings of a row's run that its command would give another value now: {"model.z_dim": (20, 10)}.
 
     Defaults move on, and a table must not hold figures of one recipe beside the command of another.
     """
@@ -120,14 +128,14 @@ def changed(row: Row, seed: int) -> list[str]:
         config = compose("train", [*shlex.split(row.train), f"seed={seed}"])
     now, was = dict(flatten(OmegaConf.to_container(config))), History(folder(row, seed)).settings
     keys = [key for key in was if key in now and key != "name"]  # an older run lacks the options that came later
-    return [f"{key} {was[key]}, now {now[key]}" for key in keys if was[key] != now[key]]
+    return {key: (was[key], now[key]) for key in keys if was[key] != now[key]}
 
 
-def measured(job: Job) -> dict[str, Any]:
+def measured(job: Job, evaluated: Path) -> dict[str, Any]:
     """What is kept of a finished run: its figures, and on what they were made."""
     row, seed = job
     run = History(folder(source(row), seed))
-    report = json.loads((folder(evaluation(row), seed) / "evaluation.json").read_text())
+    report = json.loads((evaluated / "evaluation.json").read_text())
     environment = json.loads(run.run.environment.read_text())
     speed = run.result["samples_per_s"]
     return {

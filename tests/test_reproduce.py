@@ -119,6 +119,24 @@ def test_a_run_by_other_defaults_is_named_and_left_alone(
     assert not (here / "results.jsonl").exists()
 
 
+def test_a_run_is_drawn_from_as_its_command_would_now(here: Path, monkeypatch: pytest.MonkeyPatch):
+    words = "model=ddpm trainer.steps=3 trainer.batch_size=8 trainer.evaluate_every=0 trainer.sample_every=0"
+    row = results.Row("own", "ddpm", f"{words} model.sample_steps=4", "samples=20 likelihood=5")
+    monkeypatch.setattr(reproduce, "TABLES", (TABLE._replace(rows=(row,)),))
+    for module in (reproduce, results):
+        monkeypatch.setattr(module, "ROWS", {"own": row})
+    folder = reproduce.folder(row, 0)
+    folder.mkdir(parents=True)
+    train(config(*words.split(), "model.sample_steps=2", "seed=0", "name=other"), folder)
+    before = (folder / "config.yaml").read_text()
+    assert run(monkeypatch, "own", "--seeds=1") == 0
+    report = json.loads((folder.with_name("seed_0_model.sample_steps_4") / "evaluation.json").read_text())
+    assert report["settings"] == {"model.sample_steps": 4}
+    (line,) = map(json.loads, (here / "results.jsonl").read_text().splitlines())
+    assert (line["samples"], line["values"]["w2"]) == (20, pytest.approx(report["measures"]["w2"]["value"], rel=1e-3))
+    assert (folder / "config.yaml").read_text() == before
+
+
 def test_a_run_that_fails_is_named_and_nothing_is_recorded(
     here: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ):
