@@ -68,21 +68,20 @@ class Runner:
         run = folder(source(row), seed)
         begun = (run / "config.yaml").is_file()
         other = changed(source(row), seed) if begun else {}
-        drawing = {key: now for key, (_, now) in other.items() if key.rpartition(".")[2] in DRAWING}
-        if len(other) > len(drawing):
+        if any(key.rpartition(".")[2] not in DRAWING for key in other):
             found = "; ".join(f"{key} {was}, now {now}" for key, (was, now) in other.items())
             line = f"{run} was trained with other settings ({found}): move it away to train anew"
             print(f"failed: {line}", file=sys.stderr)
             return False
         its, out = evaluation(row).evaluate, folder(evaluation(row), seed)
-        drawing = {key: now for key, now in drawing.items() if f"{key}=" not in its}
-        out = out.with_name("_".join([out.name, *(f"{key}_{now}" for key, now in drawing.items())]))
+        drawing = [f"{key}={now}" for key, (_, now) in other.items() if f"{key}=" not in its]
+        out = out.with_name("_".join([out.name, *drawing]).replace("=", "_"))
         if not finished(run):
             words = [f"resume={run}"] if begun else [*shlex.split(row.train), f"seed={seed}", f"hydra.run.dir={run}"]
             if not self.call(["train", *words], run):
                 return False
         if not (out / "evaluation.json").is_file():
-            words = [f"run={run}", *(f"{key}={now}" for key, now in drawing.items()), *shlex.split(its)]
+            words = [f"run={run}", *drawing, *shlex.split(its)]
             words += [f"out={out}"] if out != run else []
             if not self.call(["evaluate", *words], out):
                 return False

@@ -36,13 +36,18 @@ TABLE = results.Table(
 @pytest.fixture
 def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (tmp_path / "README.md").write_text(f"above\n{reproduce.BEGIN}\nold\n{reproduce.END}\nbelow\n")
-    monkeypatch.setattr(reproduce, "TABLES", (TABLE,))
-    for module in (reproduce, results):
-        monkeypatch.setattr(module, "ROWS", {row.name: row for row in TABLE.rows})
+    show(monkeypatch, *TABLE.rows)
     monkeypatch.setattr(reproduce, "RUNS", tmp_path / "runs")
     monkeypatch.setattr(reproduce, "RECORD", tmp_path / "results.jsonl")
     monkeypatch.setattr(reproduce, "README", tmp_path / "README.md")
     return tmp_path
+
+
+def show(monkeypatch: pytest.MonkeyPatch, *rows: results.Row) -> None:
+    """Let there be one table, of these rows."""
+    monkeypatch.setattr(reproduce, "TABLES", (TABLE._replace(rows=rows),))
+    for module in (reproduce, results):
+        monkeypatch.setattr(module, "ROWS", {row.name: row for row in rows})
 
 
 def run(monkeypatch: pytest.MonkeyPatch, *words: str) -> int:
@@ -87,9 +92,7 @@ def test_what_is_measured_stands_in_the_readme_and_is_not_run_twice(
 
 def test_a_run_that_was_killed_goes_on(here: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]):
     row = TABLE.rows[0]._replace(train=f"{TINY} trainer.steps=4000 trainer.checkpoint_every=20")
-    monkeypatch.setattr(reproduce, "TABLES", (TABLE._replace(rows=(row,)),))
-    for module in (reproduce, results):
-        monkeypatch.setattr(module, "ROWS", {"own": row})
+    show(monkeypatch, row)
     folder = reproduce.folder(row, 0)
     words = [*row.train.split(), "seed=0", f"hydra.run.dir={folder}"]
     process = subprocess.Popen([sys.executable, "-m", "genlab", "train", *words], stdout=subprocess.DEVNULL)
@@ -122,9 +125,7 @@ def test_a_run_by_other_defaults_is_named_and_left_alone(
 def test_a_run_is_drawn_from_as_its_command_would_now(here: Path, monkeypatch: pytest.MonkeyPatch):
     words = "model=ddpm trainer.steps=3 trainer.batch_size=8 trainer.evaluate_every=0 trainer.sample_every=0"
     row = results.Row("own", "ddpm", f"{words} model.sample_steps=4", "samples=20 likelihood=5")
-    monkeypatch.setattr(reproduce, "TABLES", (TABLE._replace(rows=(row,)),))
-    for module in (reproduce, results):
-        monkeypatch.setattr(module, "ROWS", {"own": row})
+    show(monkeypatch, row)
     folder = reproduce.folder(row, 0)
     folder.mkdir(parents=True)
     train(config(*words.split(), "model.sample_steps=2", "seed=0", "name=other"), folder)
@@ -140,9 +141,7 @@ def test_a_run_is_drawn_from_as_its_command_would_now(here: Path, monkeypatch: p
 def test_a_run_that_fails_is_named_and_nothing_is_recorded(
     here: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ):
-    broken = TABLE._replace(rows=(results.Row("bad", "bad", "model=vae trainer.steps=none"),))
-    monkeypatch.setattr(reproduce, "TABLES", (broken,))
-    monkeypatch.setattr(reproduce, "ROWS", {"bad": broken.rows[0]})
+    show(monkeypatch, results.Row("bad", "bad", "model=vae trainer.steps=none"))
     assert run(monkeypatch) == 1
     assert "failed: genlab train model=vae" in capsys.readouterr().err
     assert not (here / "results.jsonl").exists()
