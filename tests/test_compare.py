@@ -121,7 +121,7 @@ def test_the_command_prints_and_writes(cli: Cli, tmp_path: Path):
     assert "did you mean 'fid'?" in err
 
 
-@pytest.mark.parametrize(("runs", "rows"), [(1, [1]), (5, [5]), (7, [4, 3]), (12, [5, 5])])
+@pytest.mark.parametrize(("runs", "rows"), [(1, [1]), (5, [5]), (6, [3, 3]), (7, [4, 3]), (12, [5, 5])])
 def test_pictures_stand_in_rows_of_five_at_most_and_are_ten_at_most(tmp_path: Path, runs: int, rows: list[int]):
     for i in range(runs):
         folder = make_run(tmp_path / f"{i}", float(i), lr=0.1 * i)
