@@ -14,6 +14,7 @@ from genlab.commands import settings
 from genlab.errors import UserError, choose
 from genlab.evaluation import NETS
 from genlab.run import Run
+from genlab.trainer.options import EXECUTIONS
 
 if TYPE_CHECKING:
     import torch
@@ -50,6 +51,7 @@ def check(config: DictConfig) -> None:
     choose("split", str(config.split), SPLITS)
     choose("net", str(config.net), NETS)
     choose("precision", str(config.precision), PRECISIONS)
+    choose("execution", str(config.execution), EXECUTIONS)
     file = isinstance(config.samples, str)
     for key, lowest in (("likelihood", 2), ("k", 1), ("seed", 0), *(() if file else (("samples", 2),))):
         if not isinstance(config[key], int) or config[key] < lowest:
@@ -138,7 +140,8 @@ def target_of(data: "Dataset") -> "Dataset":
 def plan(config: DictConfig, samples: int | None = None) -> "Plan":
     from genlab.evaluation.evaluate import Plan
 
-    return Plan(samples or config.samples, config.split, config.likelihood, config.k, config.seed, config.precision)
+    keys = ("split", "likelihood", "k", "seed", "precision", "execution")
+    return Plan(config.samples if samples is None else samples, **{key: config[key] for key in keys})
 
 
 def net(

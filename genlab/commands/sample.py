@@ -15,6 +15,7 @@ from genlab import build
 from genlab.commands import settings
 from genlab.errors import UserError, choose
 from genlab.run import Run
+from genlab.trainer.options import EXECUTIONS
 
 if TYPE_CHECKING:
     import numpy as np
@@ -44,6 +45,7 @@ def sample(config: DictConfig, folder: Path) -> None:
         if not isinstance(config[key], int) or config[key] < lowest:
             raise UserError(f"{key}: {config[key]!r} is not an integer of at least {lowest}")
     choose("precision", str(config.precision), ("fp32", "bf16"))
+    choose("execution", str(config.execution), EXECUTIONS)
     run = Run.open(str(config.run))
     target = Run(Path(config.out)) if config.out else run
     changes = settings.changes(config.model)
@@ -53,11 +55,12 @@ def sample(config: DictConfig, folder: Path) -> None:
     from PIL import Image
 
     from genlab.trainer import device
+    from genlab.trainer.calls import executed
 
     where = device.resolve(str(config.device))
     model = build.restore(run, str(config.checkpoint), where, its)
     device.seed(where, config.seed)
-    with device.precision(str(config.precision), where):
+    with device.precision(str(config.precision), where), executed(model, str(config.execution), where):
         arrays = draw(model, config.n, run, config.y)
     image = picture(arrays, model, run)
     try:

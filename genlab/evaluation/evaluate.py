@@ -30,6 +30,7 @@ from genlab.models.base import (
 )
 from genlab.pictures import classes_in_turn
 from genlab.trainer import device
+from genlab.trainer.calls import executed
 
 
 class Plan(NamedTuple):
@@ -41,6 +42,7 @@ class Plan(NamedTuple):
     k: int = 100  # importance samples of a bound
     seed: int = 0
     precision: str = "fp32"  # of the nets while samples are drawn: fp32, bf16
+    execution: str = "auto"  # of a net that each sample calls many times: see `calls.executed`
 
 
 @contextmanager
@@ -64,7 +66,11 @@ def evaluate(family: Family, data: Dataset, plan: Plan, net: FeatureNet | None, 
         _translations(family, data, plan, net, report)
         return
     if isinstance(family, Sampler):
-        with timed(report, "sampling"), device.precision(plan.precision, family.device):
+        with (
+            timed(report, "sampling"),
+            device.precision(plan.precision, family.device),
+            executed(family, plan.execution, family.device),
+        ):
             labels = classes_in_turn(family, plan.samples)
             drawn = data.decode(abilities.samples(family, plan.samples, labels))
         judge_samples(drawn, data, plan, net, report, labels)

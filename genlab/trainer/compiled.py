@@ -50,11 +50,11 @@ class Compiled(Eager):
         rule = IN_GRAPH.get(type(optimizer))
         self.rule = rule(optimizer, self.parameters, device) if rule else None
         self.in_one = self.rule is not None and options.accumulate == 1 and reduce is None
-        eager = Eager(phase, optimizer, options, device)
+        eager, name = Eager(phase, optimizer, options, device), f"phase '{phase.name}'"
         if self.in_one:
-            self.graph = Graph(self.whole, eager.whole, phase.name)
+            self.graph = Graph(self.whole, eager.whole, name)
         else:
-            self.graph = Graph(eager.differentiate, eager.differentiate, phase.name)
+            self.graph = Graph(eager.differentiate, eager.differentiate, name)
 
     @property
     def preparation(self) -> float:
@@ -108,14 +108,14 @@ class Graph:
         logging.getLogger("torch.utils.cpp_extension").setLevel(logging.ERROR)  # speaks of CUDA on machines without
         cpu = all(value.device.type == "cpu" for value in batch.values())
         options = compiler_options(cpu)
-        tqdm.write(f"compiling phase '{self.name}': up to a minute, some seconds in the next run", file=sys.stderr)
+        tqdm.write(f"compiling {self.name}: up to a minute, some seconds in the next run", file=sys.stderr)
         graph = torch.compile(alone(self.function), fullgraph=True, backend=BACKEND, options=options)
         try:
             # Given as an argument of torch.compile, `dynamic=False` would be set and unset around each call.
             with torch._dynamo.config.patch(trace_autograd_ops=True, automatic_dynamic_shapes=False):
                 result = graph(batch)
         except Exception as error:  # whatever the compiler raises; nothing of the update has run then
-            tqdm.write(f"trainer.execution: phase '{self.name}' stays eager: {reason(error)}", file=sys.stderr)
+            tqdm.write(f"execution: {self.name} stays eager: {reason(error)}", file=sys.stderr)
             graph, result = self.fallback, self.fallback(batch)
         self.compiled = graph
         self.seconds += time.perf_counter() - began

@@ -7,6 +7,8 @@ Rules of `auto`, by device and length of the run, never by its results:
     MPS    eager
 
 They depend on the run's whole length, so that a run that is resumed goes on in the mode that it began in.
+
+Weights of convolutions lie with the channels last where torch's kernels are faster so (`layout`).
 """
 
 import math
@@ -29,6 +31,7 @@ SHARE = 0.2  # of the arithmetic, saved as well: what a VAE of MLPs on MNIST sav
 RATE = 1e11  # floating-point operations a second of one core
 MARGIN = 2.0  # what must be saved for each second of compilation
 CONVOLUTIONS = (nn.Conv1d, nn.Conv2d, nn.Conv3d, nn.ConvTranspose1d, nn.ConvTranspose2d, nn.ConvTranspose3d)
+PER_SAMPLE = (nn.GroupNorm, nn.modules.instancenorm._InstanceNorm)  # slow with channels last, on the CPU
 THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS")
 
 
@@ -39,10 +42,12 @@ class Choice(NamedTuple):
     why: str
     threads: int  # of the CPU, for one operation
     threads_why: str
+    layout: torch.memory_format = torch.contiguous_format  # of the weights of convolutions
 
     def __str__(self) -> str:
         noun = "thread" if self.threads == 1 else "threads"
-        return f"execution: {self.mode} ({self.why}), {self.threads} {noun} ({self.threads_why})"
+        layout = ", channels last" if self.layout == torch.channels_last else ""
+        return f"execution: {self.mode} ({self.why}), {self.threads} {noun} ({self.threads_why}){layout}"
 
 
 def choose(
@@ -55,7 +60,7 @@ def choose(
     """
     size = work(family, options.batch_size)
     mode, why = _mode(options, phases, steps, device, size, ranks)
-    return Choice(mode, why, *_threads(options, device, size < SMALL))
+    return Choice(mode, why, *_threads(options, device, size < SMALL), layout(family, options, device))
 
 
 def work(family: nn.Module, batch_size: int) -> float:
@@ -66,6 +71,21 @@ def work(family: nn.Module, batch_size: int) -> float:
     if any(isinstance(module, CONVOLUTIONS) for module in family.modules()):
         return float("inf")
     return 6.0 * batch_size * sum(parameter.numel() for parameter in family.parameters())
+
+
+def layout(family: nn.Module, options: Options, device: torch.device) -> torch.memory_format:
+    """How the weights of convolutions lie in memory; activations follow them.
+
+    Channels last is the layout of oneDNN's fp32 kernels, and of tensor cores. It takes longer on the CPU in bf16, and
+    where each sample is normalized alone.
+    """
+    modules = list(family.modules())
+    faster = {
+        "cpu": options.precision == "fp32" and not any(isinstance(module, PER_SAMPLE) for module in modules),
+        "cuda": options.precision == "bf16",
+    }
+    convolves = any(isinstance(module, CONVOLUTIONS) for module in modules)
+    return torch.channels_last if convolves and faster.get(device.type, False) else torch.contiguous_format
 
 
 def _mode(

@@ -62,7 +62,7 @@ class Graphed(Eager):
                     self.recording = Recording(self.whole, batch, partial(record, device=self.device))
             except RuntimeError as error:  # an operation that waits for the device, say; nothing has run then
                 self.broken = True
-                line = f"trainer.execution: phase '{self.phase.name}' stays eager: {brief(error)}"
+                line = f"execution: phase '{self.phase.name}' stays eager: {brief(error)}"
                 tqdm.write(line, file=sys.stderr)
                 return super().__call__(parts)
         log, carry = self.recording(batch)

@@ -94,6 +94,7 @@ class Trainer:
         self.rates = {name: [g["lr"] for g in o.param_groups] for name, o in self.optimizers.items()}
         self.parts = options.accumulate * self.group.size
         self.execution = choose(options, family, self.phases, self.steps, self.device, self.group.size)
+        family.to(memory_format=self.execution.layout)  # pyright: ignore[reportCallIssue]
         settled, reduce = replace(options, execution=self.execution.mode), self.group.reducer(family)
         self.updates = [make_update(p, self.optimizers[p.name], settled, self.device, reduce) for p in self.phases]
         stream = Stream(data, options.batch_size, seed, self.parts)

@@ -6,6 +6,8 @@ from typing import Literal
 
 from genlab.errors import UserError
 
+EXECUTIONS = ("auto", "eager", "compile", "graph")  # of an update, and of the net of a sampler
+
 
 @dataclass(kw_only=True)
 class Options:

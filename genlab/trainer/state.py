@@ -66,6 +66,7 @@ def restore(trainer: Stateful, state: State) -> None:
             trainer.ema.twin.load_state_dict(state.get("ema") or state["family"])
         for name, optimizer in trainer.optimizers.items():
             optimizer.load_state_dict(state["optimizers"][name])
+            lay_out(optimizer)
         # What follows may be absent: an older genlab, or one without that monitor, wrote the file.
         trainer.meter.load_state_dict(state.get("meter", Meter().state_dict()), trainer.device)
         best = state.get("best")
@@ -78,3 +79,15 @@ def restore(trainer: Stateful, state: State) -> None:
             raise
         raise UserError(f"the checkpoint does not fit this model: {brief(error)}") from error
     trainer.step = state["step"]
+
+
+def lay_out(optimizer: Optimizer) -> None:
+    """Have the state of each parameter lie in memory as the parameter does, for fused kernels go through both alike.
+
+    The run that wrote it may have had the channels of its convolutions elsewhere.
+    """
+    for parameter, its in optimizer.state.items():
+        for key, value in its.items():
+            other = isinstance(value, torch.Tensor) and value.stride() != parameter.stride()
+            if other and value.shape == parameter.shape:
+                its[key] = torch.empty_like(parameter).copy_(value)
