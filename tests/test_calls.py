@@ -30,7 +30,7 @@ def family(model: str, kind: str, *overrides: str):
 @torch.no_grad()
 def draw(made, mode: str, n: int, y: torch.Tensor | None = None) -> torch.Tensor:
     device.seed(CPU, 0)
-    with executed(made, mode, CPU):
+    with executed(made, mode):
         return samples(made, n, y)
 
 

@@ -60,7 +60,7 @@ def sample(config: DictConfig, folder: Path) -> None:
     where = device.resolve(str(config.device))
     model = build.restore(run, str(config.checkpoint), where, its)
     device.seed(where, config.seed)
-    with device.precision(str(config.precision), where), executed(model, str(config.execution), where):
+    with device.precision(str(config.precision), where), executed(model, str(config.execution)):
         arrays = draw(model, config.n, run, config.y)
     image = picture(arrays, model, run)
     try:

@@ -69,7 +69,7 @@ def evaluate(family: Family, data: Dataset, plan: Plan, net: FeatureNet | None, 
         with (
             timed(report, "sampling"),
             device.precision(plan.precision, family.device),
-            executed(family, plan.execution, family.device),
+            executed(family, plan.execution),
         ):
             labels = classes_in_turn(family, plan.samples)
             drawn = data.decode(abilities.samples(family, plan.samples, labels))

@@ -28,7 +28,7 @@ Call = Callable[[Batch], Tensor]
 
 
 @contextmanager
-def executed(family: Family, mode: str, device: torch.device) -> Iterator[None]:
+def executed(family: Family, mode: str) -> Iterator[None]:
     """Within, the nets of a family that samples in many steps are called as `mode` says; others are left alone.
 
     `auto` is a CUDA graph on CUDA, where launches take most of the time, and eager elsewhere: on a CPU a U-Net becomes
@@ -38,11 +38,12 @@ def executed(family: Family, mode: str, device: torch.device) -> Iterator[None]:
         UserError: an unknown mode, or a CUDA graph where there is no CUDA device.
     """
     choose("execution", mode, EXECUTIONS)
-    if mode == "graph" and device.type != "cuda":
-        raise UserError(f"execution: graph needs a CUDA device, not {device}; allowed: auto, eager, compile")
+    kind = family.device.type
+    if mode == "graph" and kind != "cuda":
+        raise UserError(f"execution: graph needs a CUDA device, not {kind}; allowed: auto, eager, compile")
     if mode == "auto":
-        mode = "graph" if device.type == "cuda" else "eager"
-    if mode == "compile" and device.type == "cpu" and not has_compiler():
+        mode = "graph" if kind == "cuda" else "eager"
+    if mode == "compile" and kind == "cpu" and not has_compiler():
         tqdm.write("execution: eager, as there is no C++ compiler to compile with", file=sys.stderr)
         mode = "eager"
     with ExitStack() as stack:

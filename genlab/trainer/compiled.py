@@ -12,6 +12,7 @@ import logging
 import os
 import sys
 import time
+import warnings
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from types import FunctionType, MethodType
@@ -112,7 +113,10 @@ class Graph:
         graph = torch.compile(alone(self.function), fullgraph=True, backend=BACKEND, options=options)
         try:
             # Given as an argument of torch.compile, `dynamic=False` would be set and unset around each call.
-            with torch._dynamo.config.patch(trace_autograd_ops=True, automatic_dynamic_shapes=False):
+            with (
+                torch._dynamo.config.patch(trace_autograd_ops=True, automatic_dynamic_shapes=False),
+                warnings.catch_warnings(action="ignore", category=FutureWarning),  # of the compiler's own code
+            ):
                 result = graph(batch)
         except Exception as error:  # whatever the compiler raises; nothing of the update has run then
             tqdm.write(f"execution: {self.name} stays eager: {reason(error)}", file=sys.stderr)
