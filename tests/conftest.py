@@ -1,5 +1,6 @@
 """What the tests share: composed configs, small data of every shape, trainers, the command line in this process."""
 
+import logging
 import os
 from pathlib import Path
 from pkgutil import resolve_name
@@ -14,6 +15,7 @@ from genlab.cli import main
 from genlab.data.base import Dataset, Range, Split
 from genlab.data.gaussian2d import Gaussian2D
 from genlab.data.pairs import Pairs
+from genlab.trainer import compiled
 from genlab.trainer.loop import Trainer
 from genlab.trainer.options import Options
 
@@ -88,6 +90,32 @@ def equal(a, b) -> bool:
     if isinstance(a, (list, tuple)):
         return len(a) == len(b) and all(equal(x, y) for x, y in zip(a, b, strict=True))
     return torch.equal(a, b) if isinstance(a, torch.Tensor) else a == b
+
+
+class Tape:
+    """Stands in for a CUDA graph: a replay runs the function anew and writes into the same outputs."""
+
+    def __init__(self) -> None:
+        self.recorded = self.replayed = 0
+
+    def __call__(self, function, device=None):
+        self.recorded += 1
+        outputs = function()
+
+        def replay():
+            self.replayed += 1
+            for old, new in zip(outputs, function(), strict=True):
+                for key, value in new.items():
+                    old[key].copy_(value)
+
+        return replay, outputs
+
+
+@pytest.fixture
+def traced(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Graphs are traced and run operation by operation: what a compiler is given, without the minutes it takes."""
+    monkeypatch.setattr(compiled, "BACKEND", "eager")
+    monkeypatch.setattr(logging.getLogger("torch.__trace"), "disabled", True)  # pytest would keep every line of it
 
 
 class Cli:

@@ -1,15 +1,13 @@
 """A sampler's net called as a graph gives the samples of the eager one, and the family is as before afterwards."""
 
-import logging
-
 import pytest
 import torch
-from conftest import config, dataset
+from conftest import Tape, config, dataset
 
 from genlab import build
 from genlab.errors import UserError
 from genlab.evaluation.abilities import SAMPLED, samples
-from genlab.trainer import calls, compiled, device
+from genlab.trainer import calls, device
 from genlab.trainer.calls import executed
 
 CPU = torch.device("cpu")
@@ -47,35 +45,9 @@ def draw_recorded(made, n: int, y: torch.Tensor | None = None) -> torch.Tensor:
 
 
 @pytest.fixture
-def traced(monkeypatch):
-    """Graphs are traced and run operation by operation: what a compiler is given, without the minute it takes."""
-    monkeypatch.setattr(compiled, "BACKEND", "eager")
-    monkeypatch.setattr(logging.getLogger("torch.__trace"), "disabled", True)
-
-
-class Tape:
-    """Stands in for CUDA: a replay runs the function anew and writes into the same outputs."""
-
-    def __init__(self) -> None:
-        self.recorded = self.replayed = 0
-
-    def record(self, function, device):
-        self.recorded += 1
-        outputs = function()
-
-        def replay():
-            self.replayed += 1
-            for old, new in zip(outputs, function(), strict=True):
-                for key, value in new.items():
-                    old[key].copy_(value)
-
-        return replay, outputs
-
-
-@pytest.fixture
 def tape(monkeypatch):
     tape = Tape()
-    monkeypatch.setattr(calls, "record", tape.record)
+    monkeypatch.setattr(calls, "record", tape)
     monkeypatch.setattr(calls, "warm_up", lambda function, device: function())
     return tape
 

@@ -1,7 +1,6 @@
 """The ways to execute an update agree, say what they chose, and refuse what they cannot do."""
 
 import copy
-import logging
 import math
 from contextlib import contextmanager
 from dataclasses import replace
@@ -10,7 +9,7 @@ from typing import Any
 
 import pytest
 import torch
-from conftest import DATA, MODELS, POINTS_ONLY, config, dataset, equal
+from conftest import DATA, MODELS, POINTS_ONLY, Tape, config, dataset, equal
 
 from genlab import build
 from genlab.errors import UserError
@@ -56,13 +55,6 @@ def distance(model: str, kind: str, overrides: tuple[str, ...] = (), **options) 
     pairs = list(zip(start, eager.family.parameters(), other.family.parameters(), strict=True))
     apart = math.hypot(*((a - b).norm().item() for _, a, b in pairs))
     return apart / math.hypot(*((a - s).norm().item() for s, a, _ in pairs))
-
-
-@pytest.fixture
-def traced(monkeypatch):
-    """The graph is traced and run operation by operation: what a compiler is given, without the minutes it takes."""
-    monkeypatch.setattr(compiled, "BACKEND", "eager")
-    monkeypatch.setattr(logging.getLogger("torch.__trace"), "disabled", True)  # pytest would keep every line of it
 
 
 @pytest.mark.usefixtures("traced")
@@ -298,24 +290,6 @@ def test_threads_are_given_back_after_the_run():
 def test_threads_that_are_none_are_refused():
     with pytest.raises(UserError, match=r"trainer\.threads: 0 is not positive"):
         Options(threads=0)
-
-
-class Tape:
-    """Stands in for a CUDA graph: a replay runs the function anew and writes into the same outputs."""
-
-    def __init__(self) -> None:
-        self.recorded = 0
-
-    def __call__(self, function, device=CPU):
-        self.recorded += 1
-        outputs = function()
-
-        def replay():
-            for old, new in zip(outputs, function(), strict=True):
-                for key, value in new.items():
-                    old[key].copy_(value)
-
-        return replay, outputs
 
 
 def test_a_recording_has_its_own_inputs_and_copies_its_outputs():

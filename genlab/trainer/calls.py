@@ -78,7 +78,8 @@ class OneShape:
         return self.forward(batch["x"], batch["t"], batch.get("y"))
 
     def __call__(self, x: Tensor, t: Tensor, y: Tensor | None = None) -> Tensor:
-        batch = {"x": x, "t": t} if y is None else {"x": x, "t": t, "y": y}
+        given = {"x": x, "t": t} if y is None else {"x": x, "t": t, "y": y}
+        batch = {key: value.contiguous() for key, value in given.items()}  # a graph is of one layout
         shapes = {key: value.shape for key, value in batch.items()}
         if self.shapes is None:
             self.shapes = shapes
