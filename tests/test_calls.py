@@ -48,7 +48,7 @@ def draw_recorded(made, n: int, y: torch.Tensor | None = None) -> torch.Tensor:
 def tape(monkeypatch):
     tape = Tape()
     monkeypatch.setattr(calls, "record", tape)
-    monkeypatch.setattr(calls, "warm_up", lambda function, device: function())
+    monkeypatch.setattr(calls, "warm_up", lambda function, batch, device: function(batch))
     return tape
 
 
@@ -87,7 +87,7 @@ def test_what_cannot_be_recorded_stays_eager_and_says_so(tape, monkeypatch, caps
     assert line == "execution: the sampler's net stays eager: operation not permitted when stream is capturing"
 
 
-def test_the_family_is_as_before(tape):
+def test_the_family_is_as_before():
     net = net_of(family("ddpm", "points"))
     with pytest.raises(ZeroDivisionError), calls.replaced(net, calls.OneShape(net, calls.Recorded)):
         raise ZeroDivisionError
@@ -108,6 +108,15 @@ def test_wrong_modes_are_refused():
         UserError, match="execution: 'compiled' is none of auto, eager, compile, graph; did you mean 'compile'"
     ):
         draw(made, "compiled", 3)
+
+
+def test_the_commands_hand_the_mode_on(cli):
+    short = ("trainer.steps=1", "trainer.batch_size=8", "trainer.sample_every=0", "trainer.evaluate_every=0")
+    assert cli("train", "model=ddpm", "data.n=100", *short, "hydra.run.dir=run")[0] == 0
+    for words in (("sample", "n=3"), ("evaluate", "samples=4")):
+        code, _, err = cli(*words, "run=run", "device=cpu", "execution=graph")
+        assert code == 2
+        assert err == "genlab: execution: graph needs a CUDA device, not cpu; allowed: auto, eager, compile\n"
 
 
 @pytest.mark.slow

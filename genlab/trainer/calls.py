@@ -9,19 +9,18 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from functools import partial
-from typing import Any
 
 import torch
 from torch import Tensor, nn
 from tqdm import tqdm
 
 from genlab.data.base import Batch
-from genlab.errors import UserError, brief, choose
+from genlab.errors import brief, choose
 from genlab.models.base import Family
 from genlab.models.diffusion import Timed
 from genlab.trainer.compiled import Graph
-from genlab.trainer.execution import has_compiler
-from genlab.trainer.graph import Outputs, Recording, record
+from genlab.trainer.execution import can_compile, check
+from genlab.trainer.graph import Outputs, Recording, record, warm_up
 from genlab.trainer.options import EXECUTIONS
 
 Call = Callable[[Batch], Tensor]
@@ -32,18 +31,16 @@ def executed(family: Family, mode: str) -> Iterator[None]:
     """Within, the nets of a family that samples in many steps are called as `mode` says; others are left alone.
 
     `auto` is a CUDA graph on CUDA, where launches take most of the time, and eager elsewhere: on a CPU a U-Net becomes
-    faster by a third and an MLP by a tenth, which pays for the compilation after some thousands of images.
+    faster by a third, which pays for the compilation after some thousands of images, an MLP by a tenth only.
 
     Raises:
         UserError: an unknown mode, or a CUDA graph where there is no CUDA device.
     """
     choose("execution", mode, EXECUTIONS)
-    kind = family.device.type
-    if mode == "graph" and kind != "cuda":
-        raise UserError(f"execution: graph needs a CUDA device, not {kind}; allowed: auto, eager, compile")
+    check("execution", mode, family.device)
     if mode == "auto":
-        mode = "graph" if kind == "cuda" else "eager"
-    if mode == "compile" and kind == "cpu" and not has_compiler():
+        mode = "graph" if family.device.type == "cuda" else "eager"
+    if mode == "compile" and not can_compile(family.device):
         tqdm.write("execution: eager, as there is no C++ compiler to compile with", file=sys.stderr)
         mode = "eager"
     with ExitStack() as stack:
@@ -104,7 +101,9 @@ class Recorded:
         if self.recording is None:
             device = batch["x"].device
             try:
-                warm_up(partial(self.call, batch), device)
+                warm_up(self.outputs, batch, device)
+                # A weight that autocast has turned to bf16 is kept until autocast ends; a recording must make its own.
+                torch.clear_autocast_cache()
                 self.recording = Recording(self.outputs, batch, partial(record, device=device))
             except RuntimeError as error:  # an operation that waits for the device, say
                 self.broken = True
@@ -115,18 +114,6 @@ class Recorded:
     def outputs(self, batch: Batch) -> Outputs:
         """In the form that a recording has them."""
         return {"f": self.call(batch)}, {}
-
-
-def warm_up(function: Callable[[], Any], device: torch.device) -> None:
-    """Run once on a stream of its own, as recording demands: libraries make their workspaces."""
-    stream, main = torch.cuda.Stream(device), torch.cuda.current_stream(device)
-    stream.wait_stream(main)
-    # A weight that autocast has turned to bf16 is kept until autocast ends; a recording must make its own.
-    torch.clear_autocast_cache()
-    with torch.cuda.stream(stream):
-        function()
-    main.wait_stream(stream)
-    torch.clear_autocast_cache()
 
 
 WAYS: dict[str, Callable[[Call], Call]] = {"compile": compiled, "graph": Recorded}

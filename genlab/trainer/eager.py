@@ -101,10 +101,7 @@ class Eager:
         """One step of the optimizer."""
         # Fused optimizers go through both as they lie in memory, and a gradient may lie otherwise (of a convolution, in
         # the second derivatives of a penalty): `backward()` would lay it out anew, so do we.
-        gradients = [
-            gradient if gradient.stride() == parameter.stride() else torch.empty_like(parameter).copy_(gradient)
-            for parameter, gradient in zip(self.parameters, gradients, strict=True)
-        ]
+        gradients = [lying_as(p, gradient) for p, gradient in zip(self.parameters, gradients, strict=True)]
         if self.fused and self.optimizer.state:
             self.fused(gradients)
             return
@@ -119,6 +116,11 @@ class Eager:
         gradients, log, carry = self.differentiate(batch)
         self.move(gradients, log)
         return log, carry
+
+
+def lying_as(parameter: Tensor, values: Tensor) -> Tensor:
+    """Values of a parameter's shape, in memory in the order in which the parameter lies."""
+    return values if values.stride() == parameter.stride() else torch.empty_like(parameter).copy_(values)
 
 
 def clip(gradients: Gradients, limit: float) -> Tensor:

@@ -92,13 +92,12 @@ def _mode(
     options: Options, phases: Sequence[Phase], steps: int, device: torch.device, size: float, ranks: int
 ) -> tuple[str, str]:
     asked, parts = options.execution, options.accumulate > 1
-    if asked == "graph" and device.type != "cuda":
-        raise UserError(f"trainer.execution: graph needs a CUDA device, not {device}; allowed: auto, eager, compile")
+    check("trainer.execution", asked, device)
     if asked == "graph" and ranks > 1:
         return "eager", "several ranks speak between the gradients and the step"
     if asked == "graph" and parts:
         return "eager", "a CUDA graph holds no batch in several parts"
-    if asked == "compile" and device.type == "cpu" and not has_compiler():
+    if asked == "compile" and not can_compile(device):
         return "eager", "no C++ compiler to compile with"
     if asked != "auto":
         return asked, "asked for"
@@ -117,6 +116,16 @@ def _mode(
     return ("compile", "a long run") if has_compiler() else ("eager", "no C++ compiler")
 
 
+def check(key: str, mode: str, device: torch.device) -> None:
+    """Refuse the mode that is set by `key` where the device does not have it.
+
+    Raises:
+        UserError: a CUDA graph where there is no CUDA device.
+    """
+    if mode == "graph" and device.type != "cuda":
+        raise UserError(f"{key}: graph needs a CUDA device, not {device}; allowed: auto, eager, compile")
+
+
 def _threads(options: Options, device: torch.device, small: bool) -> tuple[int, str]:
     now = torch.get_num_threads()
     if options.threads != "auto":
@@ -127,6 +136,11 @@ def _threads(options: Options, device: torch.device, small: bool) -> tuple[int, 
     if device.type == "cpu" and small:
         return 1, "the work of an update is small"
     return now, "all that torch takes"
+
+
+def can_compile(device: torch.device) -> bool:
+    """Whether there is what torch.compile needs for the device."""
+    return device.type != "cpu" or has_compiler()
 
 
 def has_compiler() -> bool:

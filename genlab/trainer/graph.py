@@ -69,15 +69,8 @@ class Graphed(Eager):
         return log, [carry]
 
     def _warm_up(self, batch: Batch) -> Outputs:
-        stream, main = torch.cuda.Stream(self.device), torch.cuda.current_stream(self.device)
-        stream.wait_stream(main)
-        with torch.cuda.stream(stream), graph_safe(self.optimizer, self.rate):
-            outputs = self.whole(batch)
-        main.wait_stream(stream)
-        for each in (*batch.values(), *outputs[0].values(), *outputs[1].values()):
-            each.record_stream(stream)  # made on one stream and used on the other: not to be freed too early
-            each.record_stream(main)
-        return outputs
+        with graph_safe(self.optimizer, self.rate):
+            return warm_up(self.whole, batch, self.device)
 
 
 class Recording:
@@ -103,6 +96,19 @@ class Recording:
         self.replay()
         log, carry = self.outputs
         return {k: v.clone() for k, v in log.items()}, {k: v.clone() for k, v in carry.items()}
+
+
+def warm_up(function: Callable[[Batch], Outputs], batch: Batch, device: torch.device) -> Outputs:
+    """Run a function on a stream of its own, as recording demands: libraries make their workspaces."""
+    stream, main = torch.cuda.Stream(device), torch.cuda.current_stream(device)
+    stream.wait_stream(main)
+    with torch.cuda.stream(stream):
+        outputs = function(batch)
+    main.wait_stream(stream)
+    for each in (*batch.values(), *outputs[0].values(), *outputs[1].values()):
+        each.record_stream(stream)  # made on one stream and used on the other: not to be freed too early
+        each.record_stream(main)
+    return outputs
 
 
 def record(function: Callable[[], Outputs], device: torch.device) -> tuple[Callable[[], None], Outputs]:

@@ -2,11 +2,12 @@
 
 import re
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, get_args
 
 from genlab.errors import UserError
 
-EXECUTIONS = ("auto", "eager", "compile", "graph")  # of an update, and of the net of a sampler
+Execution = Literal["auto", "eager", "compile", "graph"]  # of an update, and of the net of a sampler
+EXECUTIONS: tuple[str, ...] = get_args(Execution)
 
 
 @dataclass(kw_only=True)
@@ -31,7 +32,7 @@ class Options:
     device: str = "auto"  # auto, cpu, cuda, cuda:N or mps
     devices: int = 1  # ranks that share each batch, one a GPU, or so many processes on the CPU
     precision: Literal["fp32", "bf16"] = "fp32"
-    execution: Literal["auto", "eager", "compile", "graph"] = "auto"  # of an update; auto: by device and length of run
+    execution: Execution = "auto"  # of an update; auto: by device and length of run
     threads: int | Literal["auto"] = "auto"  # of the CPU for an operation; auto: 1 where the work of an update is small
     deterministic: bool = False  # only kernels that give the same bits each time; CPU runs do so anyway
     log_every: int = 50

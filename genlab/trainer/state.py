@@ -9,6 +9,7 @@ from genlab.data.base import Dataset
 from genlab.errors import UserError, brief, out_of_memory
 from genlab.models.base import Family
 from genlab.tracker import Meter
+from genlab.trainer.eager import lying_as
 from genlab.trainer.ema import EMA
 from genlab.trainer.monitors import Monitors
 from genlab.trainer.validate import Best
@@ -88,6 +89,5 @@ def lay_out(optimizer: Optimizer) -> None:
     """
     for parameter, its in optimizer.state.items():
         for key, value in its.items():
-            other = isinstance(value, torch.Tensor) and value.stride() != parameter.stride()
-            if other and value.shape == parameter.shape:
-                its[key] = torch.empty_like(parameter).copy_(value)
+            if isinstance(value, torch.Tensor) and value.shape == parameter.shape:
+                its[key] = lying_as(parameter, value)
