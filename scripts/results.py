@@ -50,12 +50,15 @@ CURES = {  # row -> its label, what makes it
 }
 POINTS = {  # label -> what to train
     "gan": "model=gan",
+    "wgan": "model=wgan",
     "wgan_gp": "experiment=gaussian2d_wgan_gp_grid",
     "vae": "model=vae",
+    "vae_gan": "model=vae_gan",
     "flow": "model=flow",
     "ddpm": "model=ddpm",
     "flow_matching": "model=flow_matching",
     "score": "model=score",
+    "latent_diffusion": "model=latent_diffusion",
 }
 
 
