@@ -145,7 +145,10 @@ def test_the_range_follows_the_model_and_can_be_chosen():
         ("model.critic.hidden=[a]", "model.critic.hidden"),
         ("model.critic.norm=batch", "BatchNorm"),
         ("model.critic.net=resnext", "net: 'resnext' is none of"),
-        ("model.critic.norm=auti", "norm of mlp: 'auti' is none of auto, none, batch, layer, post_batch; did you mean"),
+        (
+            "model.critic.norm=auti",
+            "norm of an mlp: 'auti' is none of auto, none, batch, layer, post_batch; did you mean",
+        ),
         ("model.z_dim=-3", "model: "),
         ("model._target_=genlab.models.nothing", "cannot import"),
     ],

@@ -9,13 +9,11 @@ from collections.abc import Callable, Sequence
 from torch import nn
 
 from genlab.errors import choose
-from genlab.networks import dcgan, mlp
 from genlab.networks.dcgan import DCGANDecoder, DCGANEncoder, levels
 from genlab.networks.mlp import MLP
 from genlab.networks.spectral import spectral_norm
 
 NETS = ("auto", "mlp", "dcgan")
-NORMS = {"mlp": mlp.NORMS, "dcgan": dcgan.NORMS}
 Decoder = Callable[[int, Sequence[int]], nn.Module]  # (length of the vector, shape of a sample)
 Encoder = Callable[[Sequence[int], Sequence[int]], nn.Module]  # (shape of a sample, shape of the result)
 
@@ -27,12 +25,6 @@ def pick(net: str, shape: Sequence[int]) -> str:
         return net
     image = len(shape) == 3 and shape[1] == shape[2] and shape[1] % 2 == 0 and levels(shape[1])[1] <= 8
     return "dcgan" if image else "mlp"
-
-
-def settle(norm: str, kind: str, auto: str) -> str:
-    """Resolve the norm of a net of that kind: `auto` is what the last argument says."""
-    choose(f"norm of {kind}", norm, ("auto", *NORMS[kind]))
-    return auto if norm == "auto" else norm
 
 
 def decoder(
@@ -55,8 +47,8 @@ def decoder(
     """
     kind = pick(net, shape)
     if kind == "mlp":
-        return MLP((inputs,), shape, hidden, activation, settle(norm, kind, "none"))
-    return DCGANDecoder(inputs, shape, width, activation, settle(norm, kind, "batch"))
+        return MLP((inputs,), shape, hidden, activation, norm)
+    return DCGANDecoder(inputs, shape, width, activation, norm)
 
 
 def encoder(
@@ -78,7 +70,8 @@ def encoder(
             is then none.
     """
     kind = pick(net, shape)
-    norm = settle(norm, kind, "batch" if kind == "dcgan" and not spectral else "none")
+    if norm == "auto" and spectral:
+        norm = "none"
     if kind == "mlp":
         made = MLP(shape, outputs, hidden, activation, norm)
     else:

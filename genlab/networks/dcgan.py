@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from genlab.errors import UserError, choose
 from genlab.networks.activation import ACTIVATIONS
 
-NORMS = ("none", "batch", "layer")
+NORMS = ("auto", "none", "batch", "layer")  # auto: batch, as in the paper
 
 
 def levels(side: int) -> tuple[int, int]:
@@ -23,7 +23,8 @@ def levels(side: int) -> tuple[int, int]:
     return halvings, side
 
 
-def _check(shape: Sequence[int], norm: str, activation: str) -> None:
+def _checked(shape: Sequence[int], norm: str, activation: str) -> str:
+    """The norm, `auto` resolved, of options that a DCGAN net can have."""
     choose("activation", activation, ACTIVATIONS)
     choose("norm of a dcgan", norm, NORMS)
     if len(shape) != 3 or shape[1] != shape[2] or shape[1] % 2 or levels(shape[1])[1] > 8:
@@ -31,6 +32,7 @@ def _check(shape: Sequence[int], norm: str, activation: str) -> None:
             f"net dcgan: it needs square images whose side halves down to 8 or less (28, 32, 64, ...), "
             f"not samples of shape {tuple(shape)}; choose net=mlp"
         )
+    return "batch" if norm == "auto" else norm
 
 
 def _block(conv: nn.Module, channels: int, norm: str, activation: str) -> list[nn.Module]:
@@ -69,7 +71,7 @@ class DCGANDecoder(nn.Module):
         norm: str = "batch",
     ) -> None:
         super().__init__()
-        _check(shape, norm, activation)
+        norm = _checked(shape, norm, activation)
         count, side = levels(shape[1])
         bias = norm == "none"
         channels = width * 2 ** (count - 1)
@@ -105,7 +107,7 @@ class DCGANEncoder(nn.Module):
         norm: str = "batch",
     ) -> None:
         super().__init__()
-        _check(shape, norm, activation)
+        norm = _checked(shape, norm, activation)
         count, side = levels(shape[1])
         channels = width
         layers = _block(nn.Conv2d(shape[0], width, 4, 2, 1), width, "none", activation)

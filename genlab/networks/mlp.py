@@ -11,7 +11,7 @@ from genlab.networks.fourier import Fourier
 from genlab.networks.linear import Linear
 
 # post_batch stands behind the activation, as many tutorials have it; batch and layer stand before it.
-NORMS = {"none": None, "batch": nn.BatchNorm1d, "layer": nn.LayerNorm, "post_batch": nn.BatchNorm1d}
+NORMS = {"auto": None, "none": None, "batch": nn.BatchNorm1d, "layer": nn.LayerNorm, "post_batch": nn.BatchNorm1d}
 
 
 class MLP(nn.Module):
@@ -21,7 +21,7 @@ class MLP(nn.Module):
         inputs, outputs: the shape of one sample on either side, () for a single number.
         hidden: widths of the hidden layers.
         activation: relu, leaky_relu (slope 0.2), silu, gelu, elu or tanh.
-        norm: none, batch, layer (both before the activation), or post_batch (BatchNorm behind it).
+        norm: auto (none), none, batch, layer (both before the activation), or post_batch (BatchNorm behind it).
         octaves: of sines and cosines of each input that the first layer sees beside it (`Fourier`), 0 for none.
     """
 
