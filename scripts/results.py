@@ -94,12 +94,7 @@ TABLES = (
         "50 codes; the NLL of the 10,000 test images is the importance-weighted bound from 5000 samples, nats.",
         ("elbo", "iwae_nll", "active_units"),
         (
-            Row(
-                "binarized_vae",
-                "VAE",
-                "experiment=mnist_vae_binarized trainer.execution=compile",
-                "k=5000 likelihood=10000 samples=1000",
-            ),
+            Row("binarized_vae", "VAE", "experiment=mnist_vae_binarized", "k=5000 likelihood=10000 samples=1000"),
             Row("binarized_iwae", "IWAE, k = 5", "experiment=mnist_iwae", "k=5000 likelihood=10000 samples=1000"),
         ),
     ),
