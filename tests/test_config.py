@@ -149,13 +149,15 @@ def test_the_range_follows_the_model_and_can_be_chosen():
             "model.critic.norm=auti",
             "norm of an mlp: 'auti' is none of auto, none, batch, layer, post_batch; did you mean",
         ),
+        ("model=vae model.anneal_steps=-5", "model.anneal_steps: -5 is negative"),
+        ("model=vae_gan model.beta=-1", "model.beta: -1 is negative"),
         ("model.z_dim=-3", "model: "),
         ("model._target_=genlab.models.nothing", "cannot import"),
     ],
 )
 def test_wrong_values_are_one_line(override, message):
     with pytest.raises(UserError, match=message.replace(".", r"\.")) as caught:
-        family(override)
+        family(*override.split())
     assert "\n" not in str(caught.value)
 
 

@@ -46,6 +46,9 @@ class VAE(Family):
         importance_samples: k of the objective L_k; β then weighs log p(z) - log q(z|x).
         noise: whether `sample` draws from p(x|z) or returns its mean; None draws for points and not for images.
         encoder, decoder: make the nets, from (shape, (2 z_dim,)) and from (z_dim, shape).
+
+    Raises:
+        UserError: an unknown likelihood, or one that the range of the data forbids, or a number out of its range.
     """
 
     prefers = "unit"
@@ -72,6 +75,9 @@ class VAE(Family):
             raise UserError(f"model.likelihood: bernoulli needs data.range unit or binary, not {spec.range}")
         if importance_samples < 1:
             raise UserError(f"model.importance_samples: {importance_samples} is not positive")
+        for name, value in (("beta", beta), ("anneal_steps", anneal_steps)):
+            if not value >= 0:
+                raise UserError(f"model.{name}: {value} is negative")
         self.z_dim, self.likelihood, self.beta, self.anneal_steps = z_dim, likelihood, beta, anneal_steps
         self.importance_samples = importance_samples
         self.noise = not spec.is_image if noise is None else noise
