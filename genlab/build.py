@@ -9,6 +9,7 @@ import os
 import typing
 from collections.abc import Callable
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hydra.errors import InstantiationException
@@ -17,7 +18,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from genlab import configs, targets
 from genlab.errors import UserError, brief, causes, choose, out_of_memory
-from genlab.run import Run
+from genlab.run import Run, parse_config
 from genlab.signature import arguments, check, target_of
 
 if TYPE_CHECKING:
@@ -84,10 +85,13 @@ def _other(name: str, node: DictConfig) -> DictConfig:
     return OmegaConf.create({key: value for key, value in {**other, **shared}.items() if key != "other"})
 
 
-def family(config: DictConfig, spec: "Spec") -> "Family":
+def family(config: DictConfig, spec: "Spec", home: Run | None = None) -> "Family":
     """The model, its nets picked by the shape of the data; weights drawn from torch's global generator.
 
     Where the model takes another family (an autoencoder, say), the config names the run folder of a trained one.
+
+    Args:
+        home: the run that the model belongs to; its own copy of that other family goes before the folder.
     """
     from genlab.models.base import Family
 
@@ -95,8 +99,23 @@ def family(config: DictConfig, spec: "Spec") -> "Family":
     OmegaConf.set_struct(node, False)
     for key in _families(target_of(node, "model")):
         if isinstance(node.get(key), str):
-            trained[key] = _trained(node.pop(key), f"model.{key}")
+            trained[key] = _trained(_source(node.pop(key), key, home), f"model.{key}")
     return _is(_make(node, "model", spec=spec, **trained), Family, "model")
+
+
+def keep_parts(run: Run, config: DictConfig, model: "Family") -> None:
+    """Copy the trained families that the model was made of into the run's folder, so that it is whole in itself.
+
+    Raises:
+        OSError: the disk does not take them.
+    """
+    from genlab.trainer import checkpoint
+
+    for key in _families(target_of(config.model, "model")):
+        if isinstance(config.model.get(key), str) and not run.part(key).exists():
+            own, text = getattr(model, key), _read_part(_source(config.model[key], key, run))[0]
+            state = {"step": 0, "spec": own.spec.state(), "counts": list(own.spec.counts), "family": own.state_dict()}
+            checkpoint.write(run.part(key), state | {"config": text})
 
 
 def optimizers(config: DictConfig) -> dict[str, "OptimizerFactory"]:
@@ -133,22 +152,41 @@ def revive(run: Run, state: dict[str, Any], device: "torch.device", config: Dict
     Raises:
         UserError: the state does not fit the config.
     """
+    model = family(run.read_config() if config is None else config, _spec(state), run)
+    return _load(model, state, run.config if config is None else "these settings").to(device)
+
+
+def _spec(state: dict[str, Any]) -> "Spec":
+    """The spec of the data that a checkpoint was trained on.
+
+    Raises:
+        UserError: it names none.
+    """
     from genlab.data.base import Range, Spec
 
     try:
-        spec = Spec.of(state["spec"])
+        spec = Spec.of(state["spec"], state.get("counts", ()))
         choose("range", spec.range, typing.get_args(Range))
-        if not all(isinstance(each, int) for each in (*spec.shape, spec.classes)):
+        if not all(isinstance(each, int) for each in (*spec.shape, spec.classes, *spec.counts)):
             raise ValueError("a shape of no integers")
+        if len(spec.counts) not in (0, spec.classes) or min(spec.counts, default=0) < 0:
+            raise ValueError(f"{len(spec.counts)} counts of {spec.classes} classes")
     except (KeyError, TypeError, ValueError, OverflowError) as error:
         raise UserError(f"the checkpoint names no data: {brief(error)}") from error
-    model = family(run.read_config() if config is None else config, spec)
+    return spec
+
+
+def _load(model: "Family", state: dict[str, Any], what: object) -> "Family":
+    """A family with the weights of a checkpoint, frozen.
+
+    Raises:
+        UserError: they do not fit.
+    """
     try:
         model.load_state_dict(state.get("ema") or state["family"])
     except (RuntimeError, KeyError, TypeError, AttributeError) as error:
-        what = run.config if config is None else "these settings"
         raise UserError(f"the checkpoint does not fit {what}: {brief(error)}") from error
-    return model.to(device).requires_grad_(False).eval()
+    return model.requires_grad_(False).eval()
 
 
 def _families(target: Callable) -> list[str]:
@@ -159,8 +197,32 @@ def _families(target: Callable) -> list[str]:
     return [name for name, hint in hints.items() if hint is Family or Family in typing.get_args(hint)]
 
 
-def _trained(folder: str, path: str) -> "Family":
-    """The family of the run in a folder, from its last checkpoint.
+def _source(word: str, key: str, home: Run | None) -> Path:
+    """Where the trained family of a key is read from: the run's own copy, else the folder or file that is named."""
+    if home is not None and home.part(key).is_file():
+        return home.part(key)
+    return Path(word).expanduser()
+
+
+def _read_part(source: Path) -> tuple[str, dict[str, Any]]:
+    """The config, as text, and the state of a trained family: of a run folder's last checkpoint, or a run's copy.
+
+    Raises:
+        UserError: there is none.
+    """
+    from genlab.trainer import checkpoint
+
+    if source.is_file():
+        state = checkpoint.read(source)
+        if not isinstance(text := state.get("config"), str):
+            raise UserError(f"{source} holds no config of a model; give the folder of a run")
+        return text, state
+    run = Run.open(source)
+    return OmegaConf.to_yaml(run.read_config()), checkpoint.read(checkpoint.find(run.checkpoints, "last"))
+
+
+def _trained(source: Path, path: str) -> "Family":
+    """The family in a run's folder, or in a run's own copy.
 
     Raises:
         UserError: there is none.
@@ -168,7 +230,10 @@ def _trained(folder: str, path: str) -> "Family":
     import torch
 
     try:
-        return restore(Run.open(folder), "last", torch.device("cpu"))
+        text, state = _read_part(source)
+        if source.is_dir():
+            return revive(Run.open(source), state, torch.device("cpu"))
+        return _load(family(parse_config(text, source), _spec(state)), state, source)
     except UserError as error:
         raise UserError(f"{path}: {error}") from error
 

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from genlab.data.base import Dataset
+from genlab.metrics.attempts import Reasons, attempt
 from genlab.models.base import Codec, Density, Family, Measured, Reconstructor, Sampler, Scorer, Translator, round_trip
 from genlab.pairplot import pairplot
 
@@ -71,8 +72,21 @@ def landscape(family: Family) -> Callable[[Tensor], Tensor] | None:
 
 
 def classes_in_turn(family: Family, n: int) -> Tensor | None:
-    """Labels 0, 1, ..., 0, 1, ... (n,), so that rows of `spec.classes` samples show one of each; None if unlabelled."""
-    return torch.arange(n, device=family.device) % family.spec.classes if family.conditional else None
+    """The classes with training samples in turn, (n,): a row of a grid shows one of each. None if unlabelled.
+
+    Even shares are for looking at classes side by side, and for who asks for them; samples that are measured are drawn
+    in the shares of the data.
+    """
+    if not family.conditional:
+        return None
+    known = known_classes(family)
+    return known[torch.arange(n, device=family.device) % len(known)]
+
+
+def known_classes(family: Family) -> Tensor:
+    """The classes that have training samples: (K,) int64. A model knows nothing of any other."""
+    shares = torch.tensor(family.spec.shares, device=family.device)
+    return shares.nonzero().flatten()
 
 
 def interpolation(family: Codec, x: Tensor, steps: int = 10) -> Tensor:
@@ -99,7 +113,7 @@ def latent_grid(family: Codec, device: torch.device, side: int = 20) -> Tensor:
 
 
 @torch.no_grad()
-def snapshot(family: Family, data: Dataset, n: int = 64) -> dict[str, np.ndarray]:
+def snapshot(family: Family, data: Dataset, n: int = 64, reasons: Reasons | None = None) -> dict[str, np.ndarray]:
     """Pictures of what a family can do, by name. Draws from the global generator.
 
     Images: `samples`, a grid of n (of a conditional family a class a column); `reconstructions`, rows of real images
@@ -107,40 +121,77 @@ def snapshot(family: Family, data: Dataset, n: int = 64) -> dict[str, np.ndarray
     `translations`, rows of images over their translation and the way back.
     Points: scatter plots over test data, of the other domain for translations; pair plots of tables, and where points
     have not two coordinates.
+
+    Args:
+        reasons: takes in, by name, why a picture cannot be drawn, and the others go on; None raises.
     """
-    pictures = {}
+    makers: dict[str, Callable[[], np.ndarray]] = {}
     image = data.spec.is_image
-
-    def plot(real: Tensor | None, fake: Tensor, heights: Callable[[Tensor], Tensor] | None = None) -> np.ndarray:
-        if data.spec.shape == (2,) and not data.spec.columns:
-            return scatter(real, fake, heights)
-        return pairplot(real, fake, [column.name for column in data.spec.columns])
-
     if isinstance(family, Sampler):
-        n = n if image else POINTS
-        fake = data.decode(family.sample(n, classes_in_turn(family, n)))
-        if image:
-            pictures["samples"] = grid(fake, columns=family.spec.classes if family.conditional else None)
-        else:
-            real = None if isinstance(family, Measured) else data.real("test", POINTS)
-            pictures["samples"] = plot(real, fake, landscape(family))
+        makers["samples"] = lambda: draw_images(family, data, n) if image else draw_points(family, data)
     if isinstance(family, Reconstructor):
-        x = data.head("test", 32 if image else POINTS)["x"]
-        again = data.decode(family.reconstruct(x))
-        if image:
-            pictures["reconstructions"] = rows(data.decode(x), again)
-        else:
-            pictures["reconstructions"] = plot(data.decode(x), again)
+        makers["reconstructions"] = lambda: draw_reconstructions(family, data)
     if isinstance(family, Codec) and image:
-        x = data.head("test", 16)["x"]
-        pictures["interpolation"] = grid(data.decode(interpolation(family, x)), columns=10)
-        if isinstance(family, Sampler) and family.encode(x).shape[1:] == (2,):
-            pictures["latent_grid"] = grid(data.decode(latent_grid(family, x.device)))
+        makers["interpolation"] = lambda: draw_interpolation(family, data)
+        if isinstance(family, Sampler) and attempt("latent_grid", lambda: is_plane(family, data), reasons):
+            makers["latent_grid"] = lambda: grid(data.decode(latent_grid(family, data.device)))
     if isinstance(family, Translator):
-        batch = data.head("test", 32 if image else POINTS)
-        there, back = round_trip(family, batch["a"])
-        if image:
-            pictures["translations"] = rows(data.decode(batch["a"]), data.decode(there), data.decode(back))
-        else:
-            pictures["translations"] = plot(data.decode(batch["b"]), data.decode(there))
-    return pictures
+        makers["translations"] = lambda: draw_translations(family, data)
+    drawn = {name: attempt(name, make, reasons) for name, make in makers.items()}
+    return {name: picture for name, picture in drawn.items() if picture is not None}
+
+
+def plot(
+    data: Dataset, real: Tensor | None, fake: Tensor, heights: Callable[[Tensor], Tensor] | None = None
+) -> np.ndarray:
+    """Points in data units, generated (M, D) over real ones (N, D): in the plane a scatter plot, else a pair plot."""
+    if data.spec.shape == (2,) and not data.spec.columns:
+        return scatter(real, fake, heights)
+    return pairplot(real, fake, [column.name for column in data.spec.columns])
+
+
+def draw_images(family: Sampler, data: Dataset, n: int) -> np.ndarray:
+    """A grid of n samples, of a conditional family a class a column."""
+    labels = classes_in_turn(family, n)
+    columns = None if labels is None else min(n, len(known_classes(family)))
+    return grid(data.decode(family.sample(n, labels)), columns)
+
+
+def draw_points(family: Sampler, data: Dataset) -> np.ndarray:
+    """Samples over test points, of a conditional family of the same classes."""
+    labels = data.labels("test", POINTS) if family.conditional else None
+    real = None if isinstance(family, Measured) else data.real("test", POINTS)
+    return plot(data, real, data.decode(family.sample(POINTS, labels)), landscape(family))
+
+
+def draw_reconstructions(family: Reconstructor, data: Dataset) -> np.ndarray:
+    """Test samples and their reconstructions."""
+    x = data.head("test", 32 if data.spec.is_image else POINTS)["x"]
+    real, again = data.decode(x), data.decode(family.reconstruct(x))
+    return rows(real, again) if data.spec.is_image else plot(data, real, again)
+
+
+def draw_interpolation(family: Codec, data: Dataset) -> np.ndarray:
+    """Rows between pairs of test images.
+
+    Raises:
+        ValueError: there is only one.
+    """
+    x = data.head("test", 16)["x"]
+    if len(x) < 2:
+        raise ValueError("needs two test images at least")
+    return grid(data.decode(interpolation(family, x[: len(x) // 2 * 2])), columns=10)
+
+
+def is_plane(family: Codec, data: Dataset) -> bool:
+    """Whether codes of images have two dimensions."""
+    return family.encode(data.head("test", 1)["x"]).shape[1:] == (2,)
+
+
+def draw_translations(family: Translator, data: Dataset) -> np.ndarray:
+    """Images with their translations and what comes back; or translated points over those of the other domain."""
+    batch = data.head("test", 32 if data.spec.is_image else POINTS)
+    there, back = round_trip(family, batch["a"])
+    if data.spec.is_image:
+        return rows(data.decode(batch["a"]), data.decode(there), data.decode(back))
+    return plot(data, data.decode(batch["b"]), data.decode(there))

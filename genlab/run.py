@@ -1,10 +1,11 @@
 """The run folder: the one place that knows its names.
 
 config.yaml  metrics.jsonl  events...  checkpoints/{last,best,step_N}.pt  samples/  status.json  result.json
-environment.json  evaluation.json  samples.npz  samples.csv  grid.png
+environment.json  evaluation.json  samples.npz  samples.csv  grid.png  autoencoder.pt (where the model has one)
 """
 
 import json
+import math
 import os
 import socket
 from collections.abc import Iterator
@@ -34,6 +35,10 @@ class Run:
         self.samples = folder / "samples.npz"
         self.table = folder / "samples.csv"
         self.grid = folder / "grid.png"
+
+    def part(self, key: str) -> Path:
+        """The copy of the trained family that the model's key names: a run needs no other run's folder."""
+        return self.folder / f"{key}.pt"
 
     @classmethod
     def open(cls, folder: str | Path) -> "Run":
@@ -74,22 +79,9 @@ class Run:
         """
         try:
             text = self.config.read_text(encoding="utf-8")
-            _check_yaml(text)
-            config = OmegaConf.create(text)
-        except Exception as error:  # YAML errors come from two libraries
+        except (OSError, UnicodeDecodeError) as error:
             raise UserError(f"damaged {self.config}: {brief(error)}") from error
-        if not isinstance(config, DictConfig) or not {"model", "data", "trainer", "optimizer", "seed"} <= set(config):
-            raise UserError(f"{self.config} is no config of a run: model, data, trainer, optimizer or seed is missing")
-        plain = OmegaConf.to_container(config)
-        if any("${" in each for each in _strings(plain)):
-            raise UserError(f"{self.config}: holds ${{...}}; the config of a run is written with all values resolved")
-        if foreign := {"hydra", "defaults"} & set(config):
-            raise UserError(f"{self.config}: has a {min(foreign)} section, which the config of a run never has")
-        for key in ("model", "data", "trainer", "optimizer"):
-            if not isinstance(config[key], DictConfig):
-                raise UserError(f"{self.config}: {key} is no table of keys and values")
-        OmegaConf.set_struct(config, True)
-        return config
+        return parse_config(text, self.config)
 
     def write_config(self, config: DictConfig) -> None:
         _write(self.config, OmegaConf.to_yaml(config, resolve=True))
@@ -103,7 +95,7 @@ class Run:
             "host": socket.gethostname(),
             **details,
         }
-        _write(self.status, json.dumps(status, indent=2) + "\n")
+        _write(self.status, to_json(status, indent=2) + "\n")
 
     def write_environment(self, environment: dict[str, Any]) -> None:
         """Keep what this start of the run was made with; a resumed run keeps its `earlier` ones as well."""
@@ -111,13 +103,13 @@ class Run:
         with suppress(OSError, ValueError, TypeError, AttributeError, RecursionError):  # absent or damaged
             before = json.loads(self.environment.read_text())
             earlier = [*before.pop("earlier"), before]
-        _write(self.environment, json.dumps({**environment, "earlier": earlier}, indent=2) + "\n")
+        _write(self.environment, to_json({**environment, "earlier": earlier}, indent=2) + "\n")
 
     def write_result(self, result: dict[str, Any]) -> None:
-        _write(self.result, json.dumps(result, indent=2) + "\n")
+        _write(self.result, to_json(result, indent=2) + "\n")
 
     def write_evaluation(self, report: dict[str, Any]) -> None:
-        _write(self.evaluation, json.dumps(report, indent=2, ensure_ascii=False) + "\n")
+        _write(self.evaluation, to_json(report, indent=2, ensure_ascii=False) + "\n")
 
     @contextmanager
     def lock(self) -> Iterator[None]:
@@ -166,6 +158,31 @@ class Run:
         return False
 
 
+def parse_config(text: str, source: Path) -> DictConfig:
+    """The config of a run from its text; `source` is where it stands. See `Run.read_config`.
+
+    Raises:
+        UserError: it is none.
+    """
+    try:
+        _check_yaml(text)
+        config = OmegaConf.create(text)
+    except Exception as error:  # YAML errors come from two libraries
+        raise UserError(f"damaged {source}: {brief(error)}") from error
+    if not isinstance(config, DictConfig) or not {"model", "data", "trainer", "optimizer", "seed"} <= set(config):
+        raise UserError(f"{source} is no config of a run: model, data, trainer, optimizer or seed is missing")
+    plain = OmegaConf.to_container(config)
+    if any("${" in each for each in _strings(plain)):
+        raise UserError(f"{source}: holds ${{...}}; the config of a run is written with all values resolved")
+    if foreign := {"hydra", "defaults"} & set(config):
+        raise UserError(f"{source}: has a {min(foreign)} section, which the config of a run never has")
+    for key in ("model", "data", "trainer", "optimizer"):
+        if not isinstance(config[key], DictConfig):
+            raise UserError(f"{source}: {key} is no table of keys and values")
+    OmegaConf.set_struct(config, True)
+    return config
+
+
 LARGEST = 2**15  # characters of a config; a long one has 3000
 DEEPEST = 32  # tables and lists within one another; a deep one has 5
 
@@ -210,9 +227,22 @@ def _strings(node: Any) -> Iterator[str]:
         yield node
 
 
+def to_json(value: Any, **options: Any) -> str:
+    """JSON that every reader takes: it has no NaN and no infinity, so numbers that are not finite become null."""
+    return json.dumps(_finite(value), allow_nan=False, **options)
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _finite(each) for key, each in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_finite(each) for each in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
 def _write(path: Path, text: str) -> None:
     temporary = path.with_name(path.name + ".tmp")
-    with open(temporary, "w") as file:
+    with open(temporary, "w", encoding="utf-8") as file:
         file.write(text)
         file.flush()
         os.fsync(file.fileno())  # or a power cut may leave the new name with nothing in it

@@ -132,7 +132,7 @@ def test_conditional_needs_labels():
 
 def test_sample_command_takes_a_class(tmp_path):
     family, run = make(conditional=True).eval(), Run(tmp_path)
-    arrays = draw(family, 10, run)
+    arrays = draw(family, 10, run, "each")
     assert arrays["labels"].tolist() == [0, 1, 2, 3, 0, 1, 2, 3, 0, 1]
     assert arrays["samples"].shape == (10, 2)
     assert draw(family, 3, run, 2)["labels"].tolist() == [2, 2, 2]

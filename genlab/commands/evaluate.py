@@ -84,13 +84,17 @@ def of_run(config: DictConfig) -> None:
     from genlab.evaluation.report import Report
     from genlab.evaluation.trained import training
     from genlab.history import History
+    from genlab.metrics.attempts import attempt
     from genlab.trainer import checkpoint, device
+    from genlab.trainer.state import check_data
 
     where = device.resolve(str(config.device))
     began = time.perf_counter()
     state = checkpoint.read(checkpoint.find(run.checkpoints, str(config.checkpoint)), where)
     family, step = build.revive(run, state, where, its if changes else None), int(state.get("step", 0))
-    data = build.data(its).to(where)
+    data = build.data(its)
+    check_data(state, data)
+    data = data.to(where)
     report = Report(
         source=str(run.folder),
         checkpoint=str(config.checkpoint),
@@ -103,7 +107,7 @@ def of_run(config: DictConfig) -> None:
     report.data = data.name
     report.seconds["loading"] = time.perf_counter() - began
     measure(family, data, plan(config), net(config, target_of(data), its.data.get("root"), where, report), report)
-    training(History(run.folder), report)
+    attempt("training", lambda: training(History(run.folder), report), report.left_out)
     publish(report, target)
     if target is run:
         from genlab.tracker import scalars
@@ -205,17 +209,17 @@ def read_samples(path: Path, data: "Dataset") -> "Tensor":
 
 
 def publish(report: "Report", target: Run | None) -> None:
-    """Print the report; write evaluation.json into `target`.
+    """Write evaluation.json into `target`, and print the report.
 
     Raises:
         UserError: the folder cannot be written.
     """
+    if target is not None:  # first: what is printed may be lost to a pipe that is closed
+        try:
+            target.folder.mkdir(parents=True, exist_ok=True)
+            target.write_evaluation(report.as_dict())
+        except OSError as error:
+            raise UserError(f"cannot write {error.filename or target.folder}: {error.strerror}") from error
     print("\n".join(report.lines()))
-    if target is None:
-        return
-    try:
-        target.folder.mkdir(parents=True, exist_ok=True)
-        target.write_evaluation(report.as_dict())
-    except OSError as error:
-        raise UserError(f"cannot write {error.filename or target.folder}: {error.strerror}") from error
-    print(target.evaluation)
+    if target is not None:
+        print(target.evaluation)

@@ -59,6 +59,8 @@ def changed(config: DictConfig, values: dict) -> DictConfig:
     for key, value in values.items():
         if isinstance(OmegaConf.select(config, key), DictConfig) and not isinstance(value, dict):
             raise UserError(f"{key}: a resumed run keeps its {key}; start a new run to change it")
+        if key.endswith("_target_") and (before := OmegaConf.select(config, key)) not in (None, value):
+            raise UserError(f"{key}: a resumed run keeps it ({before}); start a new run to change it")
         settings.apply(config, {key: value})
     if "trainer.steps" in values and "trainer.epochs" not in values and "epochs" in config.trainer:
         config.trainer.epochs = None  # of the run so far; it would take the place of the new steps

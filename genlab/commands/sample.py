@@ -5,7 +5,6 @@ Of a model of a table `samples.csv` as well, with the table's columns in their o
 
 import csv
 import math
-from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +12,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from genlab import build
 from genlab.commands import settings
-from genlab.errors import UserError, choose
+from genlab.errors import UserError, choose, did_you_mean
 from genlab.run import Run
 from genlab.trainer.options import EXECUTIONS
 
@@ -21,6 +20,7 @@ if TYPE_CHECKING:
     import numpy as np
     from torch import Tensor
 
+    from genlab.data.base import Dataset
     from genlab.models.base import Family
 
 CHUNK = 500  # samples drawn at a time, to bound the memory
@@ -31,13 +31,17 @@ def sample(config: DictConfig, folder: Path) -> None:
     """Draw `n` samples with a seed; the same seed gives the same samples.
 
     `samples.npz` holds `samples` (n, *shape) float32: images in [0, 1], points in data units (float64 of a table, which
-    is written as `samples.csv` as well); and, of a conditional
-    model, `labels` (n,): the class `y` for all, or all classes in turn. A model that translates writes translations of
-    n test samples, those as `originals`, and what comes back from the translations as `cycles`. One that has no prior
-    to draw from writes reconstructions of n test samples, and those as `originals`.
+    is written as `samples.csv` as well). Of a conditional model it also holds `labels` (n,), the number of each
+    sample's class, and `classes` and `class_counts` (K,), the names of the classes and their training samples. Classes
+    are drawn in the shares of the training data; y=NAME draws one class, y=each all of them in turn.
+
+    A model that translates writes translations of n test samples, those as `originals`, and what comes back from the
+    translations as `cycles`. One that has no prior to draw from writes reconstructions of n test samples, and those as
+    `originals`.
 
     Raises:
-        UserError: no such run, checkpoint or setting of its model, a wrong value, or a folder that cannot be written.
+        UserError: no such run, checkpoint or setting of its model, a wrong value, data that have changed, or a folder
+            that cannot be written.
     """
     if OmegaConf.is_missing(config, "run"):
         raise UserError("'run' needs a value: genlab sample run=outputs/...")
@@ -54,19 +58,22 @@ def sample(config: DictConfig, folder: Path) -> None:
     import numpy as np
     from PIL import Image
 
-    from genlab.trainer import device
+    from genlab.metrics.attempts import attempt
+    from genlab.trainer import checkpoint, device
     from genlab.trainer.calls import executed
 
     where = device.resolve(str(config.device))
-    model = build.restore(run, str(config.checkpoint), where, its)
+    state = checkpoint.read(checkpoint.find(run.checkpoints, str(config.checkpoint)), where)
+    model = build.revive(run, state, where, its)
     device.seed(where, config.seed)
     with device.precision(str(config.precision), where), executed(model, str(config.execution)):
-        arrays = draw(model, config.n, run, config.y)
-    image = picture(arrays, model, run)
+        arrays = draw(model, config.n, run, config.y, state)
+    reasons: dict[str, str] = {}
+    image = attempt("grid.png", lambda: picture(arrays, model, run, config.y, state), reasons)
     try:
         target.folder.mkdir(parents=True, exist_ok=True)
         plain: dict[str, Any] = {name: array.cpu().numpy() for name, array in arrays.items()}
-        np.savez_compressed(target.samples, **plain)
+        np.savez_compressed(target.samples, **plain, **class_names(model) if "labels" in plain else {})
         written = [target.samples]
         if model.spec.columns:
             write_table(target.table, plain, model, run)
@@ -76,7 +83,45 @@ def sample(config: DictConfig, folder: Path) -> None:
             written.append(target.grid)
     except OSError as error:
         raise UserError(f"cannot write {error.filename or target.folder}: {error.strerror}") from error
+    for line in (*notes(model, run), *(f"no {name}: {reason}" for name, reason in reasons.items())):
+        print(line)
     print(f"{len(arrays['samples'])} samples: {', '.join(map(str, written))}")
+
+
+def data_of(run: Run, model: "Family", state: dict[str, Any] | None) -> "Dataset":
+    """The data set of a run, for what is drawn from or over it.
+
+    Args:
+        state: of the run's checkpoint, which knows what data it was trained on; None trusts the config.
+
+    Raises:
+        UserError: it cannot be read, or is not the one that the run was trained on.
+    """
+    from genlab.trainer.state import check_data
+
+    data = build.data(run.read_config())
+    check_data(state or {}, data)
+    return data.to(model.device)
+
+
+def class_names(model: "Family") -> dict[str, Any]:
+    """Names (K,) and training samples (K,) of the classes, as they are kept in samples.npz."""
+    import numpy as np
+
+    spec = model.spec
+    names = {"classes": np.array([spec.class_name(k) for k in range(spec.classes)], dtype=np.str_)}
+    return names | ({"class_counts": np.array(spec.counts)} if spec.counts else {})
+
+
+def notes(model: "Family", run: Run) -> list[str]:
+    """What the user should know of the classes of the samples, a line each."""
+    label = run.read_config().data.get("label")
+    if label and not model.conditional:
+        kind = type(model).__name__
+        return [f"the label '{label}' is not drawn: this {kind} was trained without classes (model.conditional)"]
+    if model.conditional and not model.spec.counts:
+        return ["the checkpoint is of an older genlab and has no counts of the classes: they are drawn evenly"]
+    return []
 
 
 def write_table(path: Path, arrays: dict[str, "np.ndarray"], model: "Family", run: Run) -> None:
@@ -84,7 +129,7 @@ def write_table(path: Path, arrays: dict[str, "np.ndarray"], model: "Family", ru
     header, labels = [column.name for column in model.spec.columns], [[]] * len(arrays["samples"])
     if "labels" in arrays:
         header.append(str(run.read_config().data.get("label") or "label"))
-        labels = [[model.spec.labels[k]] for k in arrays["labels"]]
+        labels = [[model.spec.class_name(k)] for k in arrays["labels"]]
     with open(path, "w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file)
         writer.writerow(header)
@@ -94,62 +139,108 @@ def write_table(path: Path, arrays: dict[str, "np.ndarray"], model: "Family", ru
             writer.writerow([*map(round, row, places), *label])
 
 
-def draw(model: "Family", n: int, run: Run, y: int | None = None) -> dict[str, "Tensor"]:
-    """Samples in data units, of class `y` or all in turn, by the name they get in samples.npz.
+def draw(
+    model: "Family", n: int, run: Run, y: int | str | None = None, state: dict[str, Any] | None = None
+) -> dict[str, "Tensor"]:
+    """Samples in data units by the name they get in samples.npz, of the classes that `y` asks for.
 
     Draws from torch's global generator.
+
+    Raises:
+        UserError: no such class, or the data that are needed have changed.
     """
     import torch
 
     from genlab.evaluation.abilities import samples
     from genlab.models.base import Reconstructor, Sampler, Translator, round_trip
-    from genlab.pictures import classes_in_turn
 
-    if y is not None and not model.conditional:
-        raise UserError("y: this model was trained without labels")
-    if y is not None and y not in range(model.spec.classes):
-        raise UserError(f"y: {y!r} is no class: there are 0 to {model.spec.classes - 1}")
+    labels = classes(model, n, y)
     with torch.no_grad():
         if isinstance(model, Sampler):
-            labels = classes_in_turn(model, n)
-            if labels is None:
-                return {"samples": model.spec.decode(samples(model, n))}
-            labels = labels if y is None else torch.full_like(labels, y)
-            return {"samples": model.spec.decode(samples(model, n, labels)), "labels": labels}
+            drawn = {"samples": model.spec.decode(samples(model, n, labels))}
+            return drawn if labels is None else drawn | {"labels": labels}
         if isinstance(model, Translator):
-            x = build.data(run.read_config()).to(model.device).head("test", n)["a"]
+            x = data_of(run, model, state).head("test", n)["a"]
             there, back = round_trip(model, x)
             arrays = {"samples": there, "originals": x, "cycles": back}
             return {name: model.spec.decode(array) for name, array in arrays.items()}
         if isinstance(model, Reconstructor):
             print("this model has no prior to draw from: these are reconstructions of test samples")
-            x = build.data(run.read_config()).to(model.device).head("test", n)["x"]
+            x = data_of(run, model, state).head("test", n)["x"]
             again = torch.cat([model.reconstruct(part) for part in x.split(CHUNK)])
             return {"samples": model.spec.decode(again), "originals": model.spec.decode(x)}
     raise UserError("this model can neither sample nor translate nor reconstruct")
 
 
-def picture(arrays: dict[str, "Tensor"], model: "Family", run: Run) -> "np.ndarray | None":
+def classes(model: "Family", n: int, y: int | str | None) -> "Tensor | None":
+    """The classes of n samples, (n,): of the class `y` by its name, of all in turn (`each`), else as in training.
+
+    Where no class has that name, `y` may be its number. None where the model knows no classes.
+
+    Raises:
+        UserError: the model knows no classes, has none of that name, or has seen no sample of it.
+    """
+    import torch
+
+    from genlab.pictures import classes_in_turn
+
+    word = None if y is None or str(y) == "null" else str(y)
+    if not model.conditional:
+        if word is not None:
+            raise UserError("y: this model was trained without labels")
+        return None
+    if word is None:
+        return model.draw_labels(n)
+    spec = model.spec
+    names = [spec.class_name(k) for k in range(spec.classes)]
+    if word == "each" and word not in names:
+        return classes_in_turn(model, n)
+    if word not in names and not (word.isdecimal() and int(word) < spec.classes and not any(map(is_number, names))):
+        shown = ", ".join(names[:20]) + (f" and {len(names) - 20} more" if len(names) > 20 else "")
+        known = f"the classes are {shown}" if spec.labels else f"there are 0 to {spec.classes - 1}"
+        raise UserError(f"y: '{word}' is no class{did_you_mean(word, names)}; {known}, or 'each' for all in turn")
+    k = names.index(word) if word in names else int(word)
+    if spec.counts and not spec.counts[k]:
+        raise UserError(f"y: there is no training sample of class '{names[k]}', so the model knows nothing of it")
+    return torch.full((n,), k, device=model.device)
+
+
+def is_number(name: str) -> bool:
+    """Whether a class is called by a number: then a number is a name, and never a position."""
+    try:
+        float(name)
+    except ValueError:
+        return False
+    return True
+
+
+def picture(
+    arrays: dict[str, "Tensor"],
+    model: "Family",
+    run: Run,
+    y: int | str | None = None,
+    state: dict[str, Any] | None = None,
+) -> "np.ndarray | None":
     """A grid of images, or a scatter or pair plot of points over real ones where these can still be read.
 
     Of translations: rows of images, their translations, and what comes back; or points over the other domain.
     """
     from genlab.models.base import Measured
     from genlab.pairplot import pairplot
-    from genlab.pictures import grid, rows, scatter
+    from genlab.pictures import grid, known_classes, rows, scatter
 
     if model.spec.is_image:
         if "cycles" in arrays:
             return rows(*(arrays[name][:SHOWN] for name in ("originals", "samples", "cycles")), columns=10)
-        return grid(arrays["samples"][:SHOWN], columns=model.spec.classes if "labels" in arrays else None)
+        columns = len(known_classes(model)) if "labels" in arrays and str(y) == "each" else None
+        return grid(arrays["samples"][:SHOWN], columns)
+    real = None
+    if not isinstance(model, Measured):
+        try:
+            data, n = data_of(run, model, state), SHOWN * 20
+            real = data.decode(data.head("test", n)["b"]) if "cycles" in arrays else data.real("test", n)
+        except UserError as error:  # samples need no data, but for what they are drawn over
+            print(f"grid.png shows no real samples: {error}")
     if model.spec.shape != (2,) or model.spec.columns:
-        real = None
-        with suppress(UserError):  # samples of a table do not need the table
-            data = build.data(run.read_config())
-            real = data.decode(data.head("test", SHOWN * 20)["b" if "cycles" in arrays else "x"])
         return pairplot(real, arrays["samples"], [column.name for column in model.spec.columns])
-    if isinstance(model, Measured):
-        return scatter(None, arrays["samples"])
-    data = build.data(run.read_config())
-    real = data.decode(data.head("test", SHOWN * 20)["b"]) if "cycles" in arrays else data.real("test", SHOWN * 20)
     return scatter(real, arrays["samples"])

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from genlab.trainer.loop import Result, Trainer
     from genlab.trainer.options import Options
 
+CLASSES = 20  # printed at the start, at most
+
 
 def train(config: DictConfig, folder: Path) -> float | None:
     """Train what `config` describes in `folder`; return the best value of the monitored measure.
@@ -69,15 +71,38 @@ def execute(run: Run, config: DictConfig, state: dict[str, Any] | None = None) -
         return trainer.best.found[0] if trainer.best.found else None
     with signals:
         try:
-            run.write_config(config)
+            if run.config.exists():  # a resumed run
+                trainer.stop = after_first_step(lambda: run.write_config(config), signals.received)
+            else:
+                run.write_config(config)
+            build.keep_parts(run, config, trainer.family)
             run.write_environment(environment(trainer))
             run.write_status("running")
-            print(f"{describe(trainer)}\n{trainer.execution}\nrun folder: {run.folder}", flush=True)
+            lines = [describe(trainer), *classes(trainer), str(trainer.execution), f"run folder: {run.folder}"]
+            print("\n".join(lines), flush=True)
             return finish(run, trainer, trainer.fit(), signals.number)
         except Interrupted:
             raise
         except Exception as error:
             raise failure(run, trainer, error) from error
+
+
+def after_first_step(act: Callable[[], None], stop: Callable[[], str]) -> Callable[[], str]:
+    """`stop` for the trainer, which asks after each step, with `act` done at the first.
+
+    A resumed run's config says what its checkpoints were made with, so a changed one is written when a step has been
+    taken with it, and before the next checkpoint: what fails until then leaves the old one.
+    """
+    done = False
+
+    def asked() -> str:
+        nonlocal done
+        if not done:
+            act()
+            done = True
+        return stop()
+
+    return asked
 
 
 def assemble(config: DictConfig, options: "Options", run: Run, stop: Callable[[], str]) -> "Trainer":
@@ -86,6 +111,7 @@ def assemble(config: DictConfig, options: "Options", run: Run, stop: Callable[[]
 
     from genlab.evaluation.nets import net_of_training
     from genlab.evaluation.training import evaluator
+    from genlab.metrics.attempts import attempt
     from genlab.pictures import snapshot
     from genlab.projector import write_codes
     from genlab.trainer import device
@@ -101,21 +127,23 @@ def assemble(config: DictConfig, options: "Options", run: Run, stop: Callable[[]
         if hint:
             print(hint)
     torch.manual_seed(config.seed)
+    left_out: dict[str, str] = {}
 
     def show(family: "Family") -> "dict[str, np.ndarray]":
-        shown = snapshot(family, data)
-        write_codes(run.folder, family, data)
+        shown = snapshot(family, data, reasons=left_out)
+        attempt("projector", lambda: write_codes(run.folder, family, data), left_out)
         return shown
 
     return Trainer(
-        build.family(config, data.spec),
+        build.family(config, data.spec, run),
         data,
         build.optimizers(config),
         options,
         seed=config.seed,
         folder=run.folder,
-        evaluate=evaluator(data, where, config.seed, net),
+        evaluate=evaluator(data, where, config.seed, net, left_out),
         snapshot=show,
+        left_out=left_out,
         stop=stop,
         notes={"config": "\n".join(f"    {line}" for line in OmegaConf.to_yaml(config, resolve=True).splitlines())},
         settings=dict(flatten(OmegaConf.to_container(config, resolve=True))),
@@ -149,6 +177,16 @@ def describe(trainer: "Trainer") -> str:
         f"{model} ({parameters:,} parameters) on {trainer.data.name} ({len(trainer.data):,} samples of {size}), "
         f"step {trainer.step} to {trainer.steps} on {trainer.device}"
     )
+
+
+def classes(trainer: "Trainer") -> list[str]:
+    """The classes with the training samples of each, in a line; none of data without labels, or points of modes."""
+    spec = trainer.data.spec
+    if not spec.counts or not (spec.labels or spec.is_image):
+        return []
+    shown = [f"{spec.class_name(k)} {n:,}" for k, n in enumerate(spec.counts[:CLASSES])]
+    more = [f"and {len(spec.counts) - CLASSES} more"] * (len(spec.counts) > CLASSES)
+    return [f"classes: {', '.join(shown + more)}"]
 
 
 def summary(trainer: "Trainer", result: "Result") -> str:

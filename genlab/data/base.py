@@ -57,7 +57,9 @@ class Dataset:
         if pixels == (range == "real"):
             allowed = "symmetric, unit or binary" if pixels else "real"
             raise UserError(f"data.range: '{range}' does not fit {name}; allowed: {allowed}")
-        self.spec = Spec(tuple(splits["train"].x.shape[1:]), classes, range, columns, labels)
+        y = splits["train"].y
+        counts = () if y is None or not classes else tuple(y.bincount(minlength=classes).tolist())
+        self.spec = Spec(tuple(splits["train"].x.shape[1:]), classes, range, columns, labels, counts)
 
     def __len__(self) -> int:
         return self.splits["train"].x.size(0)
@@ -113,6 +115,21 @@ class Dataset:
         """The first `n` samples of a split, or all of it where it is shorter."""
         data = self.splits[split]
         return self.batch(split, torch.arange(min(n, len(data.x)), device=data.x.device))
+
+    def labels(self, split: str, n: int) -> Tensor | None:
+        """The classes (n,) that samples must have to be held against a split: its own, in order; None without labels.
+
+        A split of fewer than n samples is repeated. Classes without training samples, which no model can know, are
+        passed over.
+        """
+        y = self.splits[split].y
+        if y is None or not self.spec.classes:
+            return None
+        known = y[torch.tensor(self.spec.counts, device=y.device)[y] > 0] if self.spec.counts else y
+        if not len(known):
+            known = self.splits["train"].y
+            assert known is not None
+        return known[torch.arange(n, device=y.device) % len(known)].to(self.device)
 
     def real(self, split: str, n: int) -> Tensor:
         """The first `n` samples in data units (images in [0, 1], never binarized), for measures and pictures."""

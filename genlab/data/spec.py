@@ -1,6 +1,7 @@
 """All that a model may know of the data before it sees any: shape, classes, range, columns."""
 
 import math
+from collections.abc import Sequence
 from typing import Any, Literal, NamedTuple
 
 import torch
@@ -25,21 +26,37 @@ class Spec(NamedTuple):
     range: Range = "real"
     columns: tuple[Column, ...] = ()  # of a table; () where points are what they are
     labels: tuple[str, ...] = ()  # the names of the classes, where they have names
+    counts: tuple[int, ...] = ()  # training samples of each class; () where that is not known
 
     @property
     def is_image(self) -> bool:
         return len(self.shape) == 3
 
+    @property
+    def shares(self) -> tuple[float, ...]:
+        """The share of each class among the training samples; even shares where the counts are not known."""
+        total = sum(self.counts)
+        return tuple(n / total for n in self.counts) if total else (1 / max(self.classes, 1),) * self.classes
+
+    @property
+    def even(self) -> bool:
+        """Whether no class has more than twice the training samples of another."""
+        return not self.counts or max(self.counts) <= 2 * min(self.counts)
+
+    def class_name(self, k: int) -> str:
+        return self.labels[k] if self.labels else str(k)
+
     def state(self) -> list[Any]:
-        """The spec as lists, numbers and words, for a checkpoint; `Spec.of` reads them."""
+        """The spec as lists, numbers and words, for a checkpoint; `Spec.of` reads them. The counts are kept apart."""
         columns = [list(column) for column in self.columns]
         return [list(self.shape), self.classes, self.range, columns, list(self.labels)]
 
     @classmethod
-    def of(cls, state: list[Any]) -> "Spec":
+    def of(cls, state: list[Any], counts: Sequence[int] = ()) -> "Spec":
         shape, classes, range, *table = state
         columns, labels = table or ([], [])  # checkpoints of older runs have neither
-        return cls(tuple(shape), classes, range, tuple(Column(*each) for each in columns), tuple(labels))
+        columns = tuple(Column(*each) for each in columns)
+        return cls(tuple(shape), classes, range, columns, tuple(labels), tuple(counts))
 
     @property
     def log_scale(self) -> float:

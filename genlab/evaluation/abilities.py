@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from genlab.data.base import Dataset
+from genlab.data.base import Batch, Dataset
 from genlab.data.pairs import Pairs
 from genlab.metrics import autoencoding, likelihood
 from genlab.metrics.translation import mean_distance
@@ -92,17 +92,22 @@ def dequantize(x: Tensor, data: Dataset) -> Tensor:
     return 2 * v - 1 if data.spec.range == "symmetric" else v
 
 
-def translations(family: Translator, data: Pairs, split: str, n: int) -> tuple[dict[str, float], Tensor, Tensor | None]:
-    """Errors of a -> b -> a; the translations (N, *shape); the classes (N,) of their sources, None without labels."""
+def translations(family: Translator, data: Pairs, split: str, n: int) -> tuple[Batch, Tensor, Tensor]:
+    """The first `n` samples of a split; their translations a -> b, and b -> a again, in data units: (N, *shape)."""
     batch = data.head(split, n)
     there, back = round_trip(family, batch["a"])
-    source, there, back = (data.decode(x) for x in (batch["a"], there, back))
+    return batch, data.decode(there), data.decode(back)
+
+
+def translation_errors(data: Pairs, batch: Batch, there: Tensor, back: Tensor) -> dict[str, float]:
+    """Errors of translations and round trips in data units; of a table, standardised."""
+    source, there, back = (data.spec.standardise(x) for x in (data.decode(batch["a"]), there, back))
     values = {"cycle_error": mean_distance(back, source)}
     if data.known:
-        truth = data.decode(data.transform(batch["a"]))
+        truth = data.spec.standardise(data.decode(data.transform(batch["a"])))
         values["translation_error"] = mean_distance(there, truth)
         values["identity_error"] = mean_distance(source, truth)
-    return values, there, batch.get("y")
+    return values
 
 
 def entropy(data: Dataset, split: str, n: int) -> dict[str, float]:

@@ -1,7 +1,10 @@
-"""All measures that fit a family and a data set. What does not fit is left out with a reason, never as a zero."""
+"""All measures that fit a family and a data set.
+
+What does not fit, or cannot be had of these data, is left out with its reason, never as a zero; the others go on.
+"""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import NamedTuple
 
@@ -14,8 +17,10 @@ from genlab.evaluation import abilities
 from genlab.evaluation.judge import Judge
 from genlab.evaluation.report import Report
 from genlab.evaluation.training import OWN_MEASURES
+from genlab.metrics.attempts import attempt, collect
 from genlab.metrics.catalogue import MEASURES
 from genlab.metrics.features import FeatureNet
+from genlab.metrics.measure import Measure
 from genlab.metrics.translation import label_preservation
 from genlab.models.base import (
     Bounded,
@@ -28,9 +33,11 @@ from genlab.models.base import (
     Sampler,
     Translator,
 )
-from genlab.pictures import classes_in_turn
 from genlab.trainer import device
 from genlab.trainer.calls import executed
+
+Parts = dict[str, Callable[[], Mapping[str, float]]]  # measures to be tried one by one, by the name of a reason
+DISTANCES = ("sliced_w2", "w2", "translation_error", "identity_error", "cycle_error")
 
 
 class Plan(NamedTuple):
@@ -43,6 +50,24 @@ class Plan(NamedTuple):
     seed: int = 0
     precision: str = "fp32"  # of the nets while samples are drawn: fp32, bf16
     execution: str = "auto"  # of a net that each sample calls many times: see `calls.executed`
+
+
+def with_units(data: Dataset) -> dict[str, Measure]:
+    """The measures, with the units that they have on this data.
+
+    Rows of a table are compared standardised, so distances are in deviations of the columns. Likelihoods are of columns
+    in their own units, which adds Σ log s to those that training logs, of standardised columns.
+    """
+    if not data.spec.columns:
+        return MEASURES
+    shift = data.spec.log_scale
+    units = dict.fromkeys(DISTANCES, "column deviations") | {"reconstruction_mse": "column deviations²"}
+    texts = dict.fromkeys(("nll", "iwae_nll"), f"; columns in their own units, {shift:+.4g} beside training's")
+    texts["elbo"] = f"; columns in their own units, {-shift:+.4g} beside training's"
+    return {
+        name: measure._replace(text=measure.text + texts.get(name, ""), unit=units.get(name, measure.unit))
+        for name, measure in MEASURES.items()
+    }
 
 
 @contextmanager
@@ -59,7 +84,8 @@ def evaluate(family: Family, data: Dataset, plan: Plan, net: FeatureNet | None, 
     device.seed(family.device, plan.seed)
     if isinstance(family, Measured):
         with timed(report, "samples"):
-            report.add(MEASURES, family.measures(OWN_MEASURES))
+            own: Parts = {"samples": lambda: family.measures(OWN_MEASURES)}
+            report.add(MEASURES, collect(own, report.left_out))
         report.left_out["samples against data"] = "the model learns from an energy, not from data"
         return
     if isinstance(family, Translator) and isinstance(data, Pairs):
@@ -71,7 +97,8 @@ def evaluate(family: Family, data: Dataset, plan: Plan, net: FeatureNet | None, 
             device.precision(plan.precision, family.device),
             executed(family, plan.execution),
         ):
-            labels = classes_in_turn(family, plan.samples)
+            # The classes of the split that the samples are held against: other shares would be another distribution.
+            labels = data.labels(plan.split, plan.samples) if family.conditional else None
             drawn = data.decode(abilities.samples(family, plan.samples, labels))
         judge_samples(drawn, data, plan, net, report, labels)
     else:
@@ -93,35 +120,43 @@ def judge_samples(
         report.left_out["samples"] = f"{bad} of {len(samples)} are not finite"
         return
     with timed(report, "real"):
-        judge = Judge(data, plan.split, plan.samples, net)
+        judge = Judge(data, plan.split, plan.samples, net, report.left_out)
     report.samples, report.reference = len(samples), len(judge.real)
     with timed(report, "measures"):
         values = judge(samples, labels)
+        report.columns = attempt("ks by column", lambda: judge.columns(samples), report.left_out) or {}
     with timed(report, "calibration"):
         floor, noise = judge.calibration(len(samples))
-    report.add(MEASURES, values, floor, noise)
+    report.add(with_units(data), values, floor, noise)
+    if "ks_max" in report.measures and report.columns:
+        report.measures["ks_max"].text += f": that of column '{next(iter(report.columns))}'"
 
 
 def _translations(family: Translator, data: Pairs, plan: Plan, net: FeatureNet | None, report: Report) -> None:
     with timed(report, "sampling"), device.precision(plan.precision, data.device):
-        values, there, labels = abilities.translations(family, data, plan.split, plan.samples)
+        batch, there, back = abilities.translations(family, data, plan.split, plan.samples)
     judge_samples(there, data.target(), plan, net, report)
+    parts: Parts = {"cycle_error": lambda: abilities.translation_errors(data, batch, there, back)}
     if not data.known:
         report.left_out["translation_error"] = "no true map between the two data sets is known"
         report.left_out["label_preservation"] = "the two data sets have different classes"
-    elif net is not None and labels is not None:
-        values["label_preservation"] = label_preservation(net(there).logits.argmax(1), labels)
-    report.add(MEASURES, values)
+    elif net is not None and "y" in batch:
+        parts["label_preservation"] = lambda: {
+            "label_preservation": label_preservation(net(there).logits.argmax(1), batch["y"])
+        }
+    report.add(with_units(data), collect(parts, report.left_out))
 
 
 def _autoencoding(family: Family, data: Dataset, plan: Plan, report: Report) -> None:
+    parts: Parts = {}
+    if isinstance(family, Reconstructor):
+        parts["reconstruction_mse"] = lambda: abilities.reconstruction(family, data, plan.split, plan.samples)
+    else:
+        report.left_out["reconstruction_mse"] = "the model does not reconstruct"
+    if isinstance(family, Codec) and isinstance(family, Sampler):
+        parts["active_units"] = lambda: abilities.code(family, data, plan.split, plan.samples)
     with timed(report, "reconstruction"):
-        if isinstance(family, Reconstructor):
-            report.add(MEASURES, abilities.reconstruction(family, data, plan.split, plan.samples))
-        else:
-            report.left_out["reconstruction_mse"] = "the model does not reconstruct"
-        if isinstance(family, Codec) and isinstance(family, Sampler):
-            report.add(MEASURES, abilities.code(family, data, plan.split, plan.samples))
+        report.add(with_units(data), collect(parts, report.left_out))
 
 
 def _likelihood(family: Family, data: Dataset, plan: Plan, report: Report) -> None:
@@ -129,14 +164,17 @@ def _likelihood(family: Family, data: Dataset, plan: Plan, report: Report) -> No
     report.likelihood, report.k = n, plan.k
     with timed(report, "likelihood"):
         if isinstance(family, Bounded):
-            floor = abilities.entropy(data, plan.split, n)
-            report.add(MEASURES, abilities.bounds(family, data, plan.split, n, plan.k), floor)
+            bounds: Parts = {"elbo": lambda: abilities.bounds(family, data, plan.split, n, plan.k)}
+            floor = attempt("entropy", lambda: abilities.entropy(data, plan.split, n), report.left_out)
+            report.add(with_units(data), collect(bounds, report.left_out), floor)
+        parts: Parts = {}
         if image and isinstance(family, (Density, Discrete)):
-            report.add(MEASURES, abilities.bits(family, data, plan.split, n, plan.k))
+            parts["bits_per_dim"] = lambda: abilities.bits(family, data, plan.split, n, plan.k)
         elif isinstance(family, Density):
-            report.add(MEASURES, abilities.density(family, data, plan.split, n))
+            parts["nll"] = lambda: abilities.density(family, data, plan.split, n)
+        report.add(with_units(data), collect(parts, report.left_out))
     if not isinstance(family, (Bounded, Density, Discrete)):
         report.left_out["likelihood"] = "the model has none, and no bound of one"
     elif "iwae_nll" in report.measures and image and data.spec.range != "binary":
-        why = f"pixels are gray (data.range={data.spec.range}); nats of papers are of data.range=binary"
+        why = f"pixels are not binary (data.range={data.spec.range}); nats of papers are of data.range=binary"
         report.left_out["published NLL"] = why

@@ -4,8 +4,10 @@ import torch
 from torch import Tensor
 
 from genlab.data.base import Dataset, mix
+from genlab.metrics.attempts import Reasons, attempt, collect
 from genlab.metrics.features import FeatureNet
 from genlab.metrics.images import Reference
+from genlab.metrics.kolmogorov_smirnov import kolmogorov_smirnov
 from genlab.metrics.points import gaussian_noise, point_measures
 from genlab.metrics.sharpness import sharpness
 from genlab.metrics.wasserstein import sliced_w2
@@ -19,14 +21,18 @@ class Judge:
 
     Args:
         net: whose features images are compared by; None leaves only what needs none.
+        reasons: takes in, by name, why a measure cannot be had, and the others go on; None raises.
     """
 
-    def __init__(self, data: Dataset, split: str, n: int, net: FeatureNet | None) -> None:
-        self.data, self.real = data, data.spec.standardise(data.real(split, n))
+    def __init__(
+        self, data: Dataset, split: str, n: int, net: FeatureNet | None, reasons: Reasons | None = None
+    ) -> None:
+        self.data, self.real, self.reasons = data, data.spec.standardise(data.real(split, n)), reasons
         self.split, self.mixture = split, getattr(data, "mixture", None)
         self.reference = None
         if data.spec.is_image and net is not None:
-            self.reference = Reference(self.real, data.real("train", TRAIN), net)
+            train = data.real("train", TRAIN)
+            self.reference = attempt("fid", lambda: Reference(self.real, train, net, data.spec.even), reasons)
 
     def __call__(self, samples: Tensor, labels: Tensor | None = None) -> Values:
         """Values by name, of samples (N, *shape) in data units; draws nothing from torch's global generator.
@@ -36,14 +42,36 @@ class Judge:
         """
         samples = self.data.spec.standardise(samples)
         if not self.data.spec.is_image:
-            return point_measures(samples, self.real, self.mixture)
+            return point_measures(samples, self.real, self.mixture, self.reasons)
+        reference, n = self.reference, min(len(samples), len(self.real))
+        by_features = reference and attempt("fid", lambda: reference.judge(samples, labels, self.reasons), self.reasons)
+        pixels = {
+            "sharpness": lambda: {"sharpness": sharpness(samples, self.real)},
+            "sliced_w2": lambda: {"sliced_w2": sliced_w2(samples[:n], self.real[:n])},
+        }
+        return (by_features or {}) | collect(pixels, self.reasons)
+
+    def columns(self, samples: Tensor) -> Values:
+        """The Kolmogorov-Smirnov statistic of each column of a table, the worst first; {} of anything else."""
+        if not self.data.spec.columns:
+            return {}
         n = min(len(samples), len(self.real))
-        values = {"sharpness": sharpness(samples, self.real), "sliced_w2": sliced_w2(samples[:n], self.real[:n])}
-        return (self.reference.judge(samples, labels) if self.reference else {}) | values
+        statistics = kolmogorov_smirnov(self.data.spec.standardise(samples)[:n], self.real[:n].to(samples.device))
+        found = {column.name: ks for column, ks in zip(self.data.spec.columns, statistics, strict=True)}
+        return dict(sorted(found.items(), key=lambda pair: -pair[1]))
 
     def calibration(self, n: int) -> tuple[Values, Values]:
-        """The same of the first `n` real training samples, the floor, and of n draws of noise."""
-        return self(self.data.real("train", n)), self(self.noise(n))
+        """The same of the first `n` real training samples, the floor, and of n draws of noise.
+
+        What cannot be had of them is missing, without a reason of its own.
+        """
+        known, self.reasons = self.reasons, None if self.reasons is None else {}
+        try:
+            floor = attempt("floor", lambda: self(self.data.real("train", n)), self.reasons)
+            noise = attempt("noise", lambda: self(self.noise(n)), self.reasons)
+            return floor or {}, noise or {}
+        finally:
+            self.reasons = known
 
     def noise(self, n: int) -> Tensor:
         """Uniform pixels, or points of the mean and covariance of the real ones: (n, *shape)."""

@@ -16,6 +16,7 @@ from genlab.metrics.measure import Measure
 from genlab.tables import columns, number, spread
 
 FORMAT = 1  # of evaluation.json
+COLUMNS = 8  # of a table, whose statistics are printed
 
 
 @dataclass(kw_only=True)
@@ -43,7 +44,8 @@ class Report:
         likelihood, k: how many real samples likelihoods were taken of, by bounds of how many samples.
         net: name, fingerprint and accuracy of the net whose features were used; None without one.
         seconds: where the time went, by name of the part.
-        left_out: why a measure does not fit, by its name.
+        columns: of a table, the Kolmogorov-Smirnov statistic of each column, the worst first.
+        left_out: why a measure does not fit or cannot be had, by its name.
     """
 
     source: str
@@ -61,6 +63,7 @@ class Report:
     net: dict[str, Any] | None = None
     seconds: dict[str, float] = field(default_factory=dict)
     measures: dict[str, Row] = field(default_factory=dict)
+    columns: dict[str, float] = field(default_factory=dict)
     left_out: dict[str, str] = field(default_factory=dict)
 
     def add(
@@ -114,6 +117,10 @@ class Report:
             arrow = {"min": "↓", "max": "↑"}.get(row.better, "")
             rows.append((name, value, number(row.floor), number(row.noise), arrow, f"{row.text} {unit(row.unit)}"))
         lines += ["", *columns(rows, left=(0, 5)), ""]
+        if len(self.columns) > 1:
+            shown = [f"{name} {number(ks)}" for name, ks in list(self.columns.items())[:COLUMNS]]
+            more = [f"and {len(self.columns) - COLUMNS} more in evaluation.json"] * (len(self.columns) > COLUMNS)
+            lines.append(f"Kolmogorov-Smirnov by column, worst first: {', '.join(shown + more)}")
         lines += [f"left out: {name}: {reason}" for name, reason in self.left_out.items()]
         spent = ", ".join(f"{name} {seconds:.1f}" for name, seconds in self.seconds.items())
         return [*lines, f"seconds: {spent}"]

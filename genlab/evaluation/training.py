@@ -9,7 +9,8 @@ from genlab.data.base import Dataset
 from genlab.data.pairs import Pairs
 from genlab.evaluation import abilities
 from genlab.metrics import suite
-from genlab.metrics.classes import class_balance
+from genlab.metrics.attempts import Reasons, attempt, collect
+from genlab.metrics.classes import class_balance, class_shares
 from genlab.metrics.features import FeatureNet
 from genlab.metrics.frechet import frechet_distance, moments
 from genlab.metrics.manifold import manifold
@@ -22,7 +23,7 @@ OWN_MEASURES = 100_000  # for what a family measures of itself
 
 
 def evaluator(
-    data: Dataset, where: torch.device, seed: int, net: FeatureNet | None = None
+    data: Dataset, where: torch.device, seed: int, net: FeatureNet | None = None, reasons: Reasons | None = None
 ) -> Callable[[Family], dict[str, float]]:
     """The measures of a family by the name they are logged under, `eval/...`, in data units; columns of a table stay
     standardised, or the one of the largest numbers would drown the others.
@@ -30,11 +31,14 @@ def evaluator(
     Args:
         net: whose features judge images; None leaves those measures out. With 1000 samples against 1000 the Fréchet
             distance has a large bias: compare it within a training, not with what `genlab evaluate` reports.
+        reasons: takes in, by name, why a measure cannot be had, and the others go on; None raises.
     """
     count = min(MEASURED // 5 if data.spec.is_image else MEASURED, len(data.splits["validation"].x))
     mixture = getattr(data, "mixture", None)
-    known = (mixture.modes, mixture.sigma) if mixture else ()
-    by_features = features_judge(data, count, net) if net and data.spec.is_image else None
+    known = (mixture.modes, mixture.sigma) if mixture else (None, 1.0)
+    judge = None
+    if net and data.spec.is_image:
+        judge = attempt("eval/fid", lambda: features_judge(data, count, net, reasons), reasons)
 
     def decode(x: Tensor) -> Tensor:
         return data.spec.standardise(data.decode(x))
@@ -43,36 +47,58 @@ def evaluator(
     def evaluate(family: Family) -> dict[str, float]:
         device.seed(where, seed)
         if isinstance(family, Translator) and isinstance(data, Pairs):
-            batch = data.head("validation", count)
-            there, back = round_trip(family, batch["a"])
-            truth = decode(data.transform(batch["a"])) if data.known else None
-            return translation(decode(batch["a"]), decode(there), decode(back), decode(batch["b"]), truth)
+            return attempt("eval/translation_error", lambda: translations(family, data), reasons) or {}
         if isinstance(family, Measured):
-            return {f"eval/{name}": value for name, value in family.measures(OWN_MEASURES).items()}
+            own = attempt("eval/measures", lambda: family.measures(OWN_MEASURES), reasons) or {}
+            return {f"eval/{name}": value for name, value in own.items()}
         if not isinstance(family, Sampler):
             return {}
-        samples = decode(abilities.samples(family, count))
-        values = suite.quick(samples, data.spec.standardise(data.real("validation", count)), *known)
-        return values | (by_features(samples) if by_features else {})
+        labels = data.labels("validation", count) if family.conditional else None
+        samples = attempt("eval/samples", lambda: decode(abilities.samples(family, count, labels)), reasons)
+        if samples is None:
+            return {}
+        real = data.spec.standardise(data.real("validation", count))
+        values = suite.quick(samples, real, *known, reasons)
+        return values | (attempt("eval/fid", lambda: judge(samples), reasons) or {} if judge else {})
+
+    def translations(family: Translator, data: Pairs) -> dict[str, float]:
+        batch = data.head("validation", count)
+        there, back = round_trip(family, batch["a"])
+        truth = decode(data.transform(batch["a"])) if data.known else None
+        return translation(decode(batch["a"]), decode(there), decode(back), decode(batch["b"]), truth)
 
     return evaluate
 
 
-def features_judge(data: Dataset, count: int, net: FeatureNet) -> Callable[[Tensor], dict[str, float]]:
+def features_judge(
+    data: Dataset, count: int, net: FeatureNet, reasons: Reasons | None = None
+) -> Callable[[Tensor], dict[str, float]]:
     """Fréchet distance, precision, recall and class balance of images (N, C, H, W) in [0, 1]; the real side once."""
-    real = net(data.real("validation", count)).features
-    known = moments(real)
+    real, logits = net(data.real("validation", count))
+    shares = class_shares(logits) if net.balanced else None
+
+    def of_classes(logits: Tensor) -> dict[str, float]:
+        balance = class_balance(logits, real=shares)
+        values = {"eval/classes": float(balance.covered)}
+        return values | {"eval/balance": balance.ratio} if data.spec.even else values
+
+    def of_manifold(features: Tensor) -> dict[str, float]:
+        inside = manifold(features, real)
+        return {"eval/precision": inside.precision, "eval/recall": inside.recall}
+
+    known = attempt("eval/fid", lambda: moments(real), reasons)
 
     def judge(images: Tensor) -> dict[str, float]:
         if not images.isfinite().all():
             return {}  # the trainer says so of the loss
         features, logits = net(images)
-        inside = manifold(features, real)
-        values = {"fid": frechet_distance(*moments(features), *known)}
-        values |= {"precision": inside.precision, "recall": inside.recall}
+        parts: dict[str, Callable[[], dict[str, float]]] = {
+            "eval/precision": lambda: of_manifold(features),
+        }
+        if known is not None:
+            parts = {"eval/fid": lambda: {"eval/fid": frechet_distance(*moments(features), *known)}} | parts
         if net.balanced:
-            balance = class_balance(logits)
-            values |= {"classes": float(balance.covered), "balance": balance.ratio}
-        return {f"eval/{name}": value for name, value in values.items()}
+            parts["eval/classes"] = lambda: of_classes(logits)
+        return collect(parts, reasons)
 
     return judge

@@ -32,7 +32,13 @@ def reconstruction_mse(x: Tensor, reconstruction: Tensor) -> float:
 
 
 def active_units(means: Tensor, threshold: float = ACTIVE) -> int:
-    """How many of z units are active, from the posterior means (N, z) of N samples of the data, N >= 2."""
+    """How many of z units are active, from the posterior means (N, z) of N samples of the data.
+
+    Raises:
+        ValueError: fewer than two samples.
+    """
+    if len(means) < 2:
+        raise ValueError("a variance over the data needs two samples at least")
     return int((means.double().var(dim=0) > threshold).sum())
 
 

@@ -8,6 +8,8 @@ ceiling; a value says something between the two. The training images being copie
 1: it shows that the measure sees copies.
 """
 
+from collections.abc import Callable, Mapping
+from functools import cached_property
 from pathlib import Path
 
 import torch
@@ -15,10 +17,11 @@ from torch import Tensor
 
 from genlab.data.base import Dataset
 from genlab.errors import choose
-from genlab.metrics.classes import class_balance, label_accuracy
+from genlab.metrics.attempts import Reasons, collect
+from genlab.metrics.classes import class_balance, class_shares, label_accuracy
 from genlab.metrics.classifier import classifier
 from genlab.metrics.features import FeatureNet, Say
-from genlab.metrics.frechet import frechet_distance, moments
+from genlab.metrics.frechet import Moments, frechet_distance, moments
 from genlab.metrics.inception import inception
 from genlab.metrics.inception_score import inception_score
 from genlab.metrics.kid import kid
@@ -35,9 +38,9 @@ MEASURES = (
     Measure("recall", "share of real images within the manifold of the samples (k = 3)", "max"),
     Measure("density", "real balls around a sample, relative to what is expected of real ones (k = 5)", "max"),
     Measure("coverage", "share of real images with a sample in their ball (k = 5)", "max"),
-    Measure("classes", "classes with a quarter or more of their fair share of samples", "max"),
-    Measure("balance", "smallest class over the largest", "max"),
-    Measure("class_kl", "KL(classes of the samples || uniform)", "min", "nats"),
+    Measure("classes", "classes with a quarter or more of the share that they have among real images", "max"),
+    Measure("balance", "smallest class over the largest, of data with even classes", "max"),
+    Measure("class_kl", "KL(classes of the samples || classes of real images)", "min", "nats"),
     Measure("label_accuracy", "share of conditional samples classified as the class asked for", "max"),
     Measure("memorised", "excess of samples whose nearest real image is a training one: 0 chance, 1 all", "min"),
     Measure("train_distance", "median distance to the nearest training image, over that of test images", ""),
@@ -65,44 +68,76 @@ class Reference:
     Args:
         real: (M, C, H, W) held-out images, in [0, 1] or uint8 pixels; take as many as there will be samples.
         train: (n, C, H, W) training images likewise, for the measures of memorisation; None leaves them out.
+        even: whether the classes of the data are even, so that even classes of samples are a virtue.
     """
 
-    def __init__(self, real: Tensor, train: Tensor | None, net: FeatureNet) -> None:
-        self.net = net
-        self.real = net(real).features
-        self.moments = moments(self.real)
-        self.radii = squared_radii(self.real, KS)
+    def __init__(self, real: Tensor, train: Tensor | None, net: FeatureNet, even: bool = True) -> None:
+        self.net, self.even = net, even
+        self.real, self.logits = net(real)
         self.train = None if train is None else net(train).features
-        self.train_distances = None if self.train is None else nearest_distances(self.real, self.train)
 
-    def judge(self, fake: Tensor, labels: Tensor | None = None) -> dict[str, float]:
-        """Measures by name, those of MEASURES that fit; `labels` (N,) are the classes that the samples should be of.
+    @cached_property
+    def moments(self) -> Moments:
+        return moments(self.real)
+
+    @cached_property
+    def radii(self) -> Tensor:
+        return squared_radii(self.real, KS)
+
+    @cached_property
+    def shares(self) -> Tensor:
+        """(K,) share of the real images in each class, as the net sees them."""
+        return class_shares(self.logits)
+
+    @cached_property
+    def train_distances(self) -> Tensor | None:
+        return None if self.train is None else nearest_distances(self.real, self.train)
+
+    def judge(self, fake: Tensor, labels: Tensor | None = None, reasons: Reasons | None = None) -> dict[str, float]:
+        """Measures by name, those of MEASURES that fit.
+
+        Args:
+            labels: (N,) the classes that the samples should be of.
+            reasons: takes in, by name, why a measure cannot be had, and the others go on; None raises.
 
         Raises:
             ValueError: images that are not finite, or too few of them (six at least).
         """
         features, logits = self.net(fake)
-        distance, error = kid(features, self.real)
-        values = {
-            "fid": frechet_distance(*moments(features), *self.moments),
-            "kid": distance,
-            "kid_error": error,
-            "inception_score": inception_score(logits),
-            **manifold(features, self.real, *KS, real_radii=self.radii)._asdict(),
+        parts: dict[str, Callable[[], Mapping[str, float]]] = {
+            "fid": lambda: {"fid": frechet_distance(*moments(features), *self.moments)},
+            "kid": lambda: dict(zip(("kid", "kid_error"), kid(features, self.real), strict=True)),
+            "inception_score": lambda: {"inception_score": inception_score(logits)},
+            "precision": lambda: manifold(features, self.real, *KS, real_radii=self.radii)._asdict(),
         }
         if self.net.balanced:
-            balance = class_balance(logits)
-            values |= {"classes": float(balance.covered), "balance": balance.ratio, "class_kl": balance.kl}
+            parts["classes"] = lambda: class_measures(logits, self.shares)
+            parts["balance"] = lambda: self.balance(logits, reasons)
             if labels is not None:
-                values["label_accuracy"] = label_accuracy(logits, labels)
+                parts["label_accuracy"] = lambda: {"label_accuracy": label_accuracy(logits, labels)}
         if self.train is not None:
-            memory = memorisation(features, self.train, self.real, self.train_distances)
-            values |= {
-                "memorised": memory.excess,
-                "train_distance": memory.ratio,
-                "train_copies": memory.copies,
-            }
-        return values
+            parts["memorised"] = lambda: self.memory(features)
+        return collect(parts, reasons)
+
+    def memory(self, features: Tensor) -> dict[str, float]:
+        """The measures of memorisation of samples with features (N, D)."""
+        assert self.train is not None
+        found = memorisation(features, self.train, self.real, self.train_distances)
+        return {"memorised": found.excess, "train_distance": found.ratio, "train_copies": found.copies}
+
+    def balance(self, logits: Tensor, reasons: Reasons | None) -> dict[str, float]:
+        """`balance` of samples with logits (N, K); of data with uneven classes {} and the reason."""
+        if self.even:
+            return {"balance": class_balance(logits).ratio}
+        if reasons is not None:
+            reasons["balance"] = "the classes of the data are not even; class_kl compares with their shares"
+        return {}
+
+
+def class_measures(logits: Tensor, real: Tensor) -> dict[str, float]:
+    """`classes` and `class_kl` of samples with logits (N, K), by the shares (K,) of real images."""
+    found = class_balance(logits, real=real)
+    return {"classes": float(found.covered), "class_kl": found.kl}
 
 
 def image_measures(

@@ -1,14 +1,16 @@
-"""All measures of samples in a space of few dimensions, in the order of a table.
+"""All measures of points and of rows of tables, in the order of a report.
 
 A number alone says little: two sets of real samples are not at 0 either. So a report calls `point_measures` thrice, on
 the model's samples, on real training samples (the floor) and on noise, each time against the same held-out samples.
 """
 
+from collections.abc import Callable, Mapping, Sequence
 from typing import Protocol
 
 import torch
 from torch import Tensor
 
+from genlab.metrics.attempts import Reasons, collect
 from genlab.metrics.kolmogorov_smirnov import kolmogorov_smirnov
 from genlab.metrics.measure import Measure
 from genlab.metrics.mmd import mmd
@@ -27,34 +29,55 @@ class Modes(Protocol):
 AXES = "xyz"
 
 
-def point_measures(fake: Tensor, real: Tensor, mixture: Modes | None = None) -> dict[str, float]:
+def point_measures(
+    fake: Tensor, real: Tensor, mixture: Modes | None = None, reasons: Reasons | None = None
+) -> dict[str, float]:
     """Judge points fake (N, D) by held-out real ones (M, D), and by the mixture that these come from where it is known.
 
     Of more than 2000 points, `w2` and `mmd` take 2000 (in about a second); the others take all, as many of each cloud.
+
+    Args:
+        reasons: takes in, by name, why a measure cannot be had, and the others go on; None raises.
 
     Raises:
         ValueError: the clouds differ in dimension, or there are fewer than two points in one.
     """
     n = min(len(fake), len(real))
-    if n < 2 or fake.shape[1:] != real.shape[1:]:
-        raise ValueError(f"no clouds of one dimension: {tuple(fake.shape)} and {tuple(real.shape)}")
     fake, real = fake[:n], real[:n].to(fake)
-    values = {} if mixture is None else mode_measures(fake, mixture.modes, mixture.sigma)
-    statistics = kolmogorov_smirnov(fake, real)
-    if len(statistics) > len(AXES):
-        values["ks_max"] = max(statistics)
-    else:
-        values |= {f"ks_{name}": value for name, value in zip(AXES, statistics, strict=False)}
-    return values | {
-        "spread": spread(fake, real),
-        "sliced_w2": sliced_w2(fake, real),
-        "w2": w2(fake, real),
-        "mmd": mmd(fake, real),
+
+    def two() -> tuple[Tensor, Tensor]:
+        if n < 2 or fake.shape[1:] != real.shape[1:]:
+            shapes = f"{tuple(fake.shape)} and {tuple(real.shape)}"
+            raise ValueError(f"needs two samples at least on each side, of one dimension, not {shapes}")
+        return fake, real
+
+    parts: dict[str, Callable[[], Mapping[str, float]]] = {
+        "ks": lambda: axes(kolmogorov_smirnov(*two())),
+        "spread": lambda: {"spread": spread(*two())},
+        "sliced_w2": lambda: {"sliced_w2": sliced_w2(*two())},
+        "w2": lambda: {"w2": w2(*two())},
+        "mmd": lambda: {"mmd": mmd(*two())},
     }
+    if mixture is not None:
+        parts = {"modes": lambda: mode_measures(two()[0], mixture.modes, mixture.sigma)} | parts
+    return collect(parts, reasons)
+
+
+def axes(statistics: Sequence[float]) -> dict[str, float]:
+    """One statistic for each dimension as measures: by the axis up to three dimensions, else the largest."""
+    if len(statistics) > len(AXES):
+        return {"ks_max": max(statistics)}
+    return {f"ks_{name}": value for name, value in zip(AXES, statistics, strict=False)}
 
 
 def gaussian_noise(real: Tensor, n: int, seed: int = 0) -> Tensor:
-    """What a model that knows no more than mean and covariance of real (M, D) would draw: (n, D). The row "noise"."""
+    """What a model that knows no more than mean and covariance of real (M, D) would draw: (n, D). The row "noise".
+
+    Raises:
+        ValueError: fewer than two samples.
+    """
+    if len(real) < 2:
+        raise ValueError("a covariance needs two samples at least")
     x = real.cpu().double()
     covariance = torch.atleast_2d(x.T.cov())
     values, vectors = torch.linalg.eigh(covariance)  # its root exists even where the covariance is singular

@@ -10,6 +10,12 @@ from torch import Tensor
 
 
 def spread(fake: Tensor, real: Tensor) -> float:
-    """The total standard deviation of fake (N, *shape) over that of real (M, *shape) samples, N and M >= 2."""
+    """The total standard deviation of fake (N, *shape) over that of real (M, *shape) samples.
+
+    Raises:
+        ValueError: fewer than two samples on one side.
+    """
+    if min(len(fake), len(real)) < 2:
+        raise ValueError("a variance needs two samples at least on each side")
     variances = [x.flatten(1).double().var(dim=0).sum() for x in (fake, real)]
     return (variances[0] / variances[1]).sqrt().item()

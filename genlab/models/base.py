@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from genlab.data.base import Batch, Range, Spec
+from genlab.models.labels import ClassPrior
 from genlab.networks.activation import differentiated_twice
 
 
@@ -42,16 +43,21 @@ class Family(nn.Module):
     """
 
     prefers: ClassVar[Range] = "symmetric"  # the range that image data comes in unless the user says otherwise
-    conditional: bool = False  # whether `sample` heeds the classes it is given
+    conditional: bool = False  # whether `sample` draws from the classes that it is given
     domains: ClassVar[int] = 1  # 2: batches hold "a" and "b" (genlab.data.pairs)
 
     def __init__(self, spec: Spec) -> None:
         super().__init__()
         self.spec = spec
+        self.class_prior: ClassPrior | None = None  # of a conditional family
 
     def phases(self) -> tuple[Phase, ...]:
         """The updates of one training step, in order."""
         raise NotImplementedError
+
+    def draw_labels(self, n: int) -> Tensor | None:
+        """n classes in the shares of the training data, (n,); None where the family is not conditional."""
+        return self.class_prior.draw(n) if self.class_prior else None
 
     @property
     def device(self) -> torch.device:
@@ -90,7 +96,10 @@ def input_gradient(function: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
 @runtime_checkable
 class Sampler(Protocol):
     def sample(self, n: int, y: Tensor | None = None) -> Tensor:
-        """Draw (n, *shape) new samples, of the classes `y` (n,) where the family is conditional."""
+        """Draw (n, *shape) new samples, of the classes `y` (n,) where the family is conditional.
+
+        Without `y`, classes are drawn in the shares of the training data.
+        """
         ...
 
 

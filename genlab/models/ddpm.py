@@ -33,6 +33,7 @@ from genlab.networks.denoisers import Denoiser, denoiser
 SCHEDULES = ("linear", "cosine")
 SAMPLERS = ("ddim", "ancestral")
 VARIANCES = ("large", "small")
+LEAST_SIGNAL = 4e-5  # ᾱ at which samples of points and codes start: what the linear schedule ends at for T = 1000
 HALF_BIN = {"symmetric": 1 / 255, "unit": 0.5 / 255, "binary": 0.5}  # half the distance of two pixel values
 
 
@@ -61,6 +62,15 @@ def ddim(bar_s: Tensor, bar_t: Tensor, eta: float) -> tuple[Tensor, Tensor, Tens
     """One step of DDIM from t to s: the factors of x̂_0 and of ε̂, and the variance η² β̃ (eq. 12 and 16 of DDIM)."""
     variance = eta**2 * posterior(bar_s, bar_t)[2]
     return bar_s.sqrt(), (1 - bar_s - variance).clamp(min=0).sqrt(), variance
+
+
+def first_time(bars: Tensor) -> int:
+    """The last time t at which ᾱ_t is `LEAST_SIGNAL` or more.
+
+    q(x_t) is N(0, I) there up to ᾱ_t, so samplers may start there. Beyond it (the cosine schedule ends at 2e-9) the
+    clean sample is the difference of two nearly equal numbers over √ᾱ_t, and an error of the net is blown up.
+    """
+    return max(int((bars >= LEAST_SIGNAL).nonzero().max()), 1)
 
 
 def sample_times(timesteps: int, steps: int) -> list[int]:
@@ -129,23 +139,24 @@ class DDPM(Diffusion):
         t = torch.randint(1, self.timesteps + 1, (len(x),), device=x.device)
         return self.simple_loss(batch, x, t / self.timesteps, self.alpha[t], self.sigma[t])
 
-    def predict(self, x_t: Tensor, t: Tensor, y: Tensor | None = None) -> tuple[Tensor, Tensor]:
+    def predict(self, x_t: Tensor, t: Tensor, y: Tensor | None = None, sampling: bool = False) -> tuple[Tensor, Tensor]:
         """x̂_0 and ε̂ at steps t (B,) in 1..T: (B, *shape) -> 2 x (B, *shape), in the net's space."""
         alpha, sigma = column(self.alpha[t], x_t), column(self.sigma[t], x_t)
-        return self.denoise(x_t, (t / self.timesteps).to(x_t), alpha, sigma, y)
+        return self.denoise(x_t, (t / self.timesteps).to(x_t), alpha, sigma, y, sampling)
 
     @torch.no_grad()
     def sample(self, n: int, y: Tensor | None = None) -> Tensor:
         """Draw n samples, of the classes y (n,) or of random ones if the model is conditional: (n, *shape)."""
         x, y = self.noise(n), self.labels(n, y)
-        times = sample_times(self.timesteps, self.sample_steps)
+        start = first_time(self.bars) if self.bounded else self.timesteps
+        times = sample_times(start, min(self.sample_steps, start))
         for t, s in pairwise(times):
             x = self.reverse(x, t, s, y)
         return self.restore(x)
 
     def reverse(self, x_t: Tensor, t: int, s: int, y: Tensor | None = None) -> Tensor:
         """Draw x_s given x_t, s < t; at s = 0 the net's x̂_0 itself: (B, *shape) -> (B, *shape)."""
-        x, noise = self.predict(x_t, torch.full((len(x_t),), t, device=x_t.device), y)
+        x, noise = self.predict(x_t, torch.full((len(x_t),), t, device=x_t.device), y, sampling=True)
         if self.sampler == "ancestral":
             from_x, from_x_t, variance = posterior(self.bars[s], self.bars[t])
             mean = from_x.item() * x + from_x_t.item() * x_t

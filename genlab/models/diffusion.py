@@ -16,6 +16,11 @@ f(x_t, y): in training a label is replaced by "no class" with a small probabilit
 
 Points and codes have any scale, while the noise has variance 1. So x is divided by its root mean square, averaged over
 the first steps of training; images keep their range.
+
+Where α is nearly 0, x = (x_t - σ f) / α makes a large error of a small one in f = ε: at the start of the cosine
+schedule, where σ/α is 20,000, an error of 0.003 becomes one of 60. So samplers clip x to the range of the data: images
+to [-1, 1], and each coordinate of points and codes to its extremes over the training samples, a tenth of their distance
+more on either side. Likelihoods clip images alone.
 """
 
 import torch
@@ -24,10 +29,12 @@ from torch import Tensor
 from genlab.data.base import Batch, Spec
 from genlab.errors import UserError, choose
 from genlab.models.base import Family, Out, Phase
+from genlab.models.labels import ClassPrior
 from genlab.networks.denoisers import Denoiser, denoiser
 
 PREDICTIONS = ("epsilon", "x0", "v")
 SCALE_STEPS = 1000  # over which the data's mean square is averaged; then it stays
+MARGIN = 0.1  # of the distance between the training extremes, by which samples may go beyond either
 
 
 def mixture(x: Tensor, noise: Tensor, alpha: Tensor | float, sigma: Tensor | float) -> Tensor:
@@ -86,6 +93,7 @@ class Timed(Family):
             raise UserError(f"model.drop_label: {drop_label} is no probability")
         self.conditional, self.drop_label, self.guidance = conditional, drop_label, guidance
         self.net = net(spec.shape, spec.classes if conditional else 0)
+        self.class_prior = ClassPrior(spec) if conditional else None
         self.register_buffer("mean_square", torch.ones(()))
 
     def phases(self) -> tuple[Phase, ...]:
@@ -120,10 +128,8 @@ class Timed(Family):
         return torch.randn(n, *self.spec.shape, device=self.device, dtype=self.mean_square.dtype)
 
     def labels(self, n: int, y: Tensor | None) -> Tensor | None:
-        """The classes to sample: those given, else drawn evenly; None where the net sees no labels."""
-        if not self.conditional:
-            return None
-        return torch.randint(self.spec.classes, (n,), device=self.device) if y is None else y
+        """The classes to sample: those given, else drawn as in the training data; None where the net sees no labels."""
+        return self.draw_labels(n) if y is None or not self.conditional else y
 
     def hide(self, y: Tensor) -> Tensor:
         """Replace labels by "no class" with probability `drop_label`: (B,) -> (B,)."""
@@ -154,6 +160,9 @@ class Diffusion(Timed):
         prediction: epsilon, x0 or v.
     """
 
+    lowest: Tensor
+    highest: Tensor
+
     def __init__(
         self,
         spec: Spec,
@@ -166,6 +175,32 @@ class Diffusion(Timed):
         super().__init__(spec, conditional, drop_label, guidance, net)
         choose("model.prediction", prediction, PREDICTIONS)
         self.prediction = prediction
+        self.bounded = spec.range == "real"  # whether it learns the range of its data
+        if self.bounded:  # extremes of each coordinate in training; before the first sample the lowest is the higher
+            self.register_buffer("lowest", torch.full(spec.shape, torch.inf))
+            self.register_buffer("highest", torch.full(spec.shape, -torch.inf))
+
+    def measure(self, batch: Batch) -> Tensor:
+        """x / scale. In training the scale and the extremes are first brought up to date."""
+        if self.training and self.bounded:
+            with torch.no_grad():
+                x = batch["x"].to(self.lowest)
+                self.lowest.copy_(torch.minimum(self.lowest, x.amin(0)))
+                self.highest.copy_(torch.maximum(self.highest, x.amax(0)))
+        return super().measure(batch)
+
+    def clip(self, x: Tensor) -> Tensor:
+        """Clip clean samples (B, *shape) in the net's space to the range of the training samples; see the module."""
+        if not self.bounded:
+            return x.clamp(-1, 1) if self.spec.range == "symmetric" else x
+        margin = MARGIN * (self.highest - self.lowest)
+        clipped = x.clamp((self.lowest - margin) / self.scale, (self.highest + margin) / self.scale)
+        return torch.where(self.lowest <= self.highest, clipped, x)
+
+    def _load_from_state_dict(self, state_dict: dict, prefix: str, *rest: object) -> None:
+        for name in ("lowest", "highest") if self.bounded else ():  # a checkpoint from before there were any
+            state_dict.setdefault(f"{prefix}{name}", getattr(self, name))
+        super()._load_from_state_dict(state_dict, prefix, *rest)
 
     def simple_loss(self, batch: Batch, x: Tensor, t: Tensor, alpha: Tensor, sigma: Tensor) -> Out:
         """E |target - f(x_t, t)|², averaged over dimensions too: L_simple (eq. 14 of Ho et al.) for epsilon.
@@ -186,15 +221,25 @@ class Diffusion(Timed):
         return Out(error.mean(), logs)
 
     def denoise(
-        self, x_t: Tensor, t: Tensor, alpha: Tensor | float, sigma: Tensor | float, y: Tensor | None = None
+        self,
+        x_t: Tensor,
+        t: Tensor,
+        alpha: Tensor | float,
+        sigma: Tensor | float,
+        y: Tensor | None = None,
+        sampling: bool = False,
     ) -> tuple[Tensor, Tensor]:
-        """The clean sample and the noise that the net sees in x_t; x is clipped to [-1, 1] for images in that range.
+        """The clean sample and the noise that the net sees in x_t; images in [-1, 1] are clipped to that range.
 
         Args:
             t: (B,) times in [0, 1]; alpha and sigma broadcast against x_t (B, *shape).
+            sampling: clip points and codes too, to the range of the training samples.
         """
         x, noise = separate(self.prediction, x_t, self.guided(x_t, t, y), alpha, sigma)
-        if self.spec.range != "symmetric":
-            return x, noise
-        x = x.clamp(-1, 1)
-        return x, (x_t - alpha * x) / sigma
+        if self.bounded and sampling:
+            clipped = self.clip(x)
+            return clipped, torch.where(clipped == x, noise, (x_t - alpha * clipped) / sigma)
+        if self.spec.range == "symmetric":
+            x = self.clip(x)
+            noise = (x_t - alpha * x) / sigma
+        return x, noise

@@ -20,6 +20,7 @@ from genlab.data.base import Batch, Spec
 from genlab.errors import UserError, choose
 from genlab.models import stabilizers
 from genlab.models.base import Family, Out, Phase
+from genlab.models.labels import ClassPrior
 from genlab.networks.choice import Decoder, Encoder, decoder, encoder
 
 LOSSES = ("non_saturating", "minimax", "lsgan", "hinge")
@@ -112,6 +113,7 @@ class GAN(Family):
                 "model.discriminator.norm: model.r1 forbids BatchNorm in the discriminator; use none or layer"
             )
         self.embedding = nn.Embedding(spec.classes, stabilizers.EMBEDDING) if conditional else None
+        self.class_prior = ClassPrior(spec) if conditional else None
         self.replay = stabilizers.Replay(replay, spec.shape) if replay else None
 
     def phases(self) -> tuple[Phase, ...]:
@@ -122,7 +124,7 @@ class GAN(Family):
         )
 
     def discriminator_loss(self, batch: Batch) -> Out:
-        y = self.draw_labels(len(batch["x"]))
+        y = self.fake_labels(len(batch["x"]))
         with torch.no_grad():
             fake = self.sample(len(y), y)
         if self.replay and self.training:
@@ -139,7 +141,7 @@ class GAN(Family):
         return Out(loss, logs)
 
     def generator_loss(self, batch: Batch) -> Out:
-        y = self.draw_labels(len(batch["x"]))
+        y = self.fake_labels(len(batch["x"]))
         fake, judge = self.noisy(self.sample(len(y), y), batch), self.discriminator
         if self.matching or self.unrolled:
             real = self.noisy(batch["x"], batch), batch.get("y")
@@ -159,25 +161,27 @@ class GAN(Family):
             return x
         return stabilizers.instance_noise(x, torch.randn_like(x), batch["step"], self.noise, self.noise_steps)
 
-    def draw_labels(self, n: int) -> Tensor:
-        """n classes, all equally likely; zeros where the family is not conditional."""
-        if not self.conditional:
-            return torch.zeros(n, dtype=torch.int64, device=self.device)
-        return torch.randint(self.spec.classes, (n,), device=self.device)
+    def fake_labels(self, n: int) -> Tensor:
+        """The classes of n fakes, drawn as in the training data; zeros where the family is not conditional."""
+        y = self.draw_labels(n)
+        return torch.zeros(n, dtype=torch.int64, device=self.device) if y is None else y
 
     def sample(self, n: int, y: Tensor | None = None) -> Tensor:
         """Draw G(z), or G(z, y), for n fresh z: (n, *shape). Classes y (n,) that are not given are drawn."""
         z = torch.randn(n, self.z_dim, device=self.device)
         if self.embedding:
-            z = torch.cat([z, self.embedding(self.draw_labels(n) if y is None else y)], dim=1)
+            z = torch.cat([z, self.embedding(self.fake_labels(n) if y is None else y)], dim=1)
         return self.squash(self.generator(z))
 
     def score(self, x: Tensor) -> Tensor:
         """The discriminator's logits: (B, *shape) -> (B,), fp32.
 
-        Packed: of m copies of each x. Conditional: the mean over all classes.
+        Packed: of m copies of each x. Conditional: the mean over the classes, weighted by their shares in the
+        training data.
         """
         x = x.repeat_interleave(self.discriminator.packing, dim=0)
-        classes = range(self.spec.classes) if self.conditional else (0,)
-        labels = (torch.full((len(x),), each, device=x.device) for each in classes)
-        return torch.stack([self.discriminator(x, y) for y in labels]).mean(0)
+        if not self.class_prior:
+            return self.discriminator(x)
+        labels = (torch.full((len(x),), k, device=x.device) for k in range(self.spec.classes))
+        logits = torch.stack([self.discriminator(x, y) for y in labels])
+        return (self.class_prior.shares[:, None] * logits).sum(0)

@@ -66,7 +66,11 @@ class LatentDiffusion(Family):
         with torch.no_grad():
             code = self.coder.encode(torch.zeros(1, *spec.shape))
         self.autoencoder.train(not self.frozen)
-        self.prior = prior(Spec(tuple(code.shape[1:]), spec.classes))
+        self.prior = prior(Spec(tuple(code.shape[1:]), spec.classes, counts=spec.counts))
+        self.conditional = self.prior.conditional
+
+    def draw_labels(self, n: int) -> Tensor | None:
+        return self.prior.draw_labels(n)
 
     @property
     def coder(self) -> Codec:

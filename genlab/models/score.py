@@ -122,11 +122,11 @@ class Score(Diffusion):
         b = log_ratio(t)
         return self.simple_loss(batch, x, t, (-0.5 * b).exp(), (-torch.expm1(-b)).sqrt())
 
-    def noise_at(self, x: Tensor, ratio: float, y: Tensor | None = None) -> Tensor:
+    def noise_at(self, x: Tensor, ratio: float, y: Tensor | None = None, sampling: bool = False) -> Tensor:
         """ε̂ at x̂ (B, *shape) = x_t/α with σ/α = `ratio`: the velocity dx̂/dς, and -ς times the score of x̂."""
         alpha = 1 / math.sqrt(1 + ratio**2)
         t = torch.full((len(x),), time_of(ratio), dtype=x.dtype, device=x.device)
-        return self.denoise(alpha * x, t, alpha, alpha * ratio, y)[1]
+        return self.denoise(alpha * x, t, alpha, alpha * ratio, y, sampling)[1]
 
     @torch.no_grad()
     def sample(self, n: int, y: Tensor | None = None) -> Tensor:
@@ -134,7 +134,7 @@ class Score(Diffusion):
         y, levels = self.labels(n, y), ratios(self.sample_steps if self.sampler == "ode" else self.langevin_levels)
         x = self.noise(n) * math.sqrt(1 + levels[0] ** 2)  # x_1 ~ N(0, I), over α
         if self.sampler == "ode":
-            x = integrate(lambda points, ratio: self.noise_at(points, ratio, y), x, levels, self.solver)
+            x = integrate(lambda points, ratio: self.noise_at(points, ratio, y, sampling=True), x, levels, self.solver)
         else:
             x = self.langevin(x, levels, y)
         return self.restore(x)
@@ -144,10 +144,10 @@ class Score(Diffusion):
         for ratio in levels:
             h = self.langevin_size * ratio**2
             for _ in range(self.langevin_steps):
-                score = -self.noise_at(x, ratio, y) / ratio
+                score = -self.noise_at(x, ratio, y, sampling=True) / ratio
                 x = x + 0.5 * h * score + math.sqrt(h) * torch.randn_like(x)
         # E[x|x̂]: A. Jolicoeur-Martineau et al., 2020, https://arxiv.org/abs/2009.05475.
-        return x - levels[-1] * self.noise_at(x, levels[-1], y)
+        return x - levels[-1] * self.noise_at(x, levels[-1], y, sampling=True)
 
     @torch.no_grad()
     def log_prob(self, x: Tensor) -> Tensor:

@@ -5,13 +5,14 @@ sweep.json (the whole state, written anew when a job starts or ends)  sweep.csv 
 
 import csv
 import json
+import math
 import shlex
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 from genlab.errors import RunFailed, UserError, brief
-from genlab.run import Run, _write
+from genlab.run import Run, _write, to_json
 
 COLUMNS: tuple[str, ...] = ("rank", "job", "overrides", "measure", "value", "step", "seconds", "status", "reason")
 
@@ -52,9 +53,12 @@ class Sweep:
         path = folder / "sweep.json"
         try:
             state = json.loads(path.read_text())
-            return cls(folder, **{**state, "jobs": [Job(**each) for each in state["jobs"]]})
+            sweep = cls(folder, **{**state, "jobs": [Job(**each) for each in state["jobs"]]})
         except (OSError, ValueError, TypeError, KeyError) as error:
             raise UserError(f"damaged {path}: {brief(error)}") from error
+        for job in sweep.jobs:
+            job.value = _finite(job.value)
+        return sweep
 
     @staticmethod
     def is_one(folder: Path) -> bool:
@@ -64,7 +68,7 @@ class Sweep:
         """Write sweep.json, so that at every moment it is whole."""
         self.folder.mkdir(parents=True, exist_ok=True)
         state = {key: value for key, value in asdict(self).items() if key != "folder"}
-        _write(self.folder / "sweep.json", json.dumps(state, indent=1) + "\n")
+        _write(self.folder / "sweep.json", to_json(state, indent=1) + "\n")
 
     def run(self, job: Job) -> Run:
         return Run(self.folder / job.folder)
@@ -73,7 +77,7 @@ class Sweep:
         """Take over from the job's own files what it reached."""
         result = _read(self.run(job).folder / "result.json")
         best = result.get("best") or {}
-        job.measure, job.value = best.get("measure", ""), best.get("value")
+        job.measure, job.value = best.get("measure", ""), _finite(best.get("value"))
         job.better = best.get("better", "min")
         job.step = result.get("step") or _read(self.run(job).folder / "status.json").get("step")
 
@@ -148,6 +152,11 @@ def quoted(key: str, value: object) -> str:
     """`key=value` in Hydra's grammar, whatever characters (=, comma, blank) the value has."""
     text = str(value).replace("'", "\\'")
     return f"{key}='{text}'"
+
+
+def _finite(value: object) -> float | None:
+    """A number that can be ranked, else None: an older genlab could write NaN."""
+    return float(value) if isinstance(value, (int, float)) and math.isfinite(value) else None
 
 
 def _read(path: Path) -> dict[str, Any]:

@@ -8,6 +8,7 @@ https://doi.org/10.1145/3097983.3098043, section 3.2.2).
 """
 
 import json
+import math
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -129,7 +130,7 @@ class Search(Sweeper):
 
         self._report(job)  # what others are compared with
         if job.status == "finished" and job.value is None:
-            job.status, job.reason = "failed", "the monitored measure was never measured"
+            job.status, job.reason = "failed", "the monitored measure never had a finite value"
         if job.status == "finished":
             self.study.tell(job.number, job.value)
         elif job.status != "interrupted":
@@ -210,6 +211,6 @@ def measured(metrics: Path, monitor: str) -> list[tuple[int, float]]:
         name = monitor
         if monitor == "auto":
             name = "eval/loss" if "eval/loss" in record else "eval/sliced_w2"
-        if record.get(name) is not None:
-            found.append((record["step"], record[name]))
+        if isinstance(value := record.get(name), (int, float)) and math.isfinite(value):
+            found.append((record["step"], value))
     return found

@@ -15,6 +15,7 @@ import torch
 
 from genlab.data.base import Batch, Dataset, Stream
 from genlab.errors import RunFailed, UserError
+from genlab.metrics.attempts import Reasons, attempt
 from genlab.models.base import Family
 from genlab.tracker import Meter, Tracker
 from genlab.trainer import checkpoint, device, gradients
@@ -50,6 +51,8 @@ class Trainer:
         folder: where metrics, pictures and checkpoints go; None keeps nothing.
         evaluate: measures of the (averaged) family, by name.
         snapshot: pictures of the (averaged) family, (H, W, 3) uint8, by name.
+        left_out: where `evaluate` and `snapshot` say what they could not measure or draw, and why, by name; each is
+            told once. What they raise is taken in as well: no measure and no picture ends a run.
         stop: asked after each step; a word other than "" ends the run in good order.
         notes: texts for TensorBoard's page, by name: the config, say.
         settings: of the run, by dotted key, for TensorBoard's table of runs.
@@ -68,6 +71,7 @@ class Trainer:
         folder: Path | None = None,
         evaluate: Callable[[Family], dict[str, float]] = lambda family: {},
         snapshot: Callable[[Family], dict[str, np.ndarray]] = lambda family: {},
+        left_out: Reasons | None = None,
         stop: Callable[[], str] = lambda: "",
         notes: Mapping[str, str] | None = None,
         settings: Mapping[str, Any] | None = None,
@@ -81,6 +85,8 @@ class Trainer:
         self.group.align(self.family)
         self.seed, self.folder = seed, folder if self.group.first else None
         self.evaluate, self.snapshot, self.stop = evaluate, snapshot, stop
+        self.left_out = {} if left_out is None else left_out
+        self._told: set[str] = set()
         self.notes, self.settings = notes or {}, settings
         self.steps = options.steps
         if options.epochs is not None:
@@ -143,18 +149,21 @@ class Trainer:
                 if self._due(options.evaluate_every, ends):
                     with clock.pause():
                         self.measures = self.group.share(self._measure)
+                        self._tell(tracker)
                         partial = self.step % options.evaluate_every != 0
                         tracker.log(self.step, self.measures, partial)
                     if not partial:
                         halt = self._watch(tracker, self.measures) or halt
-                    improved = self.best.update(self.step, self.measures, partial)
+                    improved = self.best.update(self.step, self.measures, partial, self.left_out)
                     if options.patience and self.best.stale >= options.patience:
                         halt = halt or "patience"
                 if self._due(options.sample_every, ends) and self.group.first:
                     with clock.pause(), self._model() as model:
                         device.seed(self.device, self.seed)  # one sees the same samples change
-                        for name, picture in self.snapshot(model).items():
+                        pictures = attempt("pictures", lambda: self.snapshot(model), self.left_out)
+                        for name, picture in (pictures or {}).items():
                             tracker.picture(self.step, name, picture)
+                        self._tell(tracker)
                 if self._due(options.checkpoint_every, ends) or (improved and options.checkpoint_every):
                     with clock.pause():
                         self.save(best=improved)
@@ -245,7 +254,15 @@ class Trainer:
     def _measure(self) -> dict[str, float]:
         with self._model() as model:
             device.seed(self.device, self.seed)  # the same noise each time
-            return validation_losses(model, self.data, self.options.batch_size) | self.evaluate(model)
+            size = self.options.batch_size
+            losses = attempt("eval/loss", lambda: validation_losses(model, self.data, size), self.left_out)
+            return (losses or {}) | (attempt("measures", lambda: self.evaluate(model), self.left_out) or {})
+
+    def _tell(self, tracker: Tracker) -> None:
+        """Warn of each measure and picture that could not be had, once."""
+        for name in self.left_out.keys() - self._told:
+            self._told.add(name)
+            tracker.warn(self.step, f"{name} is left out: {self.left_out[name]}")
 
     def _read(self) -> dict[str, float]:
         if self.group.size > 1:

@@ -77,7 +77,7 @@ class PosteriorCollapse(Monitor):
     threshold = 0.1  # nats, summed over all dimensions of z
 
     def look(self, record: Record) -> str | None:
-        values = [value for key, value in record.items() if key.startswith("eval/") and key.endswith("/kl")]
+        values = [v for k, v in record.items() if k.startswith("eval/") and k.endswith("/kl") and math.isfinite(v)]
         if not values:
             return None
         if min(values) >= self.threshold:

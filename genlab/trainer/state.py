@@ -1,11 +1,14 @@
 """The state of a training: all that a resume needs, as tensors, numbers, strings and containers of them."""
 
+import copy
+from collections import defaultdict
+from collections.abc import Mapping
 from typing import Any, Protocol
 
 import torch
 from torch.optim import Optimizer
 
-from genlab.data.base import Dataset
+from genlab.data.base import Dataset, Spec
 from genlab.errors import UserError, brief, out_of_memory
 from genlab.models.base import Family
 from genlab.tracker import Meter
@@ -38,10 +41,12 @@ def collect(trainer: Stateful) -> State:
         "step": trainer.step,
         "seed": trainer.seed,
         "spec": trainer.data.spec.state(),
+        "counts": list(trainer.data.spec.counts),
         "data": trainer.data.fingerprint,
         "family": trainer.family.state_dict(),
         "ema": trainer.ema.twin.state_dict() if trainer.ema else None,
         "optimizers": {name: optimizer.state_dict() for name, optimizer in trainer.optimizers.items()},
+        "optimizer_classes": {name: type(optimizer).__name__ for name, optimizer in trainer.optimizers.items()},
         "meter": trainer.meter.state_dict(),
         "best": trainer.best.found,
         "stale": trainer.best.stale,
@@ -53,26 +58,19 @@ def restore(trainer: Stateful, state: State) -> None:
     """Take up what `collect` gave.
 
     Raises:
-        UserError: it is the state of another model, or of training on other data.
+        UserError: it is the state of another model or another optimizer, or of training on other data.
     """
-    known = trainer.data.fingerprint
-    if state.get("data", known) != known:
-        raise UserError(
-            f"the data are not those that this run began with (fingerprint {known}, then {state['data']}): "
-            "put the files and the data's options back, or start a new run"
-        )
+    check_data(state, trainer.data)
+    check_optimizers(state, trainer.optimizers)
     try:
         trainer.family.load_state_dict(state["family"])
         if trainer.ema:
             trainer.ema.twin.load_state_dict(state.get("ema") or state["family"])
         for name, optimizer in trainer.optimizers.items():
-            optimizer.load_state_dict(state["optimizers"][name])
-            lay_out(optimizer)
+            load_optimizer(optimizer, state["optimizers"][name], name)
         # What follows may be absent: an older genlab, or one without that monitor, wrote the file.
         trainer.meter.load_state_dict(state.get("meter", Meter().state_dict()), trainer.device)
-        best = state.get("best")
-        trainer.best.found = (float(best[0]), int(best[1])) if best else None
-        trainer.best.stale = int(state.get("stale", 0))
+        trainer.best.load(state.get("best"), int(state.get("stale", 0)))
         format_1 = {"posterior collapse": {"count": state.get("collapse", 0)}}
         trainer.monitors.load_state_dict(state.get("monitors", format_1))
     except (RuntimeError, LookupError, ValueError, TypeError, AttributeError) as error:
@@ -80,6 +78,77 @@ def restore(trainer: Stateful, state: State) -> None:
             raise
         raise UserError(f"the checkpoint does not fit this model: {brief(error)}") from error
     trainer.step = state["step"]
+
+
+def check_data(state: State, data: Dataset) -> None:
+    """Refuse data other than those that the run of a checkpoint was trained on.
+
+    Other rows, or the same in another order, would be judged by the old scale, and training rows taken for held-out
+    ones.
+
+    Raises:
+        UserError: the fingerprints differ, or the range of the values.
+    """
+    known = data.fingerprint
+    if state.get("data", known) != known:
+        raise UserError(
+            f"the data are not those that this run began with (fingerprint {known}, then {state['data']}): "
+            "put the files and the data's options back, or start a new run"
+        )
+    began = Spec.of(state["spec"]) if "spec" in state else data.spec
+    if began.range != data.spec.range:
+        raise UserError(
+            f"data.range: this run began with {began.range}, not {data.spec.range}: put it back, or start a new run"
+        )
+
+
+def check_optimizers(state: State, optimizers: Mapping[str, Optimizer]) -> None:
+    """Refuse an optimizer of another class than the run's: it could do nothing with the state.
+
+    Raises:
+        UserError: one is of another class.
+    """
+    classes = state.get("optimizer_classes")
+    for name, optimizer in optimizers.items() if isinstance(classes, dict) else ():
+        before, now = classes.get(name), type(optimizer).__name__
+        if before not in (None, now):
+            raise UserError(f"optimizer.{name}._target_: this run began with {before}, not {now}; start a new run")
+
+
+def load_optimizer(optimizer: Optimizer, state: State, name: str) -> None:
+    """Take up the state of an optimizer and keep the options that it was made with: a resumed run may change them.
+
+    Raises:
+        UserError: options that need a state which the run did not keep.
+        ValueError, KeyError and others: the state does not fit.
+    """
+    options = [{key: value for key, value in group.items() if key != "params"} for group in optimizer.param_groups]
+    needed = state_keys(optimizer)
+    optimizer.load_state_dict(state)
+    for group, own in zip(optimizer.param_groups, options, strict=True):
+        group.update(own)
+    kept = set().union(*optimizer.state.values()) if optimizer.state else needed
+    if lacking := needed - kept:
+        raise UserError(
+            f"optimizer.{name}: its options need {', '.join(sorted(lacking))}, which this run did not keep; put the "
+            "options back, or start a new run"
+        )
+    lay_out(optimizer)
+
+
+def state_keys(optimizer: Optimizer) -> set[str]:
+    """What an optimizer with these options keeps of each parameter, found by a step of one like it on one number."""
+    parameter = torch.nn.Parameter(torch.zeros(1, 1))
+    options = {key: value for key, value in optimizer.param_groups[0].items() if key != "params"}
+    try:
+        probe = copy.copy(optimizer)
+        probe.param_groups, probe.state = [], defaultdict(dict)
+        probe.add_param_group({"params": [parameter], **options})
+        parameter.grad = torch.ones_like(parameter)
+        probe.step()
+        return {key for key, value in probe.state[parameter].items() if value is not None}
+    except Exception:  # one that needs more than a gradient: nothing is known, and nothing is refused
+        return set()
 
 
 def lay_out(optimizer: Optimizer) -> None:

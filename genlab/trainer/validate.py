@@ -1,5 +1,8 @@
 """Losses on held-out data, and which state of the model was the best."""
 
+import math
+from collections.abc import Collection, Sequence
+
 import torch
 from torch import Tensor
 
@@ -59,26 +62,35 @@ class Best:
             if not mode:
                 raise UserError(f"trainer.mode: for trainer.monitor={self.monitor} it must be given, min or max")
         self.sign = 1 if mode == "min" else -1
-        self.found: tuple[float, int] | None = None  # the value and its step
+        self.found: tuple[float, int] | None = None  # the value, always a finite one, and its step
         self.stale = 0  # evaluations since then
 
-    def update(self, step: int, measures: dict[str, float], partial: bool = False) -> bool:
-        """Whether the measures of this step are better than all before.
+    def update(
+        self, step: int, measures: dict[str, float], partial: bool = False, left_out: Collection[str] = ()
+    ) -> bool:
+        """Whether the measures of this step are better than all before. A value that is not finite never is.
 
         Args:
             partial: an evaluation between two intervals, at the end of a run; it does not count as one without a
                 better value, because a resumed run would not have had it.
+            left_out: names of measures that could not be had.
 
         Raises:
-            UserError: the chosen measure is not among them.
+            UserError: the chosen measure is not among them, and none that could not be had is to blame.
         """
         if self.monitor not in measures:
-            if self.required:
+            name = self.monitor.rsplit("/", 1)[-1]
+            if self.required and not (left_out and (name in MEASURES or name == "loss")):
                 raise UserError(f"trainer.monitor: '{self.monitor}' is none of {', '.join(measures)}")
             return False
         value = measures[self.monitor]
-        if self.found is not None and not self.sign * value < self.sign * self.found[0]:
+        if not math.isfinite(value) or (self.found and not self.sign * value < self.sign * self.found[0]):
             self.stale += not partial
             return False
         self.found, self.stale = (value, step), 0
         return True
+
+    def load(self, found: Sequence[float] | None, stale: int) -> None:
+        """Take up what a checkpoint holds. Older runs could follow a first value that was NaN: it is dropped."""
+        self.found = (float(found[0]), int(found[1])) if found and math.isfinite(found[0]) else None
+        self.stale = stale
