@@ -57,8 +57,8 @@ def store(folder: Path) -> str:
     own = [each for each in train.defaults if any(str(key).startswith("override hydra/") for key in _keys(each))]
     OmegaConf.set_struct(config, False)
     for key, value in config.model.items():  # an autoencoder: the run's own copy of it, wherever the original is now
-        if isinstance(value, str) and (own := Run(folder.absolute()).part(str(key))).is_file():
-            config.model[key] = str(own)
+        if isinstance(value, str) and (copy := Run(folder.absolute()).part(str(key))).is_file():
+            config.model[key] = str(copy)
     stored = {"defaults": ["_self_", *own], **config, "name": name, "resume": None, "hydra": train.hydra}
     ConfigStore.instance().store(NAME, OmegaConf.create(stored))
     _stored[:] = [folder.absolute()]

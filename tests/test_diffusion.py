@@ -173,3 +173,61 @@ def test_bound_of_images_is_finite() -> None:
         bound = DDPM(spec, net=small).elbo(x, k=2)
         assert bound.shape == (4,)
         assert bound.isfinite().all()
+
+
+def cosine_samples(error: float, **options) -> torch.Tensor:
+    """Samples of Gaussian data with the exact noise plus a constant error, in the model's own units."""
+    model = best_ddpm(schedule="cosine", eta=0.0, **options)
+    exact = model.net
+
+    class Wrong(torch.nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.exact = exact
+
+        def forward(self, x: torch.Tensor, t: torch.Tensor, y: torch.Tensor | None = None) -> torch.Tensor:
+            return self.exact(x, t) + error
+
+    model.net = Wrong()
+    torch.manual_seed(0)
+    data = MEAN + STD * torch.randn(4000, 2).double()
+    model.lowest, model.highest = data.amin(0), data.amax(0)
+    return model.eval().sample(4000)
+
+
+@pytest.mark.parametrize("error", [0.0, 0.003, -0.01])
+def test_a_small_error_of_the_noise_is_a_small_error_of_the_samples(error: float) -> None:
+    """The cosine schedule ends at σ/α = 20,000, where 0.003 in ε is 60 in x."""
+    x = cosine_samples(error)
+    assert (x.mean(0) - MEAN).abs().max() < 0.06 + 15 * abs(error)
+    assert (x.std(0) / STD - 1).abs().max() < 0.06
+    assert (x.amax(0) - x.amin(0) < 1.3 * 8 * STD).all()
+
+
+def test_samples_of_points_start_where_something_of_the_data_is_left() -> None:
+    for schedule, timesteps in (("linear", 1000), ("cosine", 1000), ("cosine", 10)):
+        bars = ddpm.alpha_bars(schedule, timesteps)
+        start = ddpm.first_time(bars)
+        assert bars[start] >= ddpm.LEAST_SIGNAL
+        assert start == timesteps or bars[start + 1] < ddpm.LEAST_SIGNAL
+    assert ddpm.first_time(ddpm.alpha_bars("linear", 1000)) == 1000
+
+
+def test_clean_samples_are_clipped_to_the_range_of_the_training_samples() -> None:
+    model = DDPM(Spec((2,)), net=small)
+    far = torch.tensor([[100.0, -100.0]])
+    assert torch.equal(model.clip(far), far)  # nothing is known yet
+    model.measure({"x": torch.tensor([[-1.0, 0.0], [3.0, 2.0]]), "step": torch.tensor(0)})
+    model.measure({"x": torch.tensor([[0.0, -2.0]]), "step": torch.tensor(1)})
+    assert model.lowest.tolist() == [-1.0, -2.0]
+    assert model.highest.tolist() == [3.0, 2.0]
+    torch.testing.assert_close(model.scale * model.clip(far), torch.tensor([[3.4, -2.4]]))
+    inside = torch.tensor([[0.1, 0.2]])
+    assert torch.equal(model.clip(inside), inside)
+    model.eval().measure({"x": far, "step": torch.tensor(2)})
+    assert model.highest.tolist() == [3.0, 2.0]  # held-out samples do not count
+    state = {key: value for key, value in model.state_dict().items() if key not in ("lowest", "highest")}
+    old = DDPM(Spec((2,)), net=small)
+    old.load_state_dict(state)  # a checkpoint from before there were extremes
+    assert torch.equal(old.clip(far), far)
+    assert not {"lowest", "highest"} & set(DDPM(Spec((1, 28, 28), range="symmetric"), net=small).state_dict())

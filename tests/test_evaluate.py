@@ -9,14 +9,19 @@ import pytest
 import torch
 from conftest import MODELS, POINTS_ONLY, Cli, blobs, dataset, trainer
 
+from genlab.data.array import Array
+from genlab.data.base import Dataset, Split
 from genlab.data.gaussian2d import Gaussian2D
-from genlab.data.pairs import Pairs
-from genlab.evaluation.evaluate import Plan, evaluate, judge_samples
+from genlab.data.pairs import Pairs, turn
+from genlab.data.spec import Column
+from genlab.evaluation.abilities import translation_errors
+from genlab.evaluation.evaluate import Plan, evaluate, judge_samples, with_units
 from genlab.evaluation.report import Report
 from genlab.evaluation.trained import training
 from genlab.evaluation.training import evaluator
 from genlab.history import History
 from genlab.metrics.features import FeatureNet
+from genlab.metrics.modes import mode_coverage
 from genlab.models.base import Bounded, Density, Discrete, Reconstructor, Sampler, Translator
 from genlab.networks.classifier import Classifier
 
@@ -224,3 +229,61 @@ def test_a_run_is_sampled_and_measured_with_other_settings_of_its_model(cli: Cli
     code, _, error = cli("sample", "run=run", "model.net.hidden=7")
     assert (code, error.count("\n")) == (2, 1)
     assert "does not fit these settings" in error
+
+
+def test_units_are_those_that_the_figures_have(cli: Cli, tmp_path: Path):
+    """Rows of a table are compared standardised; their likelihoods are not, unlike those that training logs."""
+    rows = np.random.default_rng(0).normal(size=(80, 2)) * [1000.0, 1.0]
+    (tmp_path / "t.csv").write_text("wide,narrow\n" + "".join(f"{a!r},{b!r}\n" for a, b in rows.tolist()))
+    table = ("data=array", "data.path=t.csv", "hydra.run.dir=table")
+    quick = ("trainer.steps=2", "trainer.device=cpu", "trainer.sample_every=0")
+    assert cli("train", "model=flow", *table, *quick)[0] == 0
+    code, out, _ = cli("evaluate", "run=table", "samples=50", "likelihood=8")
+    assert code == 0
+    report = json.loads((tmp_path / "table" / "evaluation.json").read_text())
+    measures = report["measures"]
+    assert measures["w2"]["unit"] == measures["sliced_w2"]["unit"] == "column deviations"
+    scale = sum(math.log(column.deviation) for column in Array(str(tmp_path / "t.csv")).spec.columns)
+    assert f"columns in their own units, {scale:+.4g} beside training's" in measures["nll"]["text"]
+    assert list(report["columns"]) in (["wide", "narrow"], ["narrow", "wide"])
+    assert "Kolmogorov-Smirnov by column, worst first: " in out
+    assert with_units(Gaussian2D(n=10))["w2"].unit == "data units"
+    assert with_units(blobs())["sliced_w2"].unit == "data units"
+
+
+def test_the_worst_of_many_columns_is_named():
+    names = [f"c{i}" for i in range(6)]
+    x = torch.randn(200, 6, generator=torch.Generator().manual_seed(0))
+    columns = tuple(Column(name, 0.0, 1.0) for name in names)
+    splits = dict.fromkeys(("train", "validation", "test"), Split(x))
+    data, report = Dataset("table", splits, "real", columns=columns), Report(source="here")
+    fake = x.clone()
+    fake[:, 4] += 3.0
+    judge_samples(fake, data, Plan(samples=200), None, report)
+    assert next(iter(report.columns)) == "c4"
+    assert report.measures["ks_max"].value == report.columns["c4"]
+    assert report.measures["ks_max"].text.endswith("that of column 'c4'")
+    assert "worst first: c4 0.9, c" in "\n".join(report.lines())
+
+
+def test_translations_of_a_table_are_judged_standardised():
+    """Else the column of the largest numbers drowns the others."""
+    columns = (Column("wide", 0.0, 1000.0), Column("narrow", 0.0, 1.0))
+    x = torch.randn(40, 2, generator=torch.Generator().manual_seed(0))
+    pairs = Pairs(Dataset("table", dict.fromkeys(("train", "validation", "test"), Split(x)), "real", columns=columns))
+    batch = pairs.head("test", 20)
+    same = pairs.decode(batch["a"])
+    found = translation_errors(pairs, batch, same, same)
+    assert found["cycle_error"] == pytest.approx(0, abs=1e-6)
+    assert found["identity_error"] == pytest.approx((batch["a"] - turn(batch["a"])).norm(dim=1).mean().item(), rel=1e-5)
+
+
+def test_pixels_that_are_not_binary_may_be_in_colour():
+    report, _ = report_of("vae", "images")
+    assert report.left_out["published NLL"].startswith("pixels are not binary")
+
+
+def test_shares_of_modes_that_no_sample_lies_on_are_not_even():
+    modes = torch.eye(2)
+    assert math.isnan(mode_coverage(torch.full((9, 2), 50.0), modes, 0.1).reverse_kl)
+    assert mode_coverage(modes, modes, 0.1).reverse_kl == 0

@@ -257,6 +257,23 @@ def test_a_run_of_format_1_goes_on(cli, tmp_path):
     assert cli("sample", "run=run", "n=3", "device=cpu")[0] == 0
 
 
+def test_a_run_of_format_2_goes_on(cli, tmp_path):
+    """Of a conditional model on a table, before checkpoints had counts of the classes and extremes of the data."""
+    shutil.copytree(OLD / "format_2", tmp_path / "run")
+    (tmp_path / "run" / "table.csv").rename(tmp_path / "table.csv")
+    assert cli("evaluate", "run=run", "samples=20", "likelihood=2", "k=2", "device=cpu")[0] == 0  # the same splits
+    code, out, _ = cli("sample", "run=run", "n=6", "device=cpu")
+    assert code == 0
+    assert "no counts of the classes" in out
+    assert cli("sample", "run=run", "n=6", "y=rare", "device=cpu")[0] == 0
+    code, out, err = cli("train", "resume=run", "trainer.steps=6")
+    assert (code, err) == (0, "")
+    assert "step 4 to 6" in out
+    state = checkpoint.read(tmp_path / "run" / "checkpoints" / "last.pt")
+    assert state["counts"] == [24, 8]
+    assert state["family"]["lowest"].isfinite().all()
+
+
 def test_optional_parts_of_a_checkpoint_may_be_absent():
     whole = trainer("vae", blobs(), steps=2)
     whole.train_step()

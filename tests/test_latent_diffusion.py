@@ -1,5 +1,7 @@
 """Latent diffusion: the autoencoder stays as it is, or is trained beside the prior."""
 
+import shutil
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -96,3 +98,50 @@ def test_an_autoencoder_of_other_columns_is_refused() -> None:
         LatentDiffusion(Spec((2,)), vae, prior=small_prior)
     units = Spec((2,), columns=(a._replace(mean=5.0), b))  # the same columns elsewhere
     assert LatentDiffusion(units, vae, prior=small_prior).sample(3).shape == (3, 2)
+
+
+def test_a_run_with_an_autoencoder_is_whole_in_itself(cli, tmp_path, monkeypatch) -> None:
+    """Sampled, measured, resumed and started anew without the autoencoder's folder, moved and from elsewhere."""
+    quick = ("trainer.steps=2", "trainer.batch_size=8", "trainer.device=cpu", "data.n=50", "data.kind=ring")
+    quick += ("trainer.sample_every=0", "trainer.evaluate_every=0")
+    assert cli("train", "model=vae", *quick, "hydra.run.dir=AE")[0] == 0
+    latent = ("model=latent_diffusion", "model.autoencoder=AE", "model.prior.sample_steps=2")
+    assert cli("train", *latent, *quick, "hydra.run.dir=LD")[0] == 0
+    weights = checkpoint.read(tmp_path / "LD" / "checkpoints" / "last.pt")["family"]
+    shutil.rmtree(tmp_path / "AE")
+    (tmp_path / "else" / "where").mkdir(parents=True)
+    (tmp_path / "LD").rename(tmp_path / "else" / "X")
+    monkeypatch.chdir(tmp_path / "else" / "where")
+    for words in (
+        ("sample", "run=../X", "n=3"),
+        ("evaluate", "run=../X", "samples=4"),
+        ("train", "resume=../X", "trainer.steps=3"),
+        ("train", "--config-dir", "../X", "hydra.run.dir=Y"),
+    ):
+        code, _, err = cli(*words)
+        assert (code, err) == (0, ""), words
+    shutil.rmtree(tmp_path / "else" / "X")
+    shutil.rmtree("Y/checkpoints")  # killed before its first checkpoint
+    code, _, err = cli("train", "resume=Y")
+    assert code == 0, err
+    again = checkpoint.read(Path("Y/checkpoints/last.pt"))["family"]
+    own = [key for key in weights if key.startswith("autoencoder.")]
+    assert own
+    assert all(torch.equal(weights[key], again[key]) for key in own)  # never a net with random weights
+    Path("Y/autoencoder.pt").write_bytes(b"no checkpoint")
+    shutil.rmtree("Y/checkpoints")
+    code, _, err = cli("train", "resume=Y")
+    assert (code, err.count("\n")) == (2, 2)  # the warning that there is no checkpoint, and the refusal
+    assert "model.autoencoder: damaged checkpoint" in err
+
+
+def test_a_conditional_prior_makes_a_conditional_model() -> None:
+    model = LatentDiffusion(
+        POINTS,
+        own=lambda spec: VAE(spec, z_dim=3),
+        prior=lambda s: DDPM(s, conditional=True, sample_steps=2, net=small),
+    )
+    assert model.conditional
+    labels = model.draw_labels(5)
+    assert labels is not None
+    assert model.sample(5, labels).shape == (5, 2)

@@ -81,7 +81,7 @@ def test_real_jobs_that_raise_and_are_killed_then_resumed(cli, tmp_path, monkeyp
         "        self.fault = '' if Path('REPAIRED').exists() else fault\n"
         "    def batch(self, split, index):\n"
         "        self.calls += 1\n"
-        "        if self.calls > 30 and self.fault == 'raise':\n"
+        "        if split == 'train' and self.calls > 15 and self.fault == 'raise':\n"
         "            raise RuntimeError('no such table')\n"
         "        if self.calls > 30 and self.fault == 'kill':\n"
         "            os.kill(os.getpid(), signal.SIGKILL)\n"

@@ -1,6 +1,7 @@
 """`genlab train resume=RUN`: go on with a run, with the run's own config and from its newest good checkpoint."""
 
 import sys
+from collections.abc import Collection
 
 from omegaconf import DictConfig, OmegaConf
 
@@ -28,13 +29,14 @@ def resume(arguments: list[str]) -> None:
     try:
         overrides = OverridesParser.create().parse_overrides(arguments)
         values = {each.key_or_group: each.value() for each in overrides}
+        added = {each.key_or_group for each in overrides if each.is_add() or each.is_force_add()}
         if any(each.is_sweep_override() or each.is_delete() or each.package for each in overrides):
             raise UserError("resume takes key=value only, with one value each")
     except HydraException as error:
         raise UserError(f"resume takes key=value only: {str(error).splitlines()[0]}") from error
     run = Run.open(str(values.pop("resume")))
     with ranks.lock(run):
-        config = changed(run.read_config(), values)
+        config = changed(run.read_config(), values, added)
         build.options(config)  # wrong words are refused before torch is imported
 
         from genlab.trainer import checkpoint
@@ -48,8 +50,11 @@ def resume(arguments: list[str]) -> None:
         execute(run, config, state)
 
 
-def changed(config: DictConfig, values: dict) -> DictConfig:
+def changed(config: DictConfig, values: dict, added: Collection[str] = ()) -> DictConfig:
     """The config of a run with the values of the command line.
+
+    Args:
+        added: keys that were written with a +; the config need not have them yet, and what they belong to must.
 
     Raises:
         UserError: a key that the config does not have, or that a resumed run has to keep.
@@ -61,7 +66,11 @@ def changed(config: DictConfig, values: dict) -> DictConfig:
             raise UserError(f"{key}: a resumed run keeps its {key}; start a new run to change it")
         if key.endswith("_target_") and (before := OmegaConf.select(config, key)) not in (None, value):
             raise UserError(f"{key}: a resumed run keeps it ({before}); start a new run to change it")
-        settings.apply(config, {key: value})
+        parent = OmegaConf.select(config, key.rpartition(".")[0]) if "." in key else None
+        if key in added and isinstance(parent, DictConfig) and "_target_" in parent:  # checked when that is built
+            OmegaConf.update(config, key, value, force_add=True)
+        else:
+            settings.apply(config, {key: value})
     if "trainer.steps" in values and "trainer.epochs" not in values and "epochs" in config.trainer:
         config.trainer.epochs = None  # of the run so far; it would take the place of the new steps
     try:

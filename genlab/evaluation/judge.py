@@ -56,6 +56,8 @@ class Judge:
         if not self.data.spec.columns:
             return {}
         n = min(len(samples), len(self.real))
+        if n < 2:
+            return {}
         statistics = kolmogorov_smirnov(self.data.spec.standardise(samples)[:n], self.real[:n].to(samples.device))
         found = {column.name: ks for column, ks in zip(self.data.spec.columns, statistics, strict=True)}
         return dict(sorted(found.items(), key=lambda pair: -pair[1]))

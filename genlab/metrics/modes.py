@@ -5,6 +5,7 @@ A mode is covered when at least a quarter of its fair share n/K of all samples i
 (The measures of VEEGAN, Srivastava et al. 2017, https://arxiv.org/abs/1705.07761, which counts a mode at any sample.)
 """
 
+import math
 from typing import NamedTuple
 
 import torch
@@ -14,7 +15,7 @@ from torch import Tensor
 class Coverage(NamedTuple):
     covered: int  # modes covered
     high_quality: float  # share of samples within 3σ of a mode
-    reverse_kl: float  # KL(share of each mode among high-quality samples || uniform), nats
+    reverse_kl: float  # KL(share of each mode among high-quality samples || uniform), nats; NaN without any
     std_ratio: Tensor  # (K,) std of the samples nearest to each mode over the true one, NaN below two samples
 
 
@@ -32,7 +33,8 @@ def mode_coverage(x: Tensor, modes: Tensor, sigma: float) -> Coverage:
     return Coverage(
         covered=int((counts >= len(x) / len(modes) / 4).sum()),
         high_quality=good.double().mean().item(),
-        reverse_kl=torch.xlogy(share, share * len(modes)).sum().item(),
+        # Of no sample on any mode there are no shares: 0 would say that they are even.
+        reverse_kl=torch.xlogy(share, share * len(modes)).sum().item() if counts.any() else math.nan,
         std_ratio=torch.stack(ratios),
     )
 

@@ -42,13 +42,14 @@ def point_measures(
     Raises:
         ValueError: the clouds differ in dimension, or there are fewer than two points in one.
     """
-    n = min(len(fake), len(real))
+    n, counts = min(len(fake), len(real)), f"{len(fake)} generated and {len(real)} real"
     fake, real = fake[:n], real[:n].to(fake)
 
     def two() -> tuple[Tensor, Tensor]:
-        if n < 2 or fake.shape[1:] != real.shape[1:]:
-            shapes = f"{tuple(fake.shape)} and {tuple(real.shape)}"
-            raise ValueError(f"needs two samples at least on each side, of one dimension, not {shapes}")
+        if fake.shape[1:] != real.shape[1:]:
+            raise ValueError(f"no clouds of one dimension: {tuple(fake.shape)} and {tuple(real.shape)}")
+        if n < 2:
+            raise ValueError(f"needs two samples at least on each side; there are {counts}")
         return fake, real
 
     parts: dict[str, Callable[[], Mapping[str, float]]] = {

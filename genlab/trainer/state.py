@@ -92,7 +92,7 @@ def check_data(state: State, data: Dataset) -> None:
     known = data.fingerprint
     if state.get("data", known) != known:
         raise UserError(
-            f"the data are not those that this run began with (fingerprint {known}, then {state['data']}): "
+            f"the data are not those that this run began with (their fingerprint is {known}, and was {state['data']}): "
             "put the files and the data's options back, or start a new run"
         )
     began = Spec.of(state["spec"]) if "spec" in state else data.spec

@@ -1,0 +1,134 @@
+"""A run is judged on the data it was trained on, and its config records what was done: options of resumed runs."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from conftest import blobs, trainer
+from test_faults import SMALL, refused
+
+from genlab.errors import UserError
+from genlab.run import Run
+from genlab.trainer import checkpoint
+from genlab.trainer.state import state_keys
+
+QUICK = (
+    "trainer.steps=4",
+    "trainer.device=cpu",
+    "trainer.sample_every=0",
+    "trainer.evaluate_every=0",
+    "hydra.run.dir=run",
+)
+
+
+def table(path: Path, scale: float = 1.0, flipped: bool = False) -> None:
+    rows = np.random.default_rng(0).normal(size=(60, 2)) * [scale, 1.0]
+    rows = rows[::-1] if flipped else rows
+    path.write_text("a,b\n" + "".join(f"{a!r},{b!r}\n" for a, b in rows.tolist()))
+
+
+@pytest.mark.parametrize("change", [{"scale": 3.0}, {"flipped": True}])
+def test_a_run_is_not_judged_on_data_that_have_changed(cli, tmp_path, change):
+    table(tmp_path / "t.csv")
+    assert cli("train", "model=autoencoder", "data=array", "data.path=t.csv", *QUICK)[0] == 0
+    assert cli("evaluate", "run=run", "samples=4")[0] == 0
+    (tmp_path / "run" / "evaluation.json").unlink()
+    table(tmp_path / "t.csv", **change)
+    words = "data are not those that this run began with"
+    refused(cli("evaluate", "run=run", "samples=4"), 2, words)
+    assert not (tmp_path / "run" / "evaluation.json").exists()
+    refused(cli("sample", "run=run", "n=4"), 2, words)  # reconstructions of test rows
+    refused(cli("train", "resume=run", "trainer.steps=6"), 2, words)
+
+
+def test_samples_of_a_model_whose_data_have_changed_are_drawn_over_none(cli, tmp_path):
+    table(tmp_path / "t.csv")
+    assert cli("train", "model=flow", "data=array", "data.path=t.csv", *QUICK)[0] == 0
+    assert cli("sample", "run=run", "n=4")[0] == 0
+    with np.load(tmp_path / "run" / "samples.npz") as found:
+        before = found["samples"]
+    table(tmp_path / "t.csv", scale=1000.0)
+    code, out, err = cli("sample", "run=run", "n=4")
+    assert (code, err) == (0, "")
+    assert "no real samples: the data are not those" in out
+    with np.load(tmp_path / "run" / "samples.npz") as found:
+        np.testing.assert_array_equal(found["samples"], before)  # decoded by the run's own scale
+
+
+def test_the_range_of_a_resumed_run_stays(tmp_path):
+    whole = trainer("autoencoder", blobs(range="unit"), steps=2)
+    whole.train_step()
+    with pytest.raises(UserError, match=r"data\.range: this run began with unit, not symmetric"):
+        trainer("autoencoder", blobs(range="symmetric"), steps=2).load_state_dict(whole.state_dict())
+
+
+def group(path: Path) -> dict:
+    return checkpoint.read(path / "checkpoints" / "last.pt")["optimizers"]["model"]["param_groups"][0]
+
+
+def test_options_of_an_optimizer_apply_after_a_resume(cli, tmp_path):
+    assert cli(*SMALL, "+optimizer.model.betas=[0.5,0.9]")[0] == 0
+    words = ("optimizer.model.betas=[0.1,0.2]", "+optimizer.model.weight_decay=0.25", "trainer.steps=8")
+    code, _, err = cli("train", "resume=run", *words)
+    assert (code, err) == (0, "")
+    options = group(tmp_path / "run")
+    assert (tuple(options["betas"]), options["weight_decay"]) == ((0.1, 0.2), 0.25)
+    stored = Run.open(tmp_path / "run").read_config().optimizer.model
+    assert (list(stored.betas), stored.weight_decay) == ([0.1, 0.2], 0.25)
+    assert cli("train", "resume=run", "trainer.steps=9")[0] == 0  # and they are the run's own from then on
+    assert group(tmp_path / "run")["weight_decay"] == 0.25
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("optimizer.model._target_=torch.optim.SGD",), ("torch.optim.Adam", "start a new run")),
+        (("data._target_=genlab.data.mnist.MNIST",), ("data._target_", "keeps it")),
+        (("+optimizer.model.amsgrad=true",), ("max_exp_avg_sq", "did not keep")),
+        (("+optimizer.modle.lr=1",), ("did you mean 'optimizer.model.lr'",)),
+        (("+optimizer.model.weight_deca=1",), ("did you mean 'weight_decay'",)),
+        (("model.z_dim=5",), ("does not fit this model",)),
+    ],
+)
+def test_what_a_resumed_run_cannot_do_leaves_its_config_as_it_was(cli, tmp_path, words, said):
+    assert cli(*SMALL)[0] == 0
+    before = (tmp_path / "run" / "config.yaml").read_bytes()
+    refused(cli("train", "resume=run", "trainer.steps=8", *words), 2, *said)
+    assert (tmp_path / "run" / "config.yaml").read_bytes() == before
+
+
+def test_the_config_is_written_when_a_step_was_taken_with_it(cli, tmp_path, monkeypatch):
+    from genlab.trainer.loop import Trainer
+
+    assert cli(*SMALL)[0] == 0
+    before = (tmp_path / "run" / "config.yaml").read_bytes()
+
+    def step(self):
+        raise KeyError("exp_avg")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Trainer, "train_step", step)
+        with pytest.raises(KeyError):
+            cli("train", "resume=run", "trainer.steps=8", "optimizer.model.lr=0.5")
+    assert (tmp_path / "run" / "config.yaml").read_bytes() == before
+    assert cli("train", "resume=run", "trainer.steps=8", "optimizer.model.lr=0.5")[0] == 0
+    assert Run.open(tmp_path / "run").read_config().optimizer.model.lr == 0.5
+
+
+def test_the_class_of_an_optimizer_is_checked_by_the_checkpoint_too():
+    whole = trainer("vae", blobs(range="unit"), steps=2)
+    whole.train_step()
+    other = trainer("vae", blobs(range="unit"), steps=2)
+    other.optimizers["model"] = torch.optim.SGD(other.family.parameters(), lr=0.1)
+    with pytest.raises(UserError, match="began with Adam, not SGD"):
+        other.load_state_dict(whole.state_dict())
+
+
+def test_what_an_optimizer_keeps_is_found_without_touching_it():
+    weight = torch.nn.Parameter(torch.ones(3, 2))
+    optimizer = torch.optim.RMSprop([weight], momentum=0.9, centered=True)
+    assert {"square_avg", "momentum_buffer", "grad_avg"} <= state_keys(optimizer)
+    assert not optimizer.state
+    assert torch.equal(weight, torch.ones(3, 2))
+    assert state_keys(torch.optim.SGD([weight])) == set()
