@@ -150,15 +150,17 @@ def plot(
     return pairplot(real, fake, [column.name for column in data.spec.columns])
 
 
-def draw_images(family: Sampler, data: Dataset, n: int) -> np.ndarray:
+def draw_images(family: Family, data: Dataset, n: int) -> np.ndarray:
     """A grid of n samples, of a conditional family a class a column."""
+    assert isinstance(family, Sampler)
     labels = classes_in_turn(family, n)
     columns = None if labels is None else min(n, len(known_classes(family)))
     return grid(data.decode(family.sample(n, labels)), columns)
 
 
-def draw_points(family: Sampler, data: Dataset) -> np.ndarray:
+def draw_points(family: Family, data: Dataset) -> np.ndarray:
     """Samples over test points, of a conditional family of the same classes."""
+    assert isinstance(family, Sampler)
     labels = data.labels("test", POINTS) if family.conditional else None
     real = None if isinstance(family, Measured) else data.real("test", POINTS)
     return plot(data, real, data.decode(family.sample(POINTS, labels)), landscape(family))

@@ -255,7 +255,7 @@ def test_the_worst_of_many_columns_is_named():
     names = [f"c{i}" for i in range(6)]
     x = torch.randn(200, 6, generator=torch.Generator().manual_seed(0))
     columns = tuple(Column(name, 0.0, 1.0) for name in names)
-    splits = dict.fromkeys(("train", "validation", "test"), Split(x))
+    splits = {name: Split(x) for name in ("train", "validation", "test")}
     data, report = Dataset("table", splits, "real", columns=columns), Report(source="here")
     fake = x.clone()
     fake[:, 4] += 3.0

@@ -121,7 +121,7 @@ def test_conditional_samples_follow_the_class(spec):
 
 def test_missing_classes_are_drawn_uniformly():
     torch.manual_seed(0)
-    counts = make(conditional=True).draw_labels(4000).bincount(minlength=4)
+    counts = make(conditional=True).fake_labels(4000).bincount(minlength=4)
     assert (counts - 1000).abs().max() < 5 * (4000 * 0.25 * 0.75) ** 0.5  # five standard deviations
 
 

@@ -1,7 +1,6 @@
 """Latent diffusion: the autoencoder stays as it is, or is trained beside the prior."""
 
 import shutil
-from functools import partial
 from pathlib import Path
 
 import pytest

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 from conftest import blobs, trainer
+from omegaconf import OmegaConf
 
 from genlab.data.gaussian2d import Gaussian2D
 from genlab.run import Run, to_json
@@ -95,7 +96,7 @@ def test_a_search_is_told_the_finite_value(tmp_path, monkeypatch):
     search = Search()
     search.study, search.current = optuna.create_study(), Sweep(tmp_path)
     search.trials = {0: search.study.ask()}
-    search.reported, search.base = {}, type("Base", (), {"trainer": type("T", (), {"monitor": "eval/loss"})})
+    search.reported, search.base = {}, OmegaConf.create({"trainer": {"monitor": "eval/loss"}})
     run = Run(tmp_path / "0")
     run.folder.mkdir()
     run.metrics.write_text('{"step": 1, "eval/loss": NaN}\n{"step": 2, "eval/loss": 4.0}\n')

@@ -61,9 +61,11 @@ def with_units(data: Dataset) -> dict[str, Measure]:
     if not data.spec.columns:
         return MEASURES
     shift = data.spec.log_scale
-    units = dict.fromkeys(DISTANCES, "column deviations") | {"reconstruction_mse": "column deviations²"}
-    texts = dict.fromkeys(("nll", "iwae_nll"), f"; columns in their own units, {shift:+.4g} beside training's")
-    texts["elbo"] = f"; columns in their own units, {-shift:+.4g} beside training's"
+    units = {**dict.fromkeys(DISTANCES, "column deviations"), "reconstruction_mse": "column deviations²"}
+    texts = {
+        name: f"; columns in their own units, {sign * shift:+.4g} beside training's"
+        for name, sign in (("nll", 1), ("iwae_nll", 1), ("elbo", -1))
+    }
     return {
         name: measure._replace(text=measure.text + texts.get(name, ""), unit=units.get(name, measure.unit))
         for name, measure in MEASURES.items()

@@ -1,6 +1,7 @@
 """The cheap subset of the measures that a run takes of itself while it trains, against the validation split."""
 
 from collections.abc import Callable
+from functools import partial
 
 import torch
 from torch import Tensor
@@ -47,7 +48,7 @@ def evaluator(
     def evaluate(family: Family) -> dict[str, float]:
         device.seed(where, seed)
         if isinstance(family, Translator) and isinstance(data, Pairs):
-            return attempt("eval/translation_error", lambda: translations(family, data), reasons) or {}
+            return attempt("eval/translation_error", partial(of_translations, family, data, count), reasons) or {}
         if isinstance(family, Measured):
             own = attempt("eval/measures", lambda: family.measures(OWN_MEASURES), reasons) or {}
             return {f"eval/{name}": value for name, value in own.items()}
@@ -59,15 +60,24 @@ def evaluator(
             return {}
         real = data.spec.standardise(data.real("validation", count))
         values = suite.quick(samples, real, *known, reasons)
-        return values | (attempt("eval/fid", lambda: judge(samples), reasons) or {} if judge else {})
-
-    def translations(family: Translator, data: Pairs) -> dict[str, float]:
-        batch = data.head("validation", count)
-        there, back = round_trip(family, batch["a"])
-        truth = decode(data.transform(batch["a"])) if data.known else None
-        return translation(decode(batch["a"]), decode(there), decode(back), decode(batch["b"]), truth)
+        if judge is not None:
+            by_features = partial(judge, samples)
+            values |= attempt("eval/fid", by_features, reasons) or {}
+        return values
 
     return evaluate
+
+
+def of_translations(family: Translator, data: Pairs, count: int) -> dict[str, float]:
+    """The measures of `count` validation samples that are translated and translated back."""
+
+    def decode(x: Tensor) -> Tensor:
+        return data.spec.standardise(data.decode(x))
+
+    batch = data.head("validation", count)
+    there, back = round_trip(family, batch["a"])
+    truth = decode(data.transform(batch["a"])) if data.known else None
+    return translation(decode(batch["a"]), decode(there), decode(back), decode(batch["b"]), truth)
 
 
 def features_judge(
@@ -86,6 +96,10 @@ def features_judge(
         inside = manifold(features, real)
         return {"eval/precision": inside.precision, "eval/recall": inside.recall}
 
+    def of_moments(features: Tensor) -> dict[str, float]:
+        assert known is not None
+        return {"eval/fid": frechet_distance(*moments(features), *known)}
+
     known = attempt("eval/fid", lambda: moments(real), reasons)
 
     def judge(images: Tensor) -> dict[str, float]:
@@ -96,7 +110,7 @@ def features_judge(
             "eval/precision": lambda: of_manifold(features),
         }
         if known is not None:
-            parts = {"eval/fid": lambda: {"eval/fid": frechet_distance(*moments(features), *known)}} | parts
+            parts = {"eval/fid": lambda: of_moments(features)} | parts
         if net.balanced:
             parts["eval/classes"] = lambda: of_classes(logits)
         return collect(parts, reasons)

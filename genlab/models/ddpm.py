@@ -34,6 +34,7 @@ SCHEDULES = ("linear", "cosine")
 SAMPLERS = ("ddim", "ancestral")
 VARIANCES = ("large", "small")
 LEAST_SIGNAL = 4e-5  # ᾱ at which samples of points and codes start: what the linear schedule ends at for T = 1000
+MOST_SIGNAL = 4e-4  # above, N(0, I) is not close enough to q(x_t) to start from
 HALF_BIN = {"symmetric": 1 / 255, "unit": 0.5 / 255, "binary": 0.5}  # half the distance of two pixel values
 
 
@@ -65,12 +66,14 @@ def ddim(bar_s: Tensor, bar_t: Tensor, eta: float) -> tuple[Tensor, Tensor, Tens
 
 
 def first_time(bars: Tensor) -> int:
-    """The last time t at which ᾱ_t is `LEAST_SIGNAL` or more.
+    """The time at which samplers start: the last one at which ᾱ_t is `LEAST_SIGNAL` or more.
 
-    q(x_t) is N(0, I) there up to ᾱ_t, so samplers may start there. Beyond it (the cosine schedule ends at 2e-9) the
-    clean sample is the difference of two nearly equal numbers over √ᾱ_t, and an error of the net is blown up.
+    q(x_t) is N(0, I) there up to √ᾱ_t. Beyond it (the cosine schedule ends at 2e-9) the clean sample is the difference
+    of two nearly equal numbers over √ᾱ_t, and an error of the net is blown up. Few levels of noise may have no time at
+    which ᾱ_t is small, but not too small: they start at T.
     """
-    return max(int((bars >= LEAST_SIGNAL).nonzero().max()), 1)
+    last = int((bars >= LEAST_SIGNAL).nonzero().max())
+    return last if bars[last] <= MOST_SIGNAL else len(bars) - 1
 
 
 def sample_times(timesteps: int, steps: int) -> list[int]:

@@ -184,4 +184,4 @@ class GAN(Family):
             return self.discriminator(x)
         labels = (torch.full((len(x),), k, device=x.device) for k in range(self.spec.classes))
         logits = torch.stack([self.discriminator(x, y) for y in labels])
-        return (self.class_prior.shares[:, None] * logits).sum(0)
+        return self.class_prior.mean(logits)

@@ -14,6 +14,7 @@ class ClassPrior(nn.Module):
     """p(y), drawn by the inverse of its distribution function. It is made from the spec, so no checkpoint holds it."""
 
     cumulative: Tensor
+    shares: Tensor
 
     def __init__(self, spec: Spec) -> None:
         super().__init__()
@@ -26,3 +27,7 @@ class ClassPrior(nn.Module):
         """n classes from torch's global generator: (n,) int64. Static shapes, no host sync."""
         u = torch.rand(n, device=self.cumulative.device, dtype=self.cumulative.dtype)
         return torch.searchsorted(self.cumulative, u, right=True)  # a class of share 0 has no width, and is passed over
+
+    def mean(self, values: Tensor) -> Tensor:
+        """E_p(y) of values of each class: (K, B) -> (B,)."""
+        return (self.shares[:, None] * values).sum(0)

@@ -108,8 +108,8 @@ def check_optimizers(state: State, optimizers: Mapping[str, Optimizer]) -> None:
     Raises:
         UserError: one is of another class.
     """
-    classes = state.get("optimizer_classes")
-    for name, optimizer in optimizers.items() if isinstance(classes, dict) else ():
+    classes = state.get("optimizer_classes") or {}
+    for name, optimizer in optimizers.items():
         before, now = classes.get(name), type(optimizer).__name__
         if before not in (None, now):
             raise UserError(f"optimizer.{name}._target_: this run began with {before}, not {now}; start a new run")
