@@ -10,6 +10,7 @@ import re
 from array import array
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import NamedTuple, NoReturn
 
 import numpy as np
 
@@ -24,6 +25,14 @@ NUMBER = re.compile(r"\s*[+-]?(?:0|[1-9][0-9]*)?(?:\.[0-9]*)?(?:[eE][+-]?[0-9]+)
 QUOTED = re.compile(r'(?<![^,;\t\r\n])"(?:[^"]|"")*"(?![^,;\t\r\n])')  # a quoted cell, from end to end
 NOT_FINITE = ("nan", "na", "n/a", "null", "none", "inf", "-inf", "+inf", "infinity", "-infinity")
 FLAGS = ("true", "false", "yes", "no", "t", "f", "y", "n")
+
+
+class Bad(NamedTuple):
+    """The cells of one column that are no numbers."""
+
+    line: int  # of the first
+    cell: str
+    count: int = 1
 
 
 def read_csv(
@@ -54,7 +63,7 @@ def read_csv(
     chosen = select(file, names, columns, label, version)
     places = [names.index(name) for name in chosen]
     read = number if version > 1 else first_number
-    numbers, lines, bad = array("d"), array("q"), dict[int, str]()
+    numbers, lines, bad = array("d"), array("q"), dict[int, Bad]()
     labels: list[str | None] = []
     for line, row in rows:
         if len(row) != len(names):
@@ -62,7 +71,7 @@ def read_csv(
         values = [read(row[i]) for i in places]
         for k in [k for k, value in enumerate(values) if value is None]:
             values[k] = 0.0  # the file is refused, but not before all its columns are seen
-            bad.setdefault(k, f"line {line}, column '{chosen[k]}': {_wrong(row[places[k]])}")
+            bad[k] = bad[k]._replace(count=bad[k].count + 1) if k in bad else Bad(line, row[places[k]])
         numbers.extend(values)  # type: ignore[arg-type]
         lines.append(line)
         if label is not None:
@@ -71,7 +80,7 @@ def read_csv(
         if len(numbers) > LARGEST:
             raise UserError(f"{file.name}: more than {LARGEST:,} numbers, too many to hold in memory")
     if bad:
-        raise UserError(f"{file.name}: {several([bad[k] for k in sorted(bad)], 3, '; ', ' columns')}; {PICK}")
+        _refuse(file, {chosen[k]: bad[k] for k in sorted(bad)})
     x = np.frombuffer(numbers, np.float64).reshape(-1, len(chosen)) if numbers else np.empty((0, len(chosen)))
     table = Table(tuple(chosen), x, None, np.frombuffer(lines, np.int64) if lines else None)
     return table if label is None else table._replace(labels=complete(file, labels, label, table.where))
@@ -85,7 +94,7 @@ def number(cell: str) -> float | None:
     if not NUMBER.fullmatch(cell):
         return None
     value = first_number(cell)
-    if value is not None and abs(value) > EXACT and cell.strip(" \t\r\n+-").isdigit() and int(cell) != int(value):
+    if value is not None and abs(value) >= EXACT and cell.strip(" \t\r\n+-").isdigit() and int(cell) != int(value):
         return None
     return value
 
@@ -107,7 +116,10 @@ def _check_header(file: Path, names: list[str]) -> None:
             f"{file.name}: line 1 is all numbers, where names of columns belong; data.header=false if there are none"
         )
     if any(not name.isdigit() for name in numbers):
-        note(f"{file.name}: line 1 is read as names of columns, '{numbers[0]}' among them; data.header=false if not so")
+        note(
+            f"{file.name}: line 1 is read as names of columns, '{numbers[0]}' among them; data.header=false "
+            f"if it is a row"
+        )
 
 
 def _rows(file: Path) -> Iterator[tuple[int, list[str]]]:
@@ -135,6 +147,21 @@ def guess_delimiter(text: str) -> str:
     lines = [line for line in QUOTED.sub("", text).splitlines() if line][:2]
     first, second = [*lines, "", ""][:2]
     return max(DELIMITERS, key=lambda each: (first.count(each), first.count(each) == second.count(each) > 0))
+
+
+def _refuse(file: Path, bad: dict[str, Bad]) -> NoReturn:
+    """Refuse a file for the cells of some columns, by name.
+
+    Raises:
+        UserError: always.
+    """
+    wrong = [
+        f"line {each.line}, column '{name}': {_wrong(each.cell)}{f' (and {each.count - 1:,} more)' * (each.count > 1)}"
+        for name, each in bad.items()
+    ]
+    lacking = all(each.cell.strip().lower() in ("", *NOT_FINITE) for each in bad.values())
+    advice = f"remove such rows, or fill them in; {PICK}" if lacking else PICK
+    raise UserError(f"{file.name}: {several(wrong, 3, '; ', 'column')}; {advice}")
 
 
 def _wrong(cell: str) -> str:

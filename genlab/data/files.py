@@ -35,17 +35,19 @@ def find(path: str, kind: str) -> Path:
 def note(line: str) -> None:
     """Tell the user something about the data that is no error. Of several ranks only the first speaks."""
     if os.environ.get("RANK", "0") == "0":
-        print(line, flush=True)
+        # Names come from files: they must not steer the terminal.
+        print("".join(c if c.isprintable() else repr(c)[1:-1] for c in line), flush=True)
 
 
 def several(items: Sequence[str], show: int = 3, separator: str = ", ", what: str = "") -> str:
     """The first few items and how many more there are: `a, b, c and 4 more`.
 
     Args:
-        what: a word for the items that are not shown, such as " columns".
+        what: a noun for the items that are not shown, such as "column".
     """
     more = len(items) - show
-    return separator.join(items[:show]) + (f" and {more} more{what}" if more > 0 else "")
+    noun = f" {what}{'s' * (more > 1)}" if what else ""
+    return separator.join(items[:show]) + (f" and {more} more{noun}" if more > 0 else "")
 
 
 def quoted(names: Sequence[str], what: str = "") -> str:

@@ -106,8 +106,7 @@ def refuse(folder: Path, paths: Sequence[Path], found: Sequence[object]) -> None
     bad = [(path, error) for path, error in zip(paths, found, strict=True) if isinstance(error, Exception)]
     if bad:
         wrong = [f"{folder.name}/{path.relative_to(folder)} {_what(error)}" for path, error in bad]
-        total = f" of {len(paths)} files" if len(bad) > 3 else ""
-        raise UserError(f"data.path: {several(wrong, separator='; ', what=total)}")
+        raise UserError(f"data.path: {several(wrong, separator='; ', what='bad file')}")
 
 
 def _what(error: Exception) -> str:

@@ -43,9 +43,6 @@ class Look(NamedTuple):
                 f"({several(list(self.below))}): sub-folders are classes, so all images must lie in them, or none"
             )
 
-    def classes(self) -> list[str]:
-        return list(self.below) if len(self.below) > 1 else []
-
 
 def scan(folder: Path, version: int = 2) -> Files:
     """Find the images; opens none.
@@ -58,24 +55,24 @@ def scan(folder: Path, version: int = 2) -> Files:
     """
     others: Counter[str] = Counter()
     try:
-        found = _look(folder, others)
+        found = _look(folder, others, version)
         found.check(folder)
         if not found.loose and not found.below:
             seen = f"; it has {_counts(others)}, which are not read" if others else ""
             raise UserError(f"data.path: no image in {folder}{seen}; read are {' '.join(SUFFIXES)}")
         if others:
             note(f"{folder.name}: left out: {_counts(others)}; read are {' '.join(SUFFIXES)}")
-        splits = {name: SPLITS[name.lower()] for name in found.below if name.lower() in SPLITS}
-        if version > 1 and 0 in splits.values() and len(splits) > 1:
-            if len(splits) == len(found.below):
-                return _split(folder, splits)
-            strange = [name for name in found.below if name not in splits]
-            note(
-                f"{folder.name}: {several(list(found.below))} are classes; {several(list(splits))} would be splits if "
-                f"{several(strange)} did not lie beside them"
-            )
     except OSError as error:
         raise UserError(f"data.path: cannot read {error.filename}: {error.strerror}") from error
+    splits = {name: SPLITS[name.lower()] for name in found.below if name.lower() in SPLITS}
+    if version > 1 and 0 in splits.values() and len(splits) > 1:
+        if len(splits) == len(found.below):
+            return _split(folder, found.below)
+        strange = [name for name in found.below if name not in splits]
+        note(
+            f"{folder.name}: {several(list(found.below))} are classes; {several(list(splits))} would be splits if "
+            f"{several(strange)} did not lie beside them"
+        )
     if found.loose:
         return Files(found.loose, [0] * len(found.loose), ())
     names = ordered(found.below) if version > 1 else list(found.below)
@@ -86,60 +83,74 @@ def scan(folder: Path, version: int = 2) -> Files:
     return Files(paths, y, tuple(names) if len(names) > 1 else ())
 
 
-def _split(folder: Path, splits: dict[str, int]) -> Files:
+def _split(folder: Path, below: dict[str, list[Path]]) -> Files:
     """The images of sub-folders that are splits, whose sub-folders are classes.
 
     Raises:
         UserError: two sub-folders for one split, or held-out images of classes that training lacks.
     """
-    here = sorted(splits, key=lambda name: splits[name])
+    here = sorted(below, key=lambda name: SPLITS[name.lower()])
     for a, b in pairwise(here):
-        if splits[a] == splits[b]:
+        if SPLITS[a.lower()] == (split := SPLITS[b.lower()]):
             raise UserError(
-                f"data.path: {folder} has both {a} and {b}, of which one is the {NAMES[splits[a]]} split; "
+                f"data.path: {folder} has both {a} and {b}, of which one is the {NAMES[split]} split; "
                 f"rename or remove the other"
             )
-    looks = {name: _look(folder / name, Counter()) for name in here}
-    for name, look in looks.items():
-        look.check(folder / name)
+    looks = {name: _by_class(folder / name, below[name]) for name in here}
     train = here[0]
-    names = ordered(looks[train].classes())
+    trained = ordered(looks[train].below)
+    names = trained if len(trained) > 1 else []
     number = {name: k for k, name in enumerate(names)}
     paths, y, which = [], [], []
     for name, look in looks.items():
+        look.check(folder / name)
+        _check_held_out(folder, name, train, look, trained)
         groups = look.below or {"": look.loose}
-        if names:
-            _check_classes(folder, name, train, look, names)
-        elif name != train and set(look.classes()) - set(looks[train].below):
-            raise UserError(
-                f"data.path: {folder.name}/{name} has classes ({several(look.classes())}), {folder.name}/{train} has "
-                f"none: sort the images of both into the same sub-folders, or of neither"
-            )
         for each in ordered(groups):
             paths += groups[each]
             y += [number.get(each, 0)] * len(groups[each])
-            which += [splits[name]] * len(groups[each])
+            which += [SPLITS[name.lower()]] * len(groups[each])
     return Files(paths, y, tuple(names), which)
 
 
-def _check_classes(folder: Path, name: str, train: str, look: Look, names: Sequence[str]) -> None:
-    """Refuse held-out images without a class, or of one that is not trained on."""
-    if look.loose:
+def _check_held_out(folder: Path, name: str, train: str, look: Look, trained: Sequence[str]) -> None:
+    """Refuse images of split `name` without a class where training has some, or of a class that it has not."""
+    held_out, training = f"{folder.name}/{name}", f"{folder.name}/{train}"
+    if len(trained) > 1 and look.loose:
         raise UserError(
-            f"data.path: {folder.name}/{name} has images without a class ({look.loose[0].name}, ...): put them into "
-            f"sub-folders named like those of {folder.name}/{train}, or move {name} elsewhere"
+            f"data.path: {held_out} has images without a class ({look.loose[0].name}, ...): put them into "
+            f"sub-folders named like those of {training}, or move {name} elsewhere"
         )
-    if strange := [each for each in ordered(look.below) if each not in names]:
+    if not trained and len(look.below) > 1:
         raise UserError(
-            f"data.path: {folder.name}/{train} lacks the class {quoted(strange)}, which {folder.name}/{name} has: add "
-            f"training images of it, or move its sub-folder elsewhere"
+            f"data.path: {held_out} has classes ({several(list(look.below))}), {training} has none: sort the images of "
+            f"both into the same sub-folders, or of neither"
+        )
+    if trained and (strange := [each for each in ordered(look.below) if each not in trained]):
+        raise UserError(
+            f"data.path: {held_out} has images of {quoted(strange)}, of which {training} has none: add some to "
+            f"{training}, or move {'these sub-folders' if len(strange) > 1 else 'this sub-folder'} elsewhere"
         )
 
 
-def _look(folder: Path, others: Counter[str]) -> Look:
+def _by_class(folder: Path, paths: Sequence[Path]) -> Look:
+    """The images below a folder that is a split, by its own sub-folders."""
+    loose, below = [], {}
+    for path in paths:
+        first, *rest = path.relative_to(folder).parts
+        (below.setdefault(first, []) if rest else loose).append(path)
+    return Look(loose, below)
+
+
+def _look(folder: Path, others: Counter[str], version: int) -> Look:
     """The images in a folder and below; counts in `others` files of other kinds of images by suffix."""
     top = sorted(each for each in folder.iterdir() if not each.name.startswith((".", "__MACOSX")))
-    below = {each.name: list(_images(each, others)) for each in top if each.is_dir()}
+    # The classes of a split lie one level deeper, and so may links to their folders.
+    below = {
+        each.name: list(_images(each, others, version > 1 and each.name.lower() in SPLITS))
+        for each in top
+        if each.is_dir()
+    }
     loose = [each for each in top if not each.is_dir()]
     others.update(each.suffix.lower() for each in loose if each.suffix.lower() in OTHER_SUFFIXES)
     return Look(
@@ -148,12 +159,17 @@ def _look(folder: Path, others: Counter[str]) -> Look:
     )
 
 
-def _images(folder: Path, others: Counter[str]) -> Iterator[Path]:
+def _images(folder: Path, others: Counter[str], follow: bool = False) -> Iterator[Path]:
+    """The images in a folder and below; `follow` enters links to folders that lie in it itself."""
+
     def fail(error: OSError) -> None:
         raise error
 
     for here, folders, files in os.walk(folder, onerror=fail):
         folders[:] = sorted(name for name in folders if not name.startswith("."))
+        for name in folders if follow and Path(here) == folder else ():
+            if os.path.islink(os.path.join(here, name)):  # which os.walk does not enter
+                yield from _images(Path(here, name), others)
         for name in sorted(files):
             suffix = os.path.splitext(name)[1].lower()
             if name.startswith("."):

@@ -75,7 +75,7 @@ def _check_kinds(file: Path, schema: Any, chosen: list[str], label: str | None) 
 
     if wrong := [name for name in chosen if not is_number(schema.field(name).type)]:
         described = [f"column '{name}' is of {schema.field(name).type}" for name in wrong]
-        raise UserError(f"{file.name}: {several(described, what=' columns')}, not of numbers; {PICK}")
+        raise UserError(f"{file.name}: {several(described, what='column')}, not of numbers; {PICK}")
     if label is not None:
         kind = schema.field(label).type
         kind = kind.value_type if types.is_dictionary(kind) else kind

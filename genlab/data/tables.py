@@ -11,7 +11,7 @@ from genlab.data.files import note, quoted, several
 from genlab.errors import UserError, choose, did_you_mean
 
 LARGEST = 2**30  # numbers of one table: 8 GiB
-EXACT = 2**53  # larger integers do not all fit into a double
+EXACT = 2**53  # integers from here on do not all fit into a double
 INDEX = re.compile(r"__index_level_[0-9]+__|Unnamed: 0(\.[0-9]+)*")  # what pandas calls a column of row numbers
 PICK = "data.columns=[...] picks columns, data.label=... takes one as classes"
 
@@ -91,13 +91,15 @@ def finite(file: Path, names: Sequence[str], x: np.ndarray) -> None:
         columns = np.flatnonzero(~good.all(0)).tolist()
         rows = [int(np.argmin(good[:, i])) for i in columns]
         wrong = [
-            f"row {row + 1}, column '{names[i]}': {_what(x[row, i])}" for i, row in zip(columns, rows, strict=True)
+            f"row {row + 1}, column '{names[i]}': {_what(x[row, i], int((~good[:, i]).sum()))}"
+            for i, row in zip(columns, rows, strict=True)
         ]
-        raise UserError(f"{file.name}: {several(wrong, separator='; ', what=' columns')}")
+        raise UserError(f"{file.name}: {several(wrong, separator='; ', what='column')}")
 
 
-def _what(value: float) -> str:
-    return "the number is missing (null or NaN)" if np.isnan(value) else f"{value} is not a finite number"
+def _what(value: float, count: int) -> str:
+    what = "the number is missing (null or NaN)" if np.isnan(value) else f"{value} is not a finite number"
+    return what + f" (and {count - 1:,} more)" * (count > 1)
 
 
 def check_digits(file: Path, name: str, exact: np.ndarray, x: np.ndarray) -> None:
@@ -110,7 +112,7 @@ def check_digits(file: Path, name: str, exact: np.ndarray, x: np.ndarray) -> Non
     Raises:
         UserError: one is not, by row: it has more digits than a double holds.
     """
-    large = np.flatnonzero(np.abs(x) > EXACT)
+    large = np.flatnonzero(np.abs(x) >= EXACT)
     with np.errstate(invalid="ignore"):  # 2^63 does not fit into int64, and differs from all that do
         wrong = large[exact[large] != x[large].astype(exact.dtype)]
     if wrong.size:
