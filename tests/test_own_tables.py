@@ -1,5 +1,6 @@
 """Tables and arrays of one's own: they come in whole or are refused by line and column, and go out in their units."""
 
+import re
 import sys
 from datetime import timedelta
 from decimal import Decimal
@@ -9,11 +10,13 @@ import numpy as np
 import pytest
 import torch
 from conftest import equal
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from own_files import NAMES, paint, values, write
 
 from genlab.data.array import Array
 from genlab.data.base import Column, Spec
-from genlab.data.csv_file import read_csv
+from genlab.data.csv_file import number, read_csv
 from genlab.data.splits import plan
 from genlab.errors import UserError
 from genlab.models.base import Density
@@ -199,6 +202,16 @@ def test_numbers_in_all_usual_spellings_are_read(tmp_path):
     table = read_csv(tmp_path / "t.csv")
     assert table.names == ("a", "b")  # without the byte-order mark
     assert table.x[:, 0].tolist() == [0, -0.5, 0.5, 5, 1e-5, 2000, 7, 0.25, 8, 1e20]
+
+
+DECIMAL = re.compile(r"\s*[+-]?(?:(?:0|[1-9][0-9]*)(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]+)?\s*")
+CELL = st.text("0019.eE+-_, \u0663\u00b2nax", max_size=6) | st.floats().map(repr) | st.integers(0, 2**53).map(str)
+
+
+@settings(deadline=None, database=None, derandomize=True)
+@given(CELL)
+def test_a_number_is_a_decimal_one_and_nothing_else(cell):
+    assert (number(cell) is not None) == (DECIMAL.fullmatch(cell) is not None and bool(np.isfinite(float(cell))))
 
 
 @pytest.mark.parametrize("word", ["", "NA", "nan", "NULL", "None", "N/A"])

@@ -20,8 +20,6 @@ from genlab.data.tables import EXACT, LARGEST, PICK, Table, select
 from genlab.errors import UserError, brief
 
 DELIMITERS = ",;\t"
-# Python's float takes more: 1_0, digits of other scripts, and 01234, which is a code and no number.
-NUMBER = re.compile(r"\s*[+-]?(?:0|[1-9][0-9]*)?(?:\.[0-9]*)?(?:[eE][+-]?[0-9]+)?\s*")
 QUOTED = re.compile(r'(?<![^,;\t\r\n])"(?:[^"]|"")*"(?![^,;\t\r\n])')  # a quoted cell, from end to end
 NOT_FINITE = ("nan", "na", "n/a", "null", "none", "inf", "-inf", "+inf", "infinity", "-infinity")
 FLAGS = ("true", "false", "yes", "no", "t", "f", "y", "n")
@@ -89,14 +87,16 @@ def read_csv(
 def number(cell: str) -> float | None:
     """The finite decimal number in a cell, None if it holds anything else.
 
-    No number are codes with leading zeros, and integers with more digits than a double holds.
+    Python's float takes more: 1_0, digits of other scripts, and 01234, which is a code. Integers with more digits than
+    a double holds are identifiers, and no numbers either.
     """
-    if not NUMBER.fullmatch(cell):
+    value, text = first_number(cell), cell.strip()
+    if value is None or "_" in text or not text.isascii():
         return None
-    value = first_number(cell)
-    if value is not None and abs(value) >= EXACT and cell.strip(" \t\r\n+-").isdigit() and int(cell) != int(value):
+    digits = text.lstrip("+-")
+    if digits[0] == "0" and digits[1:2].isdigit():
         return None
-    return value
+    return None if abs(value) >= EXACT and digits.isdigit() and int(digits) != abs(value) else value
 
 
 def first_number(cell: str) -> float | None:
@@ -174,7 +174,7 @@ def _wrong(cell: str) -> str:
         return f"'{shown}' is not a finite number"
     if CODE.match(text):
         return f"'{shown}' begins with a zero, as codes do and numbers do not"
-    if NUMBER.fullmatch(text) and text.strip("+-").isdigit():
+    if text.isascii() and text.lstrip("+-").isdigit():
         return f"'{shown}' has more digits than a double holds, as identifiers do"
     if text.lower() in FLAGS:
         return f"'{shown}' is not a number; write 1 and 0"

@@ -71,7 +71,7 @@ def classes(
     found = set(labels)
     if len(found) > MOST_CLASSES:
         raise UserError(
-            f"data.label: column '{column}' has {len(found):,} different values; at most {MOST_CLASSES:,} classes are "
+            f"{file.name}: column '{column}' has {len(found):,} different labels; at most {MOST_CLASSES:,} classes are "
             f"allowed"
         )
     names = ordered(found) if version > 1 else _first_rules(found)
