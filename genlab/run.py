@@ -179,10 +179,14 @@ def parse_config(text: str, source: Path) -> DictConfig:
     for key in ("model", "data", "trainer", "optimizer"):
         if not isinstance(config[key], DictConfig):
             raise UserError(f"{source}: {key} is no table of keys and values")
+    if config.data.get("_target_") in VERSIONED and "version" not in config.data:
+        config.data.version = 1
     OmegaConf.set_struct(config, True)
     return config
 
 
+# Data sets that name the version of their rules of reading; where a run names none, it is older than the second one.
+VERSIONED = ("genlab.data.array.Array", "genlab.data.folder.Folder")
 LARGEST = 2**15  # characters of a config; a long one has 3000
 DEEPEST = 32  # tables and lists within one another; a deep one has 5
 

@@ -1,27 +1,21 @@
-"""Data of one's own: folders and tables come in whole or are refused by name, and go out in their own units."""
+"""Data of one's own in use: every family trains on it, and the command line finds it again."""
 
 import csv
-import os
-import sys
-import zlib
-from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
 import torch
-from conftest import MODELS, config, equal
-from PIL import Image
+from conftest import MODELS, config
+from omegaconf import OmegaConf
+from own_files import NAMES, pictures, values, write
 
 from genlab import build
 from genlab import pictures as pictures_module
-from genlab.data import folder as folder_module
 from genlab.data.array import Array
 from genlab.data.base import Spec, Stream
 from genlab.data.folder import Folder
 from genlab.data.gaussian2d import Gaussian2D
 from genlab.data.pairs import Pairs
-from genlab.errors import UserError
 from genlab.evaluation.training import evaluator
 from genlab.models.base import Density, Family, Reconstructor, Sampler, Translator
 from genlab.models.flow import Flow
@@ -31,319 +25,13 @@ from genlab.signature import target_of
 from genlab.trainer.loop import Trainer
 from genlab.trainer.options import Options
 
-NAMES = ("tiny", "plain", "huge", "skewed", "shifted")
-
-
-@pytest.fixture(autouse=True)
-def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.setenv("GENLAB_DATA", str(tmp_path / "root"))
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    return tmp_path / "root" / "genlab-cache"
-
-
-def values(n: int = 200) -> np.ndarray:
-    """(n, 5) numbers of very different scales."""
-    z = np.random.default_rng(0).normal(size=(n, 5))
-    return np.stack([1e-3 * z[:, 0], z[:, 1], 1e5 + 1e4 * z[:, 2], np.exp(z[:, 3]), 1.7e9 + z[:, 4]], axis=1)
-
-
-def write(path: Path, rows: np.ndarray, names=NAMES, labels=None) -> Path:
-    with open(path, "w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file)
-        writer.writerow([*names, *(["kind"] if labels else [])])
-        writer.writerows([*map(repr, row.tolist()), *([labels[i]] if labels else [])] for i, row in enumerate(rows))
-    return path
-
-
-def paint(path: Path, colour=(200, 30, 60), size=(40, 30), mode="RGB") -> Path:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    Image.new(mode, size, colour).save(path)
-    return path
-
-
-def pictures(folder: Path, n: int = 12, **options) -> Path:
-    for i in range(n):
-        paint(folder / f"{i:02}.png", (20 * i, 100, 255 - 20 * i), (30 + i, 50 - i), **options)
-    return folder
+pytestmark = pytest.mark.usefixtures("cache")
 
 
 def built(model: str, data) -> tuple[Family, dict]:
     composed = config(f"model={model}", "data=array", "data.path=x")
     torch.manual_seed(0)
     return build.family(composed, data.spec), build.optimizers(composed)
-
-
-# Tables
-
-
-def test_columns_are_standardised_over_the_training_split_and_come_back(tmp_path):
-    raw = values()
-    data = Array(str(write(tmp_path / "t.csv", raw)))
-    assert [len(data.splits[name].x) for name in ("train", "validation", "test")] == [160, 20, 20]
-    train = data.splits["train"].x
-    torch.testing.assert_close(train.mean(0), torch.zeros(5), atol=1e-5, rtol=0)
-    torch.testing.assert_close(train.std(0, correction=0), torch.ones(5), atol=1e-5, rtol=0)
-    assert [column.name for column in data.spec.columns] == list(NAMES)
-    back = torch.cat([data.real(name, 200) for name in ("train", "validation", "test")]).numpy()
-    # Single precision of the standardised value: 1e-6 deviations, and every row is there once.
-    order = np.argsort(back[:, 1]), np.argsort(raw[:, 1])
-    assert np.abs((back[order[0]] - raw[order[1]]) / raw.std(0)).max() < 2e-6
-    torch.testing.assert_close(data.spec.standardise(data.decode(train)), train, rtol=0, atol=1e-6)  # single precision
-
-
-def test_a_density_in_data_units_differs_by_the_scales(tmp_path):
-    """Flow on x = (v - m) / s: log p(v) = log p(x) - Σ log s, against the determinant of the map by autograd."""
-    spec = Array(str(write(tmp_path / "t.csv", values()))).spec
-    jacobian = torch.autograd.functional.jacobian(
-        lambda x: spec.decode(x[None])[0], torch.zeros(5, dtype=torch.float64)
-    )
-    assert isinstance(jacobian, torch.Tensor)
-    assert spec.log_scale == pytest.approx(jacobian.slogdet().logabsdet.item(), abs=1e-9)  # float64
-    assert isinstance(Flow(spec), Density)
-
-
-def test_the_spec_survives_a_checkpoint(tmp_path):
-    spec = Array(str(write(tmp_path / "t.csv", values(), labels=["b", "a"] * 100)), label="kind").spec
-    assert Spec.of(spec.state()) == spec
-    assert Spec.of([[2], 3, "real"]) == Spec((2,), 3)  # as older checkpoints have it
-    assert spec.labels == ("a", "b")
-
-
-def test_the_same_table_in_every_format_is_the_same_data(tmp_path):
-    raw, labels = values(), ["1", "10", "2", "3"] * 50
-    want = Array(str(write(tmp_path / "t.csv", raw, labels=labels)), label="kind")
-    assert want.spec.labels == ("1", "2", "3", "10")  # numbers by size
-    np.save(tmp_path / "t.npy", raw)
-    np.savez(tmp_path / "t.npz", x=raw, y=np.array([int(each) for each in labels]))
-    text = (tmp_path / "t.csv").read_text().replace(",", ";")
-    (tmp_path / "semicolons and ä.csv").write_text("\ufeff" + text, encoding="utf-8")
-    for data in (
-        Array(str(tmp_path / "t.npy")),
-        Array(str(tmp_path / "t.npz")),
-        Array(str(tmp_path / "semicolons and ä.csv"), label="kind"),
-        Array(str(tmp_path / "t.csv"), columns=list(NAMES)),
-    ):
-        assert equal(data.splits["train"].x, want.splits["train"].x)
-    assert equal(Array(str(tmp_path / "t.npz")).splits["test"].y, want.splits["test"].y)
-    assert Array(str(tmp_path / "t.npy")).spec.columns[1].name == "x1"
-    assert Array(str(tmp_path / "t.csv"), columns=["huge"]).spec.shape == (1,)
-
-
-def test_parquet_is_read_by_pyarrow_or_says_how_to_get_it(tmp_path, monkeypatch):
-    with monkeypatch.context() as patched:
-        patched.setitem(sys.modules, "pyarrow", None)
-        (tmp_path / "t.parquet").write_bytes(b"PAR1")
-        with pytest.raises(UserError, match=r"pip install 'genlab\[tables\]'"):
-            Array(str(tmp_path / "t.parquet"))
-    pyarrow = pytest.importorskip("pyarrow")
-    from pyarrow import parquet
-
-    with pytest.raises(UserError, match=r"t\.parquet cannot be read as parquet"):
-        Array(str(tmp_path / "t.parquet"))
-    raw = values()
-    columns = {name: raw[:, i] for i, name in enumerate(NAMES)} | {"kind": ["a", "b"] * 100}
-    parquet.write_table(pyarrow.table(columns), tmp_path / "t.parquet")
-    want = Array(str(write(tmp_path / "t.csv", raw)))
-    assert equal(Array(str(tmp_path / "t.parquet"), label="kind").splits["train"].x, want.splits["train"].x)
-    with pytest.raises(UserError, match="'kind' is of string"):
-        Array(str(tmp_path / "t.parquet"))
-    parquet.write_table(pyarrow.table({"a": [1.0, None, 2.0]}), tmp_path / "t.parquet")
-    with pytest.raises(UserError, match="row 2, column 'a'"):
-        Array(str(tmp_path / "t.parquet"))
-
-
-@pytest.mark.parametrize(
-    ("text", "message"),
-    [
-        ("a,b\n1,2\n3,NaN\n", r"line 3, column 'b': 'NaN' is no finite number"),
-        ("a,b\n\n1,2\n3,six\n", r"line 4, column 'b': 'six' is no number"),
-        ("a,b\n1,\n", r"line 2, column 'b': the cell is empty"),
-        ("a,b\n1,1e999\n", r"line 2, column 'b'"),
-        ("a,b\n1,2\n1,2,3\n", r"line 3 has 3 cells, where there are 2 columns"),
-        ("a,b\n1,2\n1\n", r"line 3 has 1 cells"),
-        ("", r"t\.csv is empty"),
-        ("a,b\n", r"0 samples"),
-        ("a,b\n1,2\n3,4\n", r"none to train on"),
-        ("1,2\n3,4\n", r"line 1 is all numbers.*data\.header=false"),
-        ("a,a\n1,2\n", r"two columns are called 'a'"),
-        (",a\n0,1\n", r"column 1 has no name"),
-        ("a,b\n" + "".join(f"{i},7\n" for i in range(30)), r"column 'b' is 7 in every row"),
-        ('a,b\n1,"2\n', r"line 2: unexpected end of data"),
-        ("a,b\n1," + "x" * 200_000 + "\n", r"line 2: field larger than field limit"),
-    ],
-)
-def test_bad_tables_are_refused_by_line_and_column(tmp_path, text, message):
-    file = tmp_path / "t.csv"
-    file.write_text(text)
-    with pytest.raises(UserError, match=message) as caught:
-        Array(str(file))
-    assert "\n" not in str(caught.value)
-    assert "t.csv" in str(caught.value) or "data.path" in str(caught.value)
-
-
-def test_bad_arrays_and_options_are_refused(tmp_path):
-    table = str(write(tmp_path / "t.csv", values(20), labels=["a", "b"] * 10))
-    wrong: list[tuple[dict[str, Any], str]] = [
-        ({"label": "kin"}, "did you mean 'kind'"),
-        ({"columns": ["tiny", "plian"]}, "did you mean 'plain'"),
-        ({"columns": ["kind"], "label": "kind"}, "data.columns"),
-        ({"key": "x"}, "data.key: has no place"),
-        ({"validation": 1.0, "label": "kind"}, "data.validation"),
-        ({}, "column 'kind': 'a' is no number"),
-    ]
-    for options, message in wrong:
-        with pytest.raises(UserError, match=message):
-            Array(table, **options)
-    for name, array, message in (
-        ("nan", np.array([[1.0], [np.inf]]), "row 2, column 'x0'"),
-        ("objects", np.array([{}], dtype=object), "Python objects"),
-        ("floats", np.zeros((4, 3, 8, 8)), r"images of uint8"),
-        ("complex", np.zeros((4, 2), complex), "complex128"),
-    ):
-        np.save(tmp_path / f"{name}.npy", array, allow_pickle=True)
-        with pytest.raises(UserError, match=message):
-            Array(str(tmp_path / f"{name}.npy"))
-    np.savez(tmp_path / "two.npz", a=np.zeros(3), b=np.zeros(3))
-    with pytest.raises(UserError, match=r"data\.key: two\.npz has a, b"):
-        Array(str(tmp_path / "two.npz"))
-    (tmp_path / "cut.npy").write_bytes((tmp_path / "floats.npy").read_bytes()[:300])
-    with pytest.raises(UserError, match=r"cut\.npy cannot be read"):
-        Array(str(tmp_path / "cut.npy"))
-    with pytest.raises(UserError, match=r"none of \.csv"):
-        Array(str(paint(tmp_path / "a.png")))
-    with pytest.raises(UserError, match="there is no file"):
-        Array(str(tmp_path / "absent.csv"))
-
-
-def test_arrays_of_uint8_are_images(tmp_path):
-    x = np.random.default_rng(0).integers(0, 256, (10, 28, 28, 3)).astype(np.uint8)
-    np.save(tmp_path / "last.npy", x)
-    np.save(tmp_path / "first.npy", x.transpose(0, 3, 1, 2))
-    last, first = Array(str(tmp_path / "last.npy")), Array(str(tmp_path / "first.npy"))
-    assert last.spec == Spec((3, 28, 28), 0, "unit")
-    assert equal(last.splits["train"].x, first.splits["train"].x)
-
-
-# Folders
-
-
-def test_a_folder_becomes_one_mapped_file_that_later_runs_reuse(tmp_path, cache, monkeypatch):
-    folder = pictures(tmp_path / "ä b")
-    first = Folder(str(folder), size=32)
-    assert first.spec == Spec((3, 32, 32), 0, "unit")
-    assert {name: len(split.x) for name, split in first.splits.items()} == {"train": 10, "validation": 1, "test": 1}
-    (file,) = cache.iterdir()
-    assert file.suffix == ".npy"
-    # All colours are there once: 20 i, red, and 255 - 20 i, blue, of a picture of one colour each.
-    red = torch.cat([first.splits[name].x[:, 0, 5, 5] for name in ("train", "validation", "test")])
-    assert sorted(red.tolist()) == [20 * i for i in range(12)]
-
-    with monkeypatch.context() as patched:
-        patched.setattr(folder_module, "build", None)  # nothing is read again
-        again = Folder(str(folder), size=32)
-        patched.chdir(tmp_path)
-        patched.setenv("HOME", str(tmp_path))
-        assert Folder("ä b", size=32).fingerprint == Folder("~/ä b", size=32).fingerprint == first.fingerprint
-    assert equal(again.splits["train"].x, first.splits["train"].x)
-
-    paint(folder / "05.png", (1, 2, 3))
-    changed = Folder(str(folder), size=32)
-    assert changed.fingerprint != first.fingerprint
-    assert len(list(cache.iterdir())) == 1  # the old file is gone
-    os.utime(folder / "05.png", ns=(1, 1))
-    assert Folder(str(folder), size=32).fingerprint == changed.fingerprint  # read anew, and found to be the same
-    (file,) = cache.iterdir()
-    file.write_bytes(file.read_bytes()[:1000])  # cut short by hand: made anew
-    assert equal(Folder(str(folder), size=32).splits["train"].x, changed.splits["train"].x)
-
-
-def test_sub_folders_are_classes(tmp_path):
-    for i in range(10):
-        paint(tmp_path / "d" / "red" / "deep" / f"{i}.png", (255, 0, 0))
-        paint(tmp_path / "d" / "blue" / f"{i}.png", (0, 0, 255))
-    (tmp_path / "d" / "nothing").mkdir()
-    (tmp_path / "d" / "notes.txt").write_text("no image")
-    data = Folder(str(tmp_path / "d"), size=28)
-    assert data.spec == Spec((3, 28, 28), 2, "unit", labels=("blue", "red"))
-    batch = data.head("train", 16)
-    assert torch.equal(batch["y"] == 1, batch["x"][:, 0, 0, 0] == 1)
-    assert 0 < batch["y"].sum() < 16  # well mixed
-    paint(tmp_path / "d" / "loose.png")
-    with pytest.raises(UserError, match=r"loose\.png.*beside sub-folders"):
-        Folder(str(tmp_path / "d"))
-
-
-def test_pixels_of_all_kinds_become_eight_bits(tmp_path):
-    for i in range(3):
-        paint(tmp_path / "gray" / f"{i}.png", 90, mode="L")
-    ramp = np.full((20, 20), 0x8000, np.uint16)
-    Image.fromarray(ramp).save(tmp_path / "gray" / "sixteen.png")
-    gray = Folder(str(tmp_path / "gray"), size=28)
-    assert gray.spec.shape == (1, 28, 28)
-    x = torch.cat([split.x for split in gray.splits.values()])
-    assert sorted(x[:, 0, 3, 3].tolist()) == [90, 90, 90, 128]
-    assert Folder(str(tmp_path / "gray"), size=28, channels=3).spec.shape == (3, 28, 28)
-
-    paint(tmp_path / "odd" / "clear.png", (0, 0, 0, 0), mode="RGBA")
-    paint(tmp_path / "odd" / "a.jpg", (10, 10, 10))
-    paint(tmp_path / "odd" / "b.gif", 0, mode="P")
-    paint(tmp_path / "odd" / "c.webp", (10, 10, 10))
-    paint(tmp_path / "odd" / "d.BMP", (10, 10, 10))
-    x = torch.cat([split.x for split in Folder(str(tmp_path / "odd"), size=28).splits.values()])
-    assert x.shape == (5, 3, 28, 28)
-    assert (x[:, :, 0, 0] == 255).all(1).sum() == 1  # what is transparent lies over white
-
-
-def test_images_are_cut_to_their_centre(tmp_path):
-    wide = Image.new("L", (90, 30), 0)
-    wide.paste(255, (30, 0, 60, 30))
-    (tmp_path / "d").mkdir()
-    for i in range(3):
-        wide.save(tmp_path / "d" / f"{i}.png")
-    assert (
-        Folder(str(tmp_path / "d"), size=28).splits["train"].x.min() > 250
-    )  # Lanczos sees a little of the dark beside
-
-
-@pytest.mark.parametrize("smaller", [True, False])
-def test_bad_images_are_named(tmp_path, smaller):
-    folder = pictures(tmp_path / "d")
-    whole = paint(tmp_path / "noise.png", size=(200, 200)).read_bytes()
-    noise = np.random.default_rng(0).integers(0, 256, (50, 50, 3)).astype(np.uint8)
-    Image.fromarray(noise).save(folder / "03.png")
-    (folder / "03.png").write_bytes((folder / "03.png").read_bytes()[:2000])
-    with pytest.raises(UserError, match=r"d/03\.png is truncated$"):
-        Folder(str(folder))
-    (folder / "01.png").write_text("hello")
-    (folder / "02.jpg").write_bytes(b"")
-    (folder / "04.png").unlink()
-    (folder / "04.png").symlink_to(tmp_path / "nowhere")
-    with pytest.raises(UserError, match=r"d/01\.png is no image.*, and 2 more of 13 files are bad$") as caught:
-        Folder(str(folder))
-    assert "\n" not in str(caught.value)
-    # A head that claims 9,000 x 9,000 pixels, or 60,000 x 60,000, with the right checksum.
-    bomb = bytearray(whole)
-    side = 9_000 if smaller else 60_000
-    bomb[16:24] = side.to_bytes(4, "big") * 2
-    bomb[29:33] = zlib.crc32(bomb[12:29]).to_bytes(4, "big")
-    for name in ("01.png", "02.jpg", "03.png", "04.png"):
-        (folder / name).unlink()
-    (folder / "01.png").write_bytes(bytes(bomb))
-    with pytest.raises(UserError, match=r"d/01\.png claims .*pixels"):
-        Folder(str(folder))
-    (tmp_path / "none").mkdir()
-    with pytest.raises(UserError, match="no image in"):
-        Folder(str(tmp_path / "none"))
-    with pytest.raises(UserError, match="is a file, not a folder"):
-        Folder(str(tmp_path / "noise.png"))
-    assert not list((tmp_path / "root" / "genlab-cache").glob("*.tmp"))
-
-
-def test_a_cache_that_cannot_be_written_goes_to_the_users_own(tmp_path, monkeypatch):
-    (tmp_path / "file").write_text("")
-    monkeypatch.setenv("GENLAB_DATA", str(tmp_path / "file"))  # no folder can be made below a file
-    Folder(str(pictures(tmp_path / "d")), size=28)
-    assert len(list((tmp_path / "cache" / "genlab" / "genlab-cache").iterdir())) == 1
 
 
 # Larger than the device
@@ -447,7 +135,7 @@ def test_a_table_goes_through_train_sample_and_resume_from_elsewhere(cli, tmp_pa
     (tmp_path / "elsewhere").mkdir()
     monkeypatch.chdir(tmp_path / "elsewhere")
     assert cli("train", "resume=../run", "trainer.steps=3")[0] == 0
-    assert cli("sample", "run=../run", "n=4")[0] == 0
+    assert cli("sample", "run=../run", "n=4", "y=each")[0] == 0
     rows = list(csv.reader((tmp_path / "run" / "samples.csv").read_text().splitlines()))
     assert rows[0] == [*NAMES, "kind"]
     assert [row[-1] for row in rows[1:]] == ["high", "low", "high", "low"]
@@ -463,6 +151,38 @@ def test_a_table_goes_through_train_sample_and_resume_from_elsewhere(cli, tmp_pa
     assert "data are not those that this run began with" in err
     (tmp_path / "my (table).csv").unlink()
     assert cli("sample", "run=../run", "n=4")[0] == 0  # samples need no table
+
+
+def test_a_run_without_a_version_keeps_the_first_rules(cli, tmp_path):
+    """Runs from before there were versions: the same splits and classes when they go on and are judged."""
+    write(tmp_path / "t.csv", values(60), labels=["a", "b", "None"] * 20)
+    small = ("trainer.steps=2", "trainer.device=cpu", "trainer.evaluate_every=0", "trainer.sample_every=0")
+    train = ("model=vae", "data=array", "data.label=kind", "data.path=t.csv", *small)
+    code, _, err = cli("train", *train, "hydra.run.dir=new")
+    assert (code, err.count("\n")) == (2, 1)
+    assert "line 4, column 'kind': the label is missing" in err
+    assert cli("train", *train, "data.version=1", "hydra.run.dir=run")[0] == 0
+    run = Run.open(tmp_path / "run")
+    text = run.config.read_text()
+    assert "  version: 1\n" in text
+    run.config.write_text(text.replace("  version: 1\n", ""))
+    assert run.read_config().data.version == 1
+    assert cli("train", "resume=run", "trainer.steps=3")[0] == 0
+    assert cli("evaluate", "run=run", "samples=20")[0] == 0
+    code, _, err = cli("train", "resume=run", "data.version=2", "trainer.steps=4")
+    assert (code, err.count("\n")) == (2, 1)
+    code, _, err = cli("train", *train, "data.version=3", "hydra.run.dir=third")
+    assert (code, err) == (2, "genlab: data.version: '3' is none of 1, 2\n")
+
+
+@pytest.mark.parametrize(("data", "version"), [("array", 1), ("folder", 1), ("gaussian2d", None)])
+def test_the_version_of_an_old_config_is_filled_in_where_there_is_one(tmp_path, data, version):
+    composed = config(f"data={data}", *(["data.path=x"] if version else []))
+    OmegaConf.set_struct(composed, False)
+    assert composed.data.pop("version", None) == (2 if version else None)
+    run = Run(tmp_path)
+    run.write_config(composed)
+    assert run.read_config().data.get("version") == version
 
 
 def test_a_path_that_is_missing_is_one_line(cli):

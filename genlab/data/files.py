@@ -1,15 +1,21 @@
-"""What folders and tables of one's own share: where the file is, and which samples are held out."""
+"""What folders and tables of one's own share: finding the file, the version of the rules, lines to the user."""
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
 
-import torch
-from torch import Tensor
+from genlab.errors import UserError, choose
 
-from genlab.data.base import Split
-from genlab.errors import UserError
+VERSIONS = (1, 2)  # of the rules by which files are read and split; 1 are those of runs that name no version
 
-SEED = 0x0DD5  # of the order of the samples: the same for every run, so that all hold out the same ones
+
+def check_version(version: int) -> None:
+    """Check that there are such rules.
+
+    Raises:
+        UserError: there are none of this version.
+    """
+    choose("data.version", str(version), map(str, VERSIONS))
 
 
 def find(path: str, kind: str) -> Path:
@@ -26,28 +32,24 @@ def find(path: str, kind: str) -> Path:
     return found
 
 
-def order(n: int) -> Tensor:
-    """The order (n,) in which n samples are cut into splits: pseudo-random, a function of n alone."""
-    return torch.randperm(n, generator=torch.Generator().manual_seed(SEED))
+def note(line: str) -> None:
+    """Tell the user something about the data that is no error. Of several ranks only the first speaks."""
+    if os.environ.get("RANK", "0") == "0":
+        # Names come from files: they must not steer the terminal.
+        print("".join(c if c.isprintable() else repr(c)[1:-1] for c in line), flush=True)
 
 
-def cut(x: Tensor, y: Tensor | None, validation: float, test: float) -> dict[str, Split]:
-    """Cut samples that are in their final order: training ones in front, then validation, then test. Copies nothing.
+def several(items: Sequence[str], show: int = 3, separator: str = ", ", what: str = "") -> str:
+    """The first few items and how many more there are: `a, b, c and 4 more`.
 
     Args:
-        validation, test: shares of the samples, each rounded, and at least one sample.
-
-    Raises:
-        UserError: the shares leave nothing to train on.
+        what: a noun for the items that are not shown, such as "column".
     """
-    for name, share in (("validation", validation), ("test", test)):
-        if not 0 < share < 1:
-            raise UserError(f"data.{name}: {share} is no share of the samples between 0 and 1")
-    held_out, tested = max(1, round(validation * len(x))), max(1, round(test * len(x)))
-    first = len(x) - held_out - tested
-    if first < 1:
-        raise UserError(
-            f"data.path: {len(x)} samples, {held_out} for validation and {tested} for test: none to train on"
-        )
-    ends = {"train": (0, first), "validation": (first, first + held_out), "test": (first + held_out, len(x))}
-    return {name: Split(x[a:b], None if y is None else y[a:b]) for name, (a, b) in ends.items()}
+    more = len(items) - show
+    noun = f" {what}{'s' * (more > 1)}" if what else ""
+    return separator.join(items[:show]) + (f" and {more} more{noun}" if more > 0 else "")
+
+
+def quoted(names: Sequence[str], what: str = "") -> str:
+    """The first few names in quotes and how many more there are: `'a', 'b', 'c' and 4 more`."""
+    return several([f"'{name}'" for name in names], what=what)

@@ -1,0 +1,96 @@
+"""Reading .npy and .npz files: numbers, or images of uint8."""
+
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from genlab.data.labels import complete, name_of
+from genlab.data.tables import LARGEST, Table, check_digits, finite
+from genlab.errors import UserError, brief, choose
+
+DARK = 32  # images whose largest pixel is below have other units than 0..255: masks of 0 and 1, digits of 0 to 16
+ALLOWED = "numbers (N,) or (N, D), and images of uint8 (0 to 255), (N, H, W), (N, 1 or 3, H, W) or (N, H, W, 1 or 3)"
+
+
+def read_numpy(file: Path, key: str | None = None, version: int = 2) -> Table:
+    """Read a .npy or .npz file: numbers (N, D) as float64, images (N, C, H, W) as uint8.
+
+    Raises:
+        UserError: it is damaged, has Python objects, an array of another kind, or labels that do not fit.
+    """
+    x, y = _load(file, key)
+    if not x.ndim:
+        raise UserError(f"{file.name}: a single number, no array; allowed: {ALLOWED}")
+    labels = None if y is None else _labels(file, y, len(x), version)
+    if x.ndim in (1, 2) and x.dtype.kind in "fiub" and x.size:
+        return _numbers(file, x, labels, version)
+    images = x
+    if x.ndim == 3:
+        images = x[:, None]
+    elif x.ndim == 4 and x.shape[1] not in (1, 3) and x.shape[3] in (1, 3):
+        images = x.transpose(0, 3, 1, 2)
+    if images.ndim == 4 and images.dtype == np.uint8 and images.shape[1] in (1, 3) and images.size:
+        if version > 1 and (most := int(images.max())) < DARK:
+            raise UserError(
+                f"{file.name}: the largest pixel is {most}, so all images would be nearly black; pixels are 0 to 255: "
+                f"{f'multiply them by {255 // most}' if most else 'these are all 0'}"
+            )
+        return Table((), images, labels)
+    advice = ""
+    if x.ndim in (3, 4) and x.dtype.kind in "fb":
+        advice = "; images of 0 to 1 become uint8 by (255 * x).round().astype('uint8')"
+    raise UserError(f"{file.name}: an array of {x.dtype} of shape {x.shape}; allowed: {ALLOWED}{advice}")
+
+
+def _load(file: Path, key: str | None) -> tuple[np.ndarray, np.ndarray | None]:
+    """The array of samples and, where an .npz file has one beside "x", that of labels "y"."""
+    try:
+        if file.suffix.lower() == ".npz" and zipfile.is_zipfile(file):
+            with zipfile.ZipFile(file) as archive:
+                if sum(each.file_size for each in archive.infolist()) > 8 * LARGEST:
+                    raise UserError(f"{file.name}: unpacks to more than {8 * LARGEST:,} bytes")
+        # No pickle: it could run anything.
+        found: Any = np.load(file, mmap_mode="r", allow_pickle=False)
+        if isinstance(found, np.ndarray):
+            return found, None
+        with found as arrays:
+            names = list(arrays)
+            if key is None and len(names) > 1 and "x" not in names:
+                raise UserError(f"data.key: {file.name} has {', '.join(names)}; which of them?")
+            choose("data.key", chosen := key or ("x" if "x" in names else names[0] if names else "x"), names)
+            return arrays[chosen], arrays["y"] if chosen == "x" and "y" in names else None
+    except (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile) as error:
+        reason = "it holds Python objects" if "bject" in str(error) else brief(error)
+        raise UserError(f"{file.name} cannot be read as an array of numbers: {reason}") from error
+
+
+def _labels(file: Path, y: np.ndarray, n: int, version: int) -> list[str]:
+    if version > 1:
+        if y.dtype.kind not in "biufUS":
+            raise UserError(f"{file.name}: labels 'y' of {y.dtype}; classes are text, numbers or true and false")
+        if y.shape not in ((n,), (n, 1)):
+            raise UserError(f"{file.name}: labels 'y' of shape {y.shape} for {n} samples 'x'; it must be ({n},)")
+        # float32 0.1 as "0.1", not as the double nearest to it
+        values = [float(str(each)) for each in y.ravel()] if y.dtype.kind == "f" else y.ravel().tolist()
+        try:
+            return complete(file, [name_of(each) for each in values], "y", lambda row: f"row {row + 1}")
+        except UnicodeDecodeError as error:
+            raise UserError(f"{file.name}: labels 'y' are bytes that are not text in UTF-8") from error
+    if y.size != n:
+        raise UserError(f"{file.name}: {y.size} labels 'y' for {n} samples 'x'")
+    return [str(each) for each in y.reshape(-1).tolist()]
+
+
+def _numbers(file: Path, x: np.ndarray, labels: list[str] | None, version: int) -> Table:
+    if x.size > LARGEST:
+        raise UserError(f"{file.name}: more than {LARGEST:,} numbers, too many to hold in memory")
+    exact = x.reshape(len(x), -1)
+    x = np.asarray(exact, np.float64)
+    names = [f"x{i}" for i in range(x.shape[1])]
+    finite(file, names, x)
+    if version > 1 and exact.dtype.kind in "iu":
+        for i, name in enumerate(names):
+            check_digits(file, name, exact[:, i], x[:, i])
+    return Table(tuple(names), x, labels)
