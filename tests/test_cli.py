@@ -180,8 +180,8 @@ def test_an_autoencoder_shows_reconstructions(cli, tmp_path):
     code, out, _ = cli("sample", "run=run", "n=5", "device=cpu")
     assert code == 0
     assert "no prior" in out
-    arrays = np.load(tmp_path / "run" / "samples.npz")
-    assert arrays["samples"].shape == arrays["originals"].shape == (5, 2)
+    with np.load(tmp_path / "run" / "samples.npz") as arrays:
+        assert arrays["samples"].shape == arrays["originals"].shape == (5, 2)
 
 
 def test_a_sweep_makes_one_readable_folder_a_job(cli, tmp_path):

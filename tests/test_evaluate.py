@@ -94,7 +94,7 @@ def test_real_points_are_as_good_as_the_floor_and_noise_is_worse():
 def test_translations_are_judged_in_the_other_domain():
     pairs = Pairs(blobs())
     target = pairs.target()
-    assert target.spec._replace(counts=()) == pairs.spec._replace(counts=())
+    assert target.spec == pairs.spec
     batch = pairs.head("test", 8)
     # The raw pixels of the target are the transform of those of its source, to the rounding of a pixel.
     assert torch.equal(target.head("test", 8)["x"], batch["b"])

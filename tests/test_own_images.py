@@ -57,7 +57,7 @@ def test_sub_folders_are_classes(tmp_path):
     (tmp_path / "d" / "nothing").mkdir()
     (tmp_path / "d" / "notes.txt").write_text("no image")
     data = Folder(str(tmp_path / "d"), size=28)
-    assert data.spec == Spec((3, 28, 28), 2, "unit", labels=("blue", "red"), counts=(8, 8))
+    assert data.spec == Spec((3, 28, 28), 2, "unit", labels=("blue", "red"))
     batch = data.head("train", 16)
     assert torch.equal(batch["y"] == 1, batch["x"][:, 0, 0, 0] == 1)
     assert 0 < batch["y"].sum() < 16  # well mixed

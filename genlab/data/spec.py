@@ -19,7 +19,10 @@ class Column(NamedTuple):
 
 
 class Spec(NamedTuple):
-    """All that a model may know of the data before it sees any, and what its samples need to be read."""
+    """All that a model may know of the data before it sees any, and what its samples need to be read.
+
+    Specs are equal where they describe samples of the same kind: `counts` are of one data set, and do not matter.
+    """
 
     shape: tuple[int, ...]  # of one sample: (D,) or (C, H, W)
     classes: int = 0  # 0 where there are no labels
@@ -27,6 +30,15 @@ class Spec(NamedTuple):
     columns: tuple[Column, ...] = ()  # of a table; () where points are what they are
     labels: tuple[str, ...] = ()  # the names of the classes, where they have names
     counts: tuple[int, ...] = ()  # training samples of each class; () where that is not known
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Spec) and tuple(self)[:-1] == tuple(other)[:-1]
+
+    def __ne__(self, other: object) -> bool:
+        return not self == other
+
+    def __hash__(self) -> int:
+        return hash(tuple(self)[:-1])
 
     @property
     def is_image(self) -> bool:

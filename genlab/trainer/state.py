@@ -8,7 +8,7 @@ from typing import Any, Protocol
 import torch
 from torch.optim import Optimizer
 
-from genlab.data.base import Dataset, Spec
+from genlab.data.base import Dataset
 from genlab.errors import UserError, brief, out_of_memory
 from genlab.models.base import Family
 from genlab.tracker import Meter
@@ -61,8 +61,8 @@ def restore(trainer: Stateful, state: State) -> None:
         UserError: it is the state of another model or another optimizer, or of training on other data.
     """
     check_data(state, trainer.data)
-    check_optimizers(state, trainer.optimizers)
     try:
+        check_optimizers(state, trainer.optimizers)
         trainer.family.load_state_dict(state["family"])
         if trainer.ema:
             trainer.ema.twin.load_state_dict(state.get("ema") or state["family"])
@@ -95,10 +95,11 @@ def check_data(state: State, data: Dataset) -> None:
             f"the data are not those that this run began with (their fingerprint is {known}, and was {state['data']}): "
             "put the files and the data's options back, or start a new run"
         )
-    began = Spec.of(state["spec"]) if "spec" in state else data.spec
-    if began.range != data.spec.range:
+    spec = state.get("spec")
+    began = spec[2] if isinstance(spec, list) and len(spec) > 2 else data.spec.range
+    if began != data.spec.range:
         raise UserError(
-            f"data.range: this run began with {began.range}, not {data.spec.range}: put it back, or start a new run"
+            f"data.range: this run began with {began}, not {data.spec.range}: put it back or start a new run"
         )
 
 
