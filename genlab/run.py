@@ -109,7 +109,7 @@ class Run:
         """Keep what this start of the run was made with; a resumed run keeps its `earlier` ones as well."""
         earlier: list[Any] = []
         with suppress(OSError, ValueError, TypeError, AttributeError, RecursionError):  # absent or damaged
-            before = json.loads(self.environment.read_text())
+            before = json.loads(self.environment.read_text(encoding="utf-8"))
             earlier = [*before.pop("earlier"), before]
         _write(self.environment, json.dumps({**environment, "earlier": earlier}, indent=2) + "\n")
 
@@ -133,7 +133,7 @@ class Run:
             return
         path = self.folder / ".lock"
         try:
-            file = open(path, "a+")  # noqa: SIM115 (closed below)
+            file = open(path, "a+", encoding="utf-8")  # noqa: SIM115 (closed below)
         except OSError as error:
             raise UserError(f"cannot write {path}: {error.strerror}") from error
         with file:
@@ -157,7 +157,7 @@ class Run:
         try:
             import fcntl
 
-            with open(self.folder / ".lock") as file:
+            with open(self.folder / ".lock", encoding="utf-8") as file:
                 fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
         except FileNotFoundError:
             return False
@@ -212,7 +212,7 @@ def _strings(node: Any) -> Iterator[str]:
 
 def _write(path: Path, text: str) -> None:
     temporary = path.with_name(path.name + ".tmp")
-    with open(temporary, "w") as file:
+    with open(temporary, "w", encoding="utf-8") as file:
         file.write(text)
         file.flush()
         os.fsync(file.fileno())  # or a power cut may leave the new name with nothing in it

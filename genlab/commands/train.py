@@ -171,4 +171,8 @@ def summary(trainer: "Trainer", result: "Result") -> str:
     if "eval/loss" in measures:
         parts.append(f"validation loss {measures['eval/loss']:.4g}")
     parts.append(f"{result.samples_per_s:,.0f} samples/s")
-    return f"step {result.step} of {trainer.steps} in {result.seconds:.0f} s: " + ", ".join(parts)
+    ended = "" if result.reason == "steps" else f", ended by {ENDINGS.get(result.reason, result.reason)}"
+    return f"step {result.step} of {trainer.steps} in {result.seconds:.0f} s{ended}: " + ", ".join(parts)
+
+
+ENDINGS = {"max_minutes": "trainer.max_minutes", "patience": "trainer.patience"}

@@ -17,10 +17,11 @@ from typing import Literal, NamedTuple
 import numpy as np
 import torch
 
-from genlab.data.base import Dataset, Range, cache_root, data_root, digest
+from genlab.data.base import Dataset, Range, data_root, digest
 from genlab.data.files import cut, find, order
 from genlab.data.image_files import GRAY, SUFFIXES, mode, read, refuse
 from genlab.errors import UserError, brief, choose
+from genlab.machine import cache_root
 
 SIZES = (28, 32, 64)  # that every family has a net for
 

@@ -16,6 +16,7 @@ from genlab.tables import number, spread
 
 FRAMES = 12  # of a film strip; half as many where there are more than three runs
 MAIN = ("samples", "translations", "reconstructions")  # the picture that stands for a run: the first of these it has
+LINE, LISTED = 80, 5  # characters of a title; models or data sets that it names
 COLUMNS, SETTINGS = 6, 4  # measures and settings in the table that compares runs, at most
 QUIET = ("lr/", "gradient_norm/", "time/s_per_step", "time/peak_memory")  # curves that say little side by side
 # Nothing from outside may load, even if a picture's or a run's name tried to.
@@ -29,7 +30,7 @@ def page(runs: Sequence[History]) -> str:
         UserError: a file of a run is damaged.
     """
     names = labels(runs)
-    title = names[0] if len(runs) == 1 else f"{len(runs)} runs: {', '.join(names)}"
+    title = names[0] if len(runs) == 1 else headline(runs, names)
     colours = {name: i for i, name in enumerate(names)}
     several = compare(runs, names, colours) if len(runs) > 1 else None
     frames = FRAMES if len(runs) <= 3 else FRAMES // 2
@@ -47,6 +48,21 @@ def page(runs: Sequence[History]) -> str:
     footer = tag("footer", f"Written by genlab {__version__} from the files of the runs.")
     body = tag("body", heading, tag("main", several, articles), footer)
     return f"<!doctype html>\n{tag('html', head, body, lang='en')}\n"
+
+
+def headline(runs: Sequence[History], names: Sequence[str]) -> str:
+    """The title of several runs: their names, or what was trained on what where these would take more than a line."""
+    title = f"{len(runs)} runs: {', '.join(names)}"
+    if len(title) <= LINE:
+        return title
+    models, data = (
+        ", ".join(found) if len(found) <= LISTED else f"{len(found)} {kinds}"
+        for found, kinds in (
+            (list(dict.fromkeys(built(run, group) for run in runs)), kinds)
+            for group, kinds in (("model", "models"), ("data", "data sets"))
+        )
+    )
+    return f"{len(runs)} runs of {models} on {data}"
 
 
 def labels(runs: Sequence[History]) -> list[str]:

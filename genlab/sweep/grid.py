@@ -4,6 +4,7 @@ Hydra loads plugins of the package `hydra_plugins` alone; `register` enters ours
 hydra/launcher/processes.yaml and hydra/sweeper/{grid,optuna}.yaml find them.
 """
 
+import os
 import traceback
 from collections.abc import Sequence
 from importlib import import_module
@@ -43,13 +44,19 @@ def prepare(context: HydraContext, config: DictConfig, overrides: Sequence[str],
     Raises:
         UserError: an option of the trainer is wrong, or nothing would read a key.
     """
+    job, composed = compose(context, config, overrides, number)
+    build.options(composed)
+    refuse_unread(composed, configs(), config.hydra.job.config_name, job.overrides)
+    return job, composed
+
+
+def compose(context: HydraContext, config: DictConfig, overrides: Sequence[str], number: int) -> tuple[Job, DictConfig]:
+    """A job, with the name of its folder, and its whole config."""
     composed = context.config_loader.load_sweep_config(config, list(overrides))
     with open_dict(composed):
         composed.hydra.job.id = composed.hydra.job.num = number
     HydraConfig.instance().set_config(composed)  # ${hydra:...} in the folder's name
-    build.options(composed)
     own = [each for each in overrides if not each.startswith("++hydra.")]
-    refuse_unread(composed, configs(), config.hydra.job.config_name, own)
     return Job(number, str(OmegaConf.select(composed, "hydra.sweep.subdir")), own), composed
 
 
@@ -75,7 +82,7 @@ def new_sweep(config: DictConfig, resumed: bool = False) -> Sweep:
     Raises:
         UserError: the folder holds a sweep already.
     """
-    folder = Path(config.hydra.sweep.dir).absolute()
+    folder = Path(os.path.abspath(config.hydra.sweep.dir))
     if Sweep.is_one(folder):
         if resumed:
             return Sweep.open(folder)
@@ -111,7 +118,7 @@ class Processes(Launcher):
         ]
         self.sweep = self.sweep or new_sweep(self.config)
         self.sweep.launcher = {"n_jobs": self.n_jobs, "threads": self.threads}
-        self.sweep.jobs += [job for job, _ in prepared]
+        self.sweep.add(job for job, _ in prepared)
         trainer = prepared[0][1].trainer
         slots, threads, gpus = resources(self.n_jobs, self.threads, trainer.device, trainer.devices)
         slots = min(slots, len(prepared))
@@ -147,10 +154,13 @@ class Grid(Sweeper):
         overrides = parser.parse_overrides([*(f"{key}={value}" for key, value in self.params.items()), *arguments])
         returns: list[Sequence[JobReturn]] = []
         number, interrupted = 0, True
+        planned = None if isinstance(self.launcher, Processes) else new_sweep(self.base)
         try:
             for batch in BasicSweeper.split_arguments(overrides, self.max_batch_size):
                 batch = [[*each, readable(overrides)] for each in batch]
                 self.validate_batch_is_legal(batch)
+                if planned:  # the launcher makes the folders itself
+                    planned.add(compose(self.context, self.base, each, number + i)[0] for i, each in enumerate(batch))
                 returns.append(self.launcher.launch(batch, initial_job_idx=number))
                 number += len(batch)
             interrupted = False
@@ -175,15 +185,16 @@ def gather(config: DictConfig, returns: Sequence[Sequence[JobReturn]]) -> Sweep 
     for number, each in enumerate(result for batch in returns for result in batch):
         assert each.hydra_cfg is not None
         folder = Path(each.hydra_cfg.hydra.runtime.output_dir)
-        job = Job(number, str(folder.relative_to(sweep.folder)), list(each.overrides or []))
+        job = Job(number, os.path.relpath(folder, sweep.folder), list(each.overrides or []))
         sweep.read_result(job)
         job.status = "finished"
         if each.status == JobStatus.FAILED:
             error = each._return_value
             job.status = "interrupted" if isinstance(error, Interrupted) else "failed"
             job.reason = f"{type(error).__name__}: {brief(error)}"
-            folder.mkdir(exist_ok=True)
-            with open(folder / "job.log", "a") as log:  # as a job of our own launcher leaves it
+            folder.mkdir(parents=True, exist_ok=True)
+            # As a job of our own launcher leaves it.
+            with open(folder / "job.log", "a", encoding="utf-8", errors="backslashreplace") as log:
                 log.writelines(traceback.format_exception(error))
             Run(folder).write_status(job.status, job.reason, step=job.step)
         sweep.jobs.append(job)

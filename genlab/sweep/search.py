@@ -18,9 +18,10 @@ from hydra.plugins.sweeper import Sweeper
 from hydra.types import HydraContext
 from omegaconf import DictConfig
 
+from genlab import build
 from genlab.errors import UserError
 from genlab.sweep.folder import Job
-from genlab.sweep.grid import flags, new_sweep, prepare, readable
+from genlab.sweep.grid import count, flags, new_sweep, prepare, readable
 from genlab.sweep.pool import Pool, resources
 
 
@@ -70,6 +71,7 @@ class Search(Sweeper):
         overrides = OverridesParser.create(config_loader=self.context.config_loader).parse_overrides(arguments)
         space = {each.get_key_element(): distribution(each) for each in overrides if each.is_sweep_override()}
         fixed = [each.input_line or "" for each in overrides if not each.is_sweep_override()]
+        build.options(self.base)
         options = self.base.trainer
         if not space:
             raise UserError("nothing to search over: give a key as choice(...), range(...) or interval(...)")
@@ -77,7 +79,10 @@ class Search(Sweeper):
             raise UserError("trainer.evaluate_every is 0: a search needs the monitored measure")
         launcher = self.base.hydra.launcher
         resource = resources(
-            launcher.get("n_jobs", "auto"), launcher.get("threads", "auto"), options.device, options.devices
+            count("n_jobs", launcher.get("n_jobs", "auto")),
+            count("threads", launcher.get("threads", "auto")),
+            options.device,
+            options.devices,
         )
         sweep = new_sweep(self.base, resumed=True)
         sweep.search = self._words()
@@ -120,7 +125,7 @@ class Search(Sweeper):
             chosen = [f"{k}={v:.6g}" if isinstance(v, float) else f"{k}={v}" for k, v in trial.params.items()]
             job, _ = prepare(self.context, self.base, [*fixed, *chosen, readable(overrides)], trial.number)
             self.known[trial.number] = job
-            self.current.jobs.append(job)
+            self.current.add([job])
         return self.known[trial.number]
 
     def _tell(self, job: Job) -> None:
@@ -199,7 +204,7 @@ def measured(metrics: Path, monitor: str) -> list[tuple[int, float]]:
     """Steps and values of the monitored measure so far; "auto" means what it means to the trainer."""
     found = []
     try:
-        lines = metrics.read_text().splitlines()
+        lines = metrics.read_text(encoding="utf-8").splitlines()
     except OSError:
         return []
     for line in lines:

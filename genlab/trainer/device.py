@@ -101,7 +101,7 @@ def peak_memory(device: torch.device) -> float:
     """Most memory held so far, in MiB: of the device where it counts its own, else of this process."""
     if device.type == "cuda":
         return torch.cuda.max_memory_allocated(device) / 2**20
-    with suppress(OSError, StopIteration), open("/proc/self/status") as file:  # Linux
+    with suppress(OSError, StopIteration), open("/proc/self/status", encoding="utf-8") as file:  # Linux
         # getrusage would count what the process that started this one held at that moment.
         return int(next(line for line in file if line.startswith("VmHWM")).split()[1]) / 2**10
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
