@@ -24,7 +24,7 @@ PATHS = (
 TEXTS = (*PATHS, "name", "data.label", "data.key", "checkpoint", "y")
 LISTS = ("data.columns",)
 WITH_NUMBERS = ("samples", "checkpoint", "y")  # keys whose whole numbers mean numbers
-SINGLE = ("run", "resume")  # keys that are never swept over
+SINGLE = ("run", "resume", "hydra.run.dir", "hydra.sweep.dir")  # keys that are never swept over
 
 PLAIN = re.compile(r"[\w./%@+:-]([\w ./%@+:-]*[\w./%@+:-])?", re.ASCII)  # what Hydra reads as text without quotes
 NUMBER = re.compile(r"[+-]?((\d[\d_]*\.?[\d_]*|\.\d[\d_]*)(e[+-]?\d+)?|nan|inf)|true|false", re.ASCII | re.IGNORECASE)
