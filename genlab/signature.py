@@ -61,6 +61,8 @@ def check(target: Callable, node: DictConfig, path: str) -> None:
         child = node[key]
         if isinstance(child, DictConfig) and "_target_" in child:
             check(target_of(child, f"{path}.{key}"), child, f"{path}.{key}")
+        elif key in parameters and inspect.isfunction(parameters[key].default):
+            raise UserError(f"{path}.{key}: {value!r} names nothing to build; it takes a _target_ and its keys")
         elif key in hints and not fits(value, hints[key]):
             raise UserError(f"{path}.{key}: {value!r} is not {describe(hints[key])}")
 

@@ -72,14 +72,14 @@ class Sweep:
         return Run(self.folder / job.folder)
 
     def add(self, jobs: Iterable[Job]) -> None:
-        """Take in new jobs.
+        """Take in new jobs, all or none.
 
         Raises:
             UserError: the folder of one is not below the sweep's, is another job's (also where a file system takes
                 small and capital letters for the same), or holds a run already, which is not this sweep's.
         """
-        taken = {job.folder.casefold() for job in self.jobs}
-        for job in jobs:
+        new, taken = list(jobs), {job.folder.casefold() for job in self.jobs}
+        for job in new:
             path = PurePath(job.folder)
             if path.is_absolute() or ".." in path.parts or path == PurePath():
                 raise UserError(f"hydra.sweep.subdir: '{job.folder}' is not the name of a folder in {self.folder}")
@@ -92,7 +92,7 @@ class Sweep:
                     f"{self.run(job).folder} holds a run that is not of this sweep: choose another hydra.sweep.dir"
                 )
             taken.add(job.folder.casefold())
-            self.jobs.append(job)
+        self.jobs += new
 
     def read_result(self, job: Job) -> None:
         """Take over from the job's own files what it reached."""

@@ -6,10 +6,10 @@ hydra/launcher/processes.yaml and hydra/sweeper/{grid,optuna}.yaml find them.
 
 import os
 import traceback
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from importlib import import_module
 from pathlib import Path
-from typing import Any
+from typing import Any, get_type_hints
 
 from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
 from hydra.core.hydra_config import HydraConfig
@@ -26,6 +26,7 @@ from genlab import build, configs, rerun
 from genlab.errors import Interrupted, RunFailed, UserError, brief
 from genlab.explain import refuse_unread
 from genlab.run import Run
+from genlab.signature import describe, fits
 from genlab.sweep.folder import Job, Sweep, again
 from genlab.sweep.pool import Pool, resources
 
@@ -137,6 +138,9 @@ class Grid(Sweeper):
     """
 
     def __init__(self, max_batch_size: int | None = None, params: dict[str, str] | None = None) -> None:
+        check_options(Grid, locals())
+        if max_batch_size is not None and max_batch_size < 1:
+            raise UserError(f"hydra.sweeper.max_batch_size: {max_batch_size} is not positive")
         self.max_batch_size, self.params = max_batch_size, params or {}
 
     def setup(self, *, hydra_context: HydraContext, task_function: Any, config: DictConfig) -> None:
@@ -199,6 +203,17 @@ def gather(config: DictConfig, returns: Sequence[Sequence[JobReturn]]) -> Sweep 
             Run(folder).write_status(job.status, job.reason, step=job.step)
         sweep.jobs.append(job)
     return sweep
+
+
+def check_options(sweeper: type[Sweeper], values: Mapping[str, object]) -> None:
+    """Check the options of a sweeper against the types in its signature.
+
+    Raises:
+        UserError: one is of another type.
+    """
+    for name, hint in get_type_hints(sweeper.__init__).items():
+        if name in values and not fits(values[name], hint):
+            raise UserError(f"hydra.sweeper.{name}: {values[name]!r} is not {describe(hint)}")
 
 
 def count(key: str, value: int | str) -> int | str:

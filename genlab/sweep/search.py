@@ -19,9 +19,9 @@ from hydra.types import HydraContext
 from omegaconf import DictConfig
 
 from genlab import build
-from genlab.errors import UserError
+from genlab.errors import UserError, brief
 from genlab.sweep.folder import Job
-from genlab.sweep.grid import count, flags, new_sweep, prepare, readable
+from genlab.sweep.grid import check_options, count, flags, new_sweep, prepare, readable
 from genlab.sweep.pool import Pool, resources
 
 
@@ -50,6 +50,10 @@ class Search(Sweeper):
         prune_after: int = 5,
         prune_from: int = 0,
     ) -> None:
+        check_options(Search, locals())
+        for name, value in (("seed", seed), ("startup_trials", startup_trials), ("prune_after", prune_after)):
+            if value < 0:
+                raise UserError(f"hydra.sweeper.{name}: {value} is negative")
         self.n_trials, self.storage, self.seed, self.startup_trials = n_trials, storage, seed, startup_trials
         self.prune, self.prune_after, self.prune_from = prune, prune_after, prune_from
 
@@ -85,10 +89,11 @@ class Search(Sweeper):
             options.devices,
         )
         sweep = new_sweep(self.base, resumed=True)
+        storage = self._storage(sweep.folder / "optuna.db")
         sweep.search = self._words()
         sweep.save()
         self.study = optuna.create_study(
-            storage=self.storage or f"sqlite:///{sweep.folder / 'optuna.db'}",
+            storage=storage,
             study_name="genlab",
             direction="maximize" if better(options) == "max" else "minimize",
             pruner=optuna.pruners.MedianPruner(self.prune_after, self.prune_from),
@@ -116,6 +121,21 @@ class Search(Sweeper):
             interrupted = False
         finally:
             sweep.conclude(interrupted)
+
+    def _storage(self, path: Path) -> Any:
+        """The database that the user names, or the file.
+
+        Raises:
+            UserError: Optuna cannot open what the user names.
+        """
+        if self.storage is None:
+            return f"sqlite:///{path}"
+        import optuna
+
+        try:
+            return optuna.storages.get_storage(self.storage)
+        except Exception as error:  # of any of the libraries for databases
+            raise UserError(f"hydra.sweeper.storage: '{self.storage}' cannot be opened: {brief(error)}") from error
 
     def _job(self, trial: Any, fixed: list[str], overrides: list[Override]) -> Job:
         """The job of a trial: the one in the folder, else a new one."""
