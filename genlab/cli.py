@@ -146,6 +146,7 @@ def compose_and_run(word: str, config_name: str, overrides: list[str], function:
     def job(config: Any) -> Any:
         nonlocal begun
         begun = True
+        survive_any_encoding()  # a launcher may run jobs in processes of its own
         try:
             from genlab.explain import refuse_unread
 
