@@ -176,13 +176,18 @@ def flags_first(arguments: list[str]) -> list[str]:
     for each in arguments:
         if each.startswith("-") and (flag := each.split("=")[0]) not in FLAGS:
             raise UserError(f"unknown flag '{flag}'{did_you_mean(flag, FLAGS)}; see --help and --hydra-help")
-    for flag, value in pairwise(arguments):
+    for flag, value in pairwise([*arguments, ""]):
+        if flag in WITH_VALUE and not value:
+            raise UserError(f"{flag} needs a value: {flag} VALUE")
         if flag in ("-c", "--cfg"):
             choose(flag, value, ("job", "hydra", "all"))
     sweep = [each for each in arguments if each in MULTIRUN]
     return sweep[:1] + [each for each in arguments if each not in sweep]
 
 
+WITH_VALUE = (
+    *("-c", "--cfg", "-p", "--package", "-cp", "--config-path", "-cn", "--config-name", "-cd", "--config-dir"),
+)
 MULTIRUN = ("-m", "--multirun")
 # Of Hydra's own, --experimental-rerun is missing: it would load a pickle.
 FLAGS = (

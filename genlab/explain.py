@@ -16,7 +16,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from genlab.arguments import unreadable
 from genlab.errors import UserError, brief, causes, did_you_mean
-from genlab.families import misplaced
+from genlab.families import misplaced, target
 
 
 def explain(error: Exception, configs: Path, config_name: str, overrides: list[str]) -> UserError:
@@ -44,10 +44,20 @@ def explain(error: Exception, configs: Path, config_name: str, overrides: list[s
             return UserError(unreadable(cause.override))
     if match := re.search(r"Sweep parameters '(.*)' requires --multirun", text):
         return UserError(f"{match[1]}: it names several values: add -m for a sweep")
-    if "interpolation" in text and (gone := [word for word in overrides if word.startswith("~")]):
+    if match := re.search(r"Could not delete .*'([^']+)'", text):
+        return UserError(f"~{match[1]}: there is no such key")
+    if match := re.search(r"Cannot find primary config '([^']+)'", text):
+        return UserError(f"--config-name: there is no config '{match[1]}'")
+    if re.search("interpolation|not in struct", text, re.IGNORECASE) and (
+        gone := [word for word in overrides if word.startswith("~")]
+    ):
         return UserError(f"{' '.join(gone)}: cannot be left out, other parts of the config refer to it")
     if match := re.search(r"Could not override '([^']+)'", text):
         key = match[1]
+        models = [each.partition("=")[2] for each in overrides if each.startswith("model=")]
+        for model in (name for each in models for name in each.split(",")):  # the one of a sweep that lacks it
+            if foreign := misplaced(key, target(model)):
+                return UserError(foreign)
         return UserError(
             unknown_option(key, defaults(configs, config_name, overrides, key.startswith("hydra.")), groups(configs))
         )
@@ -62,7 +72,8 @@ def explain(error: Exception, configs: Path, config_name: str, overrides: list[s
         return UserError(f"'{match[1]}' needs a value: add {match[1]}=...")
     if not isinstance(error, (HydraException, OmegaConfBaseException)):
         return UserError(f"the command line makes no config: {brief(error)}")
-    return UserError(" ".join(line.strip() for line in text.splitlines() if "See https" not in line))
+    said = [line.strip() for line in text.splitlines() if not re.search(r"See https|full_key:|object_type=", line)]
+    return UserError(" ".join(said))
 
 
 def no_choice(configs: Path, overrides: list[str]) -> str:

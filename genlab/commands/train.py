@@ -91,8 +91,8 @@ def assemble(config: DictConfig, options: "Options", run: Run, stop: Callable[[]
     from genlab.trainer import device
     from genlab.trainer.loop import Trainer
 
-    if not isinstance(config.seed, int):
-        raise UserError(f"seed: {config.seed!r} is not an integer")
+    if not isinstance(config.seed, int) or not -(2**63) <= config.seed < 2**63:
+        raise UserError(f"seed: {config.seed!r} is not an integer of 64 bits")
     where = device.resolve(options.device)  # refused before any data is read
     data = build.data(config)
     net = None

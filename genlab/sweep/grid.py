@@ -156,6 +156,9 @@ class Grid(Sweeper):
         """
         parser = OverridesParser.create(config_loader=self.context.config_loader)
         overrides = parser.parse_overrides([*(f"{key}={value}" for key, value in self.params.items()), *arguments])
+        for each in overrides:
+            if each.is_sweep_override() and not list(each.sweep_string_iterator()):
+                raise UserError(f"{each.input_line}: there are no values to sweep over")
         returns: list[Sequence[JobReturn]] = []
         number, interrupted = 0, True
         planned = None if isinstance(self.launcher, Processes) else new_sweep(self.base)
