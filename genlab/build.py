@@ -16,7 +16,7 @@ from hydra.errors import InstantiationException
 from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 
-from genlab import configs, targets
+from genlab import configs, names, targets  # noqa: F401 (the resolvers that the configs use)
 from genlab.errors import UserError, brief, causes, choose, out_of_memory
 from genlab.run import Run, parse_config
 from genlab.signature import arguments, check, target_of
@@ -120,6 +120,8 @@ def keep_parts(run: Run, config: DictConfig, model: "Family") -> None:
 
 def optimizers(config: DictConfig) -> dict[str, "OptimizerFactory"]:
     """For each phase, a callable that makes its optimizer from its parameters."""
+    if not isinstance(config.optimizer, DictConfig):
+        raise UserError(f"optimizer: {config.optimizer!r} is no table of optimizers; change optimizer.PHASE.KEY=VALUE")
     factories = {}
     for name, node in config.optimizer.items():
         path = f"optimizer.{name}"

@@ -13,8 +13,9 @@ from typing import Any, NamedTuple
 
 import genlab
 from genlab import __version__, configs, targets
-from genlab.arguments import flags_first, quoted
+from genlab.arguments import MULTIRUN, flags_first, quoted
 from genlab.errors import Interrupted, RunFailed, UserError, brief, did_you_mean, out_of_memory
+from genlab.machine import survive_any_encoding
 
 
 class Verb(NamedTuple):
@@ -60,7 +61,11 @@ def main(arguments: list[str] | None = None) -> int:
     """Run one command; return its exit code: 0, 1 (the run failed), 2 (wrong input), 128 + n (signal n)."""
     arguments = sys.argv[1:] if arguments is None else arguments
     genlab.command[:] = ["genlab", *arguments]
+    survive_any_encoding()
     try:
+        if targets.FLAG in arguments or targets.allowed():
+            with _allow_targets():
+                return dispatch([each for each in arguments if each != targets.FLAG])
         return dispatch(arguments)
     except UserError as error:
         return _say(error, 2)
@@ -89,9 +94,6 @@ def dispatch(arguments: list[str]) -> int:
     Raises:
         UserError: no such verb, or anything wrong that comes after it.
     """
-    if targets.FLAG in arguments:
-        with _allow_targets():
-            return dispatch([each for each in arguments if each != targets.FLAG])
     if not arguments or arguments[0] in ("-h", "--help", "help"):
         verbs = "\n".join(f"  {name:10}{verb.help}" for name, verb in VERBS.items())
         print(USAGE.format(version=__version__, verbs=verbs), end="")
@@ -101,17 +103,19 @@ def dispatch(arguments: list[str]) -> int:
         return 0
     if arguments[0] in ("-sc", "--shell-completion"):
         return complete(arguments)
-    word, rest = arguments[0], [quoted(each) for each in arguments[1:]]
-    if word in ("sample", "evaluate"):  # their configs know no model's keys: the run's own config does
-        if any(each.startswith("model=") for each in rest):
-            raise UserError("model: a trained run keeps its model; single settings change: model.sample_steps=10")
-        rest = [f"+{each}" if each.startswith("model.") else each for each in rest]
+    word, rest = arguments[0], arguments[1:]
     if word not in VERBS:
         raise UserError(f"'{word}' is no command{did_you_mean(word, VERBS)}; there are: {', '.join(VERBS)}")
     verb = VERBS[word]
     if verb.config is None:
         _load(verb)(rest)
         return 0
+    sweep = any(each in MULTIRUN for each in rest)
+    rest = [quoted(each, sweep) for each in rest]
+    if word in ("sample", "evaluate"):  # their configs know no model's keys: the run's own config does
+        if any(each.startswith("model=") for each in rest):
+            raise UserError("model: a trained run keeps its model; single settings change: model.sample_steps=10")
+        rest = [f"+{each}" if each.startswith("model.") else each for each in rest]
     if word == "train" and any(each.startswith("resume=") for each in rest):
         rest = _load(RESUME)(rest)
         if not rest:
@@ -133,6 +137,7 @@ def compose_and_run(word: str, config_name: str, overrides: list[str], function:
     from hydra.types import RunMode
     from omegaconf.errors import OmegaConfBaseException
 
+    from genlab import sources
     from genlab.sweep.grid import register
 
     failures: list[Exception] = []
@@ -141,6 +146,7 @@ def compose_and_run(word: str, config_name: str, overrides: list[str], function:
     def job(config: Any) -> Any:
         nonlocal begun
         begun = True
+        survive_any_encoding()  # a launcher may run jobs in processes of its own
         try:
             from genlab.explain import refuse_unread
 
@@ -163,6 +169,7 @@ def compose_and_run(word: str, config_name: str, overrides: list[str], function:
     asked_for_traceback = os.environ.get("HYDRA_FULL_ERROR")
     os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra hands its errors on to us instead of printing them
     register()
+    sources.register()
     try:
         hydra.main(config_path=str(configs()), config_name=config_name, version_base="1.3")(job)()
     except (HydraException, OmegaConfBaseException, OSError) as error:
@@ -174,7 +181,9 @@ def compose_and_run(word: str, config_name: str, overrides: list[str], function:
     except (ValueError, TypeError, AttributeError, KeyError) as error:  # how Hydra meets some words: model=0
         if begun or asked_for_traceback:
             raise
-        raise UserError(f"the command line makes no config: {brief(error)}") from error
+        from genlab.explain import explain
+
+        raise explain(error, configs(), config_name, overrides) from error
     finally:
         sys.argv = before
         if asked_for_traceback is None:
@@ -206,13 +215,19 @@ def complete(arguments: list[str]) -> int:
 
 @contextmanager
 def _allow_targets():
-    """By a variable of the environment, so that processes which genlab starts know of it as well."""
-    before = os.environ.get(targets.VARIABLE)
+    """Allow any target, and find modules in the current folder as `python -m` does.
+
+    A variable of the environment says so, so that processes which genlab starts know of it as well. The folder comes
+    last in the path: no file in it can take the place of a module of the same name.
+    """
+    before, here = os.environ.get(targets.VARIABLE), os.getcwd()
     os.environ[targets.VARIABLE] = "1"
+    sys.path.append(here)
     try:
         yield
     finally:
         del os.environ[targets.VARIABLE]
+        sys.path.remove(here)
         if before is not None:
             os.environ[targets.VARIABLE] = before
 

@@ -10,10 +10,13 @@ from pathlib import Path
 from hydra import compose, initialize_config_dir
 from hydra.conf import HydraConf
 from hydra.core.global_hydra import GlobalHydra
-from hydra.errors import ConfigCompositionException, MissingConfigException
+from hydra.errors import ConfigCompositionException, HydraException, MissingConfigException, OverrideParseException
 from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
 
+from genlab.arguments import unreadable
 from genlab.errors import UserError, brief, causes, did_you_mean
+from genlab.families import misplaced, target
 
 
 def explain(error: Exception, configs: Path, config_name: str, overrides: list[str]) -> UserError:
@@ -22,6 +25,9 @@ def explain(error: Exception, configs: Path, config_name: str, overrides: list[s
     for cause in causes(error):
         if isinstance(cause, UserError):  # a launcher or a sweeper refused its options
             return cause
+    listed = any(re.match(r"(model|data)=\[", each) for each in overrides)
+    if listed or "Config group override must be a string" in text:
+        return UserError(no_choice(configs, overrides))
     if isinstance(error, MissingConfigException) and error.options is not None:
         group, _, word = (error.missing_cfg_file or "").rpartition("/")
         options = [option for option in error.options if group != "tuned"]
@@ -31,22 +37,55 @@ def explain(error: Exception, configs: Path, config_name: str, overrides: list[s
         return UserError(f"{match[1]}: '{match[2]}' is none of {', '.join(options)}{did_you_mean(match[2], options)}")
     if match := re.search(r"Multiple values for (\S+)\. .*: (\S+)'", text):
         return UserError(f"'{match[1]}' has a value already: write {match[1]}={match[2]}, once and without +")
-    if "missing EQUAL" in text:
-        return UserError(f"{text.splitlines()[0]}: write key=value, without blanks")
-    if "interpolation" in text and (gone := [word for word in overrides if word.startswith("~")]):
+    if match := re.search(r"raised while resolving interpolation: (.*)", text):  # one of our own resolvers
+        return UserError(match[1])
+    for cause in causes(error):
+        if isinstance(cause, OverrideParseException):
+            return UserError(unreadable(cause.override))
+    if match := re.search(r"Sweep parameters '(.*)' requires --multirun", text):
+        return UserError(f"{match[1]}: it names several values: add -m for a sweep")
+    if match := re.search(r"Could not delete .*'([^']+)'", text):
+        return UserError(f"~{match[1]}: there is no such key")
+    if match := re.search(r"Cannot find primary config '([^']+)'", text):
+        return UserError(f"--config-name: there is no config '{match[1]}'")
+    if re.search("interpolation|not in struct", text, re.IGNORECASE) and (
+        gone := [word for word in overrides if word.startswith("~")]
+    ):
         return UserError(f"{' '.join(gone)}: cannot be left out, other parts of the config refer to it")
     if match := re.search(r"Could not override '([^']+)'", text):
         key = match[1]
+        models = [each.partition("=")[2] for each in overrides if each.startswith("model=")]
+        for model in (name for each in models for name in each.split(",")):  # the one of a sweep that lacks it
+            if foreign := misplaced(key, target(model)):
+                return UserError(foreign)
         return UserError(
             unknown_option(key, defaults(configs, config_name, overrides, key.startswith("hydra.")), groups(configs))
         )
     if match := re.search(r"Ambiguous value for argument '([^']+)'", text):
         return UserError(f"'{match[1]}' names several values: add -m for a sweep, or write key=[a,b] for a list")
+    if match := re.search(r"Error merging override (.*)", text):
+        said = brief(error.__cause__).split(" full_key:")[0] if error.__cause__ else "the value does not fit this key"
+        return UserError(f"{match[1]}: {said}")
     if isinstance(error, OSError) and not isinstance(error, ConfigCompositionException):
         return UserError(f"cannot write {error.filename or 'the run folder'}: {error.strerror or brief(error)}")
     if match := re.search(r"Missing mandatory value: (\S+)", text):
         return UserError(f"'{match[1]}' needs a value: add {match[1]}=...")
-    return UserError(" ".join(line.strip() for line in text.splitlines() if "See https" not in line))
+    if not isinstance(error, (HydraException, OmegaConfBaseException)):
+        return UserError(f"the command line makes no config: {brief(error)}")
+    said = [line.strip() for line in text.splitlines() if not re.search(r"See https|full_key:|object_type=", line)]
+    return UserError(" ".join(said))
+
+
+def no_choice(configs: Path, overrides: list[str]) -> str:
+    """What to say where a group is given a number or null in place of the name of a config: model=0."""
+    for word in overrides:
+        group, _, value = word.lstrip("+").partition("=")
+        options = sorted(path.stem for path in (configs / group).glob("*.yaml")) if group in groups(configs) else []
+        if options and value not in options:
+            return f"{group}: '{value}' is none of {', '.join(options)}"
+        if not group:
+            return unreadable(word)
+    return "a group is chosen by the name of a config: model=vae"
 
 
 def groups(configs: Path) -> list[str]:
@@ -60,6 +99,10 @@ def unknown_option(key: str, config: DictConfig, groups: Iterable[str] = ()) -> 
     Args:
         groups: words that may stand at the top although the config has no such key.
     """
+    if foreign := misplaced(key, OmegaConf.select(config, "model._target_")):
+        return foreign
+    if key in groups and isinstance(config.get(key), DictConfig):
+        return f"{key}: name one of its configs, {key}=NAME; single values are {key}.KEY=VALUE"
     parent, _, word = key.rpartition(".")
     node = OmegaConf.select(config, parent) if parent else config
     if not isinstance(node, DictConfig):

@@ -36,14 +36,15 @@ def write_codes(folder: Path, family: Family, data: Dataset) -> bool:
     config = ProjectorConfig()
     embedding = config.embeddings.add(tensor_name="latent space", tensor_path="projector/codes.tsv")
     if "y" in batch:  # a table of one column has no heading
-        (target / "labels.tsv").write_text("".join(f"{label}\n" for label in batch["y"].tolist()))
+        lines = "".join(f"{label}\n" for label in batch["y"].tolist())
+        (target / "labels.tsv").write_text(lines, encoding="utf-8")
         embedding.metadata_path = "projector/labels.tsv"
     if data.spec.is_image:
         picture, size = sprite(data.real("validation", SHOWN))
         Image.fromarray(picture).save(target / "sprite.png")
         embedding.sprite.image_path = "projector/sprite.png"
         embedding.sprite.single_image_dim.extend(size)
-    (folder / "projector_config.pbtxt").write_text(text_format.MessageToString(config))
+    (folder / "projector_config.pbtxt").write_text(text_format.MessageToString(config), encoding="utf-8")
     return True
 
 

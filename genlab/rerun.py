@@ -4,12 +4,12 @@ What comes out of a run folder goes through `Run.read_config`, never through Hyd
 section can name loggers, callbacks and launchers, and with them any code.
 """
 
-from pathlib import Path, PurePath
+from pathlib import Path
 
 from hydra.core.config_store import ConfigStore
 from omegaconf import DictConfig, OmegaConf
 
-from genlab import configs
+from genlab import configs, names
 from genlab.errors import UserError
 from genlab.run import Run
 
@@ -50,8 +50,10 @@ def store(folder: Path) -> str:
     """
     config = Run.open(folder).read_config()
     name = str(config.get("name") or folder.name)
-    if PurePath(name).is_absolute() or ".." in PurePath(name).parts:
-        raise UserError(f"{folder / 'config.yaml'}: the name '{name}' leads out of outputs/")
+    try:
+        names.below(name)
+    except UserError as error:
+        raise UserError(f"{folder / 'config.yaml'}: {error}") from error
     train = OmegaConf.load(configs() / "train.yaml")
     assert isinstance(train, DictConfig)
     own = [each for each in train.defaults if any(str(key).startswith("override hydra/") for key in _keys(each))]

@@ -101,7 +101,7 @@ class Run:
         """Keep what this start of the run was made with; a resumed run keeps its `earlier` ones as well."""
         earlier: list[Any] = []
         with suppress(OSError, ValueError, TypeError, AttributeError, RecursionError):  # absent or damaged
-            before = json.loads(self.environment.read_text())
+            before = json.loads(self.environment.read_text(encoding="utf-8"))
             earlier = [*before.pop("earlier"), before]
         _write(self.environment, to_json({**environment, "earlier": earlier}, indent=2) + "\n")
 
@@ -125,7 +125,7 @@ class Run:
             return
         path = self.folder / ".lock"
         try:
-            file = open(path, "a+")  # noqa: SIM115 (closed below)
+            file = open(path, "a+", encoding="utf-8")  # noqa: SIM115 (closed below)
         except OSError as error:
             raise UserError(f"cannot write {path}: {error.strerror}") from error
         with file:
@@ -149,7 +149,7 @@ class Run:
         try:
             import fcntl
 
-            with open(self.folder / ".lock") as file:
+            with open(self.folder / ".lock", encoding="utf-8") as file:
                 fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
         except FileNotFoundError:
             return False

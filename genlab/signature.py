@@ -11,6 +11,7 @@ from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
 
 from genlab import targets
 from genlab.errors import UserError, did_you_mean
+from genlab.families import misplaced
 
 
 def target_of(node: Any, path: str) -> Any:
@@ -53,11 +54,15 @@ def check(target: Callable, node: DictConfig, path: str) -> None:
     open_ended = any(p.kind is inspect.Parameter.VAR_KEYWORD for p in parameters.values())
     for key, value in values.items():
         if key not in parameters and not open_ended:
+            if foreign := misplaced(f"{path}.{key}", target) if path == "model" else "":
+                raise UserError(foreign)
             known = ", ".join(name for name in parameters if name != "params")
             raise UserError(f"unknown option '{path}.{key}'{did_you_mean(key, parameters)}; allowed: {known}")
         child = node[key]
         if isinstance(child, DictConfig) and "_target_" in child:
             check(target_of(child, f"{path}.{key}"), child, f"{path}.{key}")
+        elif key in parameters and inspect.isfunction(parameters[key].default):
+            raise UserError(f"{path}.{key}: {value!r} names nothing to build; it takes a _target_ and its keys")
         elif key in hints and not fits(value, hints[key]):
             raise UserError(f"{path}.{key}: {value!r} is not {describe(hints[key])}")
 

@@ -109,7 +109,7 @@ class Tracker:
             try:
                 folder.mkdir(parents=True, exist_ok=True)
                 rewind(folder / "metrics.jsonl", start)
-                self._file = open(folder / "metrics.jsonl", "a")  # noqa: SIM115 (closed in `close`)
+                self._file = open(folder / "metrics.jsonl", "a", encoding="utf-8")  # noqa: SIM115 (see `close`)
                 self._writer = SummaryWriter(folder, purge_step=start + 1 if start else None)
                 self._session = Session(folder, settings) if settings else None
             except BaseException:
@@ -211,7 +211,7 @@ def rewind(path: Path, step: int) -> None:
     if not path.exists():
         return
     kept = []
-    for line in path.read_text(errors="replace").split("\n"):
+    for line in path.read_text(encoding="utf-8", errors="replace").split("\n"):
         try:
             record = json.loads(line)
             whole = record["step"] <= step and not record.get("partial")
@@ -220,5 +220,5 @@ def rewind(path: Path, step: int) -> None:
         if whole:
             kept.append(line + "\n")
     temporary = path.with_suffix(".tmp")
-    temporary.write_text("".join(kept))
+    temporary.write_text("".join(kept), encoding="utf-8")
     temporary.replace(path)

@@ -234,7 +234,7 @@ def main() -> None:
         texts.append(markdown(rows, left=(0, 1)))
     if arguments.markdown:
         machine = f"torch {torch.__version__}, {os.cpu_count()} cores, {arguments.rounds} rounds\n\n"
-        arguments.markdown.write_text(machine + "\n".join(texts))
+        arguments.markdown.write_text(machine + "\n".join(texts), encoding="utf-8")
 
 
 if __name__ == "__main__":

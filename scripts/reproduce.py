@@ -94,7 +94,7 @@ class Runner:
             return False
         target.mkdir(parents=True, exist_ok=True)
         print("genlab", *words, flush=True)
-        with open(target / "reproduce.log", "a") as log:
+        with open(target / "reproduce.log", "a", encoding="utf-8") as log:
             process = subprocess.Popen(
                 [sys.executable, "-m", "genlab", *words],
                 stdout=log,
@@ -134,8 +134,8 @@ def measured(job: Job, evaluated: Path) -> dict[str, Any]:
     """What is kept of a finished run: its figures, and on what they were made."""
     row, seed = job
     run = History(folder(source(row), seed))
-    report = json.loads((evaluated / "evaluation.json").read_text())
-    environment = json.loads(run.run.environment.read_text())
+    report = json.loads((evaluated / "evaluation.json").read_text(encoding="utf-8"))
+    environment = json.loads(run.run.environment.read_text(encoding="utf-8"))
     speed = run.result["samples_per_s"]
     return {
         "row": row.name,
@@ -163,7 +163,7 @@ def rounded(value: float) -> float:
 
 
 def read() -> Record:
-    lines = RECORD.read_text().splitlines() if RECORD.is_file() else []
+    lines = RECORD.read_text(encoding="utf-8").splitlines() if RECORD.is_file() else []
     return {(line["row"], line["seed"]): line for line in map(json.loads, lines)}
 
 
@@ -174,7 +174,7 @@ def keep(job: Job, found: dict[str, Any]) -> None:
         record = {**read(), (job[0].name, job[1]): found}
         keys = sorted(record, key=lambda key: (place.get(key[0], len(place)), key[1]))
         new = RECORD.with_suffix(".new")
-        new.write_text("".join(f"{json.dumps(record[key])}\n" for key in keys))
+        new.write_text("".join(f"{json.dumps(record[key])}\n" for key in keys), encoding="utf-8")
         new.replace(RECORD)
 
 
@@ -184,12 +184,12 @@ def write_readme(record: Record) -> None:
     Raises:
         UserError: the marks are not there.
     """
-    text = README.read_text()
+    text = README.read_text(encoding="utf-8")
     if BEGIN not in text or END not in text:
         raise UserError(f"{README} has no place for results, between '{BEGIN}' and '{END}'")
     before, rest = text.split(BEGIN, 1)
     tables = "\n".join(filter(None, (section(table, record) for table in TABLES)))
-    README.write_text(f"{before}{BEGIN}\n\n{tables}\n{END}{rest.split(END, 1)[1]}")
+    README.write_text(f"{before}{BEGIN}\n\n{tables}\n{END}{rest.split(END, 1)[1]}", encoding="utf-8")
 
 
 def chosen(names: list[str]) -> list[Row]:

@@ -134,7 +134,7 @@ def main() -> None:
             print("\n".join(columns(table)), end="\n\n", flush=True)
             texts.append(markdown(table))
     if arguments.markdown:
-        arguments.markdown.write_text("\n".join(texts))
+        arguments.markdown.write_text("\n".join(texts), encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -83,8 +83,8 @@ def warm(folder: Path) -> None:
     """Import here what a training imports, so that its forks need not."""
     listing, log = folder / "modules", folder / "warm.log"
     arguments = [*COMMON, *WRITTEN, f"hydra.run.dir={folder / 'warm'}"]
-    finish(fork(arguments, log, after=lambda: listing.write_text(" ".join(sys.modules))))
-    for name in listing.read_text().split():
+    finish(fork(arguments, log, after=lambda: listing.write_text(" ".join(sys.modules), encoding="utf-8")))
+    for name in listing.read_text(encoding="utf-8").split():
         with suppress(ImportError):
             importlib.import_module(name)
 
@@ -111,7 +111,7 @@ def same(a: Any, b: Any) -> bool:
 
 def end(run: Path) -> tuple[dict, list[dict]]:
     """The last checkpoint and the lines of metrics.jsonl, all that may differ taken out."""
-    lines = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
+    lines = [json.loads(line) for line in (run / "metrics.jsonl").read_text(encoding="utf-8").splitlines()]
     timeless = [{k: v for k, v in line.items() if not k.startswith("time/")} for line in lines]
     return checkpoint.read(run / "checkpoints" / "last.pt"), timeless
 
@@ -129,7 +129,8 @@ class Soak:
         run, began = self.folder / f"{name}_whole", time.monotonic()
         code = finish(fork([*arguments, f"hydra.run.dir={run}"], self.folder / f"{name}.log", before))
         if code:
-            sys.exit(f"{name}: exit code {code} without any kill: {(self.folder / f'{name}.log').read_text()[-2000:]}")
+            log = (self.folder / f"{name}.log").read_text(encoding="utf-8", errors="replace")
+            sys.exit(f"{name}: exit code {code} without any kill: {log[-2000:]}")
         return end(run), time.monotonic() - began
 
     def note(self, run: Path) -> None:
@@ -163,7 +164,7 @@ class Soak:
         """One small run for each call that changes the disk, killed there."""
         arguments, total = [*COMMON, *WRITTEN], self.folder / "calls"
         whole, _ = self.whole("writes", arguments, lambda: Gate(-1, False).install(total))
-        calls = total.read_text().split()
+        calls = total.read_text(encoding="utf-8").split()
         for number in range(0, len(calls), stride):
             for torn in (False, True)[: 1 + (calls[number] == "write")]:
                 run, log = self.folder / f"writes_{number}_{torn}", self.folder / "writes.log"
@@ -185,7 +186,7 @@ class Gate:
 
     def __call__(self, kind: str, file: io.FileIO | None = None, data: Any = b"") -> None:
         if self.listing:
-            with open(self.listing, "a") as out:
+            with open(self.listing, "a", encoding="utf-8") as out:
                 out.write(f"{kind}\n")
         if self.count == self.number:
             if self.torn and file is not None:

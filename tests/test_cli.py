@@ -277,3 +277,26 @@ def test_values_that_lead_nowhere_are_one_line(cli, word, said):
     assert cli("train", "trainer.steps=1", "hydra.run.dir=run")[0] == 0
     code, out, err = cli("train", "resume=run", "trainer.steps=2", word.replace("critic.betas", "critic.lr"))
     assert (code, err.count("\n")) == (2, 1)
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["trainer.max_minutes=1e-9", "trainer.steps=50"], "ended by trainer.max_minutes: "),
+        (
+            ["trainer.patience=1", "trainer.evaluate_every=1", "trainer.steps=50", "optimizer.critic.lr=0.0"],
+            "patience: ",
+        ),
+    ],
+)
+def test_the_summary_says_what_ended_a_run_before_its_last_step(cli, words, said):
+    code, out, err = cli(*TRAIN, "trainer.sample_every=0", "trainer.evaluate_every=0", "hydra.run.dir=run", *words)
+    assert (code, err) == (0, "")
+    (line,) = [each for each in out.splitlines() if each.startswith("step ")]
+    assert said in line
+    assert int(line.split()[1]) < 50
+
+
+def test_a_summary_of_all_steps_says_no_more(cli):
+    out = cli(*TRAIN, "trainer.sample_every=0", "trainer.steps=1", "hydra.run.dir=run")[1]
+    assert "ended by" not in out

@@ -154,3 +154,23 @@ def test_a_file_that_is_no_run_is_named(cli: Cli, tmp_path: Path, word: str):
     assert code == 2
     assert "evaluation.json" in err
     assert err.count("\n") == 1
+
+
+@pytest.mark.parametrize("verb", ["compare", "report"])
+def test_what_a_shell_gives_for_all_of_a_sweep_is_taken(cli: Cli, tmp_path: Path, verb: str):
+    sweep = tmp_path / "sweep"
+    for i in range(2):
+        make_run(sweep / f"{i}_seed={i}", 1.0, seed=i)
+    (sweep / "sweep.csv").touch()
+    (sweep / "2_seed=2").mkdir()
+    (sweep / "2_seed=2" / "job.log").write_text("$ genlab train")  # never began
+    make_run(sweep / "0_seed=0" / "evaluated", 1.0, seed=7)  # of the run it lies in
+    out = "out=r.html" if verb == "report" else "out=table"
+    for folders in (["sweep"], sorted(f"sweep/{path.name}" for path in sweep.iterdir())):
+        code, said, err = cli(verb, *folders, out)
+        assert (code, err) == (0, "")
+        assert said.startswith("2 runs")
+    assert "no folder sweep/3" in cli(verb, "sweep", "sweep/3")[2]
+    assert "there is no run in sweep/sweep.csv" in cli(verb, "sweep/sweep.csv")[2]
+    (tmp_path / "empty").mkdir()
+    assert "empty is no run folder" in cli(verb, "sweep", "empty")[2]

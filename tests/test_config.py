@@ -140,7 +140,7 @@ def test_the_range_follows_the_model_and_can_be_chosen():
     [
         ("model.z_dim=abc", "model.z_dim: 'abc' is not an integer"),
         ("model.gp_weight=true", "model.gp_weight: True is not a number"),
-        ("+model.beta=3", "unknown option 'model.beta'"),
+        ("+model.beta=3", "model.beta does not belong to wgan_gp; families with it: vae, vae_gan"),
         ("+model.critic.widht=3", "did you mean 'width'"),
         ("model.critic.hidden=[a]", "model.critic.hidden"),
         ("model.critic.norm=batch", "BatchNorm"),

@@ -9,10 +9,13 @@ ROOT = Path(genlab.__file__).parent
 # From the ground up; rooms on one floor may use one another as long as there is no circle.
 FLOORS = (
     ("errors", "__init__"),
-    ("networks", "metrics", "data", "run", "history", "tables", "targets", "signature", "charts", "dashboard"),
+    (
+        *("networks", "metrics", "data", "run", "history", "tables", "targets", "signature", "charts", "dashboard"),
+        *("names", "machine", "families"),
+    ),
     ("models", "tracker", "pictures", "pairplot", "projector"),
     ("trainer", "build", "evaluation", "page"),
-    ("commands", "sweep", "explain", "rerun", "arguments"),
+    ("commands", "sweep", "explain", "rerun", "arguments", "sources"),
     ("cli", "__main__"),
 )
 FLOOR = {room: height for height, rooms in enumerate(FLOORS) for room in rooms}

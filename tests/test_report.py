@@ -246,3 +246,12 @@ def test_pictures_are_small_and_film_strips_keep_both_ends(tmp_path):
 
 def test_durations():
     assert [duration(s) for s in (None, 12.4, 75, 3720)] == ["", "12 s", "1 min 15 s", "1 h 02 min"]
+
+
+def test_many_runs_have_a_short_title(tmp_path):
+    models = ("a.DDPM", "a.GAN", "a.VAE")
+    runs = [History(make_run(tmp_path / str(i), f"run_number_{i}", model=models[i % 2])) for i in range(9)]
+    assert "<title>9 runs of DDPM, GAN on MNIST</title>" in page(runs)
+    assert "<title>2 runs: run_number_0, run_number_1</title>" in page(runs[:2])
+    many = [History(make_run(tmp_path / f"m{i}", f"run_number_{i}", model=f"a.Model{i}")) for i in range(9)]
+    assert "<title>9 runs of 9 models on MNIST</title>" in page(many)

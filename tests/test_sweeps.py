@@ -219,7 +219,7 @@ def test_ranks_are_by_the_mode_and_within_a_measure(tmp_path):
         Sweep.open(tmp_path)
 
 
-@pytest.mark.parametrize("value", ["/a/0_model=gan,seed=1", "it's", "a b", "back\\slash", "[x]"])
+@pytest.mark.parametrize("value", ["/a/0_model=gan,seed=1", "it's", "a b", "back\\slash", "end\\", "\\'", "[x]"])
 def test_any_folder_survives_the_grammar(value):
     (parsed,) = OverridesParser.create().parse_overrides([quoted("resume", value)])
     assert parsed.value() == value
@@ -233,6 +233,34 @@ def test_other_launchers_have_the_table_too(cli, tmp_path):
     assert "failed: RunFailed" in out
     assert [job.status for job in jobs().values()] == ["finished", "failed"]
     assert "not finite" in (tmp_path / "sweep" / "1_optimizer.model.lr=1e+30" / "job.log").read_text()
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["hydra.launcher.n_jobs=two"], "n_jobs: 'two' is neither a positive integer nor auto"),
+        (["trainer.devices=two"], "trainer.devices: 'two' is not an integer"),
+        (["hydra.sweeper.n_trials=many"], "hydra.sweeper.n_trials: 'many' is not an integer"),
+        (["hydra.sweeper.storage=nowhere"], "hydra.sweeper.storage: 'nowhere'"),
+        (
+            ["hydra/sweeper=grid", "optimizer.critic.lr=1,2", "hydra.sweeper.max_batch_size=0"],
+            "max_batch_size: 0 is not",
+        ),
+        (["hydra.sweeper.seed=-1"], "hydra.sweeper.seed: -1 is negative"),
+    ],
+)
+def test_wrong_options_of_a_search_are_one_line(cli, tmp_path, words, said):
+    pytest.importorskip("optuna")
+    code, out, err = cli(*SEARCH, *words)
+    assert (code, out, err.count("\n")) == (2, "", 1)
+    assert said in err
+    assert not list(tmp_path.glob("**/optuna.db"))
+
+
+def test_wrong_options_of_a_resumed_sweep_are_one_line(cli, tmp_path):
+    Sweep(tmp_path / "sweep", [Job(0, "0", ["seed=0"])]).save()
+    assert "trainer.devices: 'two' is not a positive integer" in cli("train", "resume=sweep", "trainer.devices=two")[2]
+    assert "the value cannot be read" in cli("train", "resume=sweep", "seed=(1")[2]
 
 
 SEARCH = ("train", "-m", "hydra/sweeper=optuna", "optimizer.critic.lr=tag(log, interval(1e-3, 1.0))", *SMALL)

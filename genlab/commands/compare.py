@@ -6,6 +6,7 @@ Prints the table and writes `compare.csv` (every measure), `compare.md` and `com
 from pathlib import Path
 from typing import Any
 
+from genlab.arguments import folders_and_options
 from genlab.errors import UserError, choose
 from genlab.evaluation import comparison
 from genlab.evaluation.comparison import Configuration
@@ -13,7 +14,7 @@ from genlab.history import STOPPED, History
 from genlab.tables import columns, comma_separated, markdown, spread
 
 KEYS = 6  # settings that the narrow table has room for; compare.csv has all
-OPTIONS = {"sort": None, "out": "outputs/compare", "better": None}
+OPTIONS: dict[str, str | None] = {"sort": None, "out": "outputs/compare", "better": None}
 
 
 def compare(arguments: list[str]) -> None:
@@ -22,11 +23,7 @@ def compare(arguments: list[str]) -> None:
     Raises:
         UserError: no runs, a wrong option, or a folder that cannot be written.
     """
-    # The folders of a sweep's jobs have = in their names.
-    folders = [each for each in arguments if "=" not in each or Path(each).is_dir()]
-    options = OPTIONS | dict(each.split("=", 1) for each in arguments if each not in folders)
-    for name in options:
-        choose("genlab compare", name, OPTIONS)
+    folders, options = folders_and_options("genlab compare", arguments, OPTIONS)
     if not folders:
         raise UserError("genlab compare needs run folders, or a folder that holds some: genlab compare outputs/")
     runs = comparison.find_runs(folders)
@@ -42,7 +39,7 @@ def compare(arguments: list[str]) -> None:
     notes += comparison.unlike([run for run in runs if run.status.get("status") != "failed"])
     print(f"{len(runs)} runs, {len(configurations)} configurations, best first by {measure} ({better})\n")
     print("\n".join([*columns(rows, left=(1,)), "", *failures(runs), *(f"note: {note}" for note in notes)]))
-    _write(Path(options["out"]), configurations, rows, notes, measure, better)
+    _write(Path(str(options["out"])), configurations, rows, notes, measure, better)
 
 
 def table(configurations: list[Configuration], measure: str) -> list[tuple[str, ...]]:
@@ -119,8 +116,11 @@ def _write(
     text = markdown(rows, left=(1,)) + "".join(f"\n{note}\n" for note in notes)
     try:
         out.mkdir(parents=True, exist_ok=True)
-        (out / "compare.csv").write_text(comma_separated(everything(configurations)))
-        (out / "compare.md").write_text(f"Best first by {measure} ({better}).\n\n{text}")
+        (out / "compare.csv").write_text(
+            comma_separated(everything(configurations)), encoding="utf-8", errors="backslashreplace"
+        )
+        text = f"Best first by {measure} ({better}).\n\n{text}"
+        (out / "compare.md").write_text(text, encoding="utf-8", errors="backslashreplace")
         sheet(configurations, measure).save(out / "compare.png")
     except OSError as error:
         raise UserError(f"cannot write {error.filename or out}: {error.strerror}") from error

@@ -9,7 +9,8 @@ import threading
 from contextlib import redirect_stderr
 from pathlib import Path
 
-from genlab.errors import UserError, choose
+from genlab.arguments import folders_and_options
+from genlab.errors import UserError
 
 HOST = "127.0.0.1"
 KEPT = "images=100,text=100,histograms=100"  # of each tag; TensorBoard's own choice is 10 pictures
@@ -21,17 +22,13 @@ def dashboard(arguments: list[str]) -> None:
     Raises:
         UserError: no such folder, or a port that is wrong or taken.
     """
-    options = dict(each.split("=", 1) for each in arguments if each.startswith("port="))
-    folders = [each for each in arguments if not each.startswith("port=")]
+    folders, options = folders_and_options("genlab dashboard", arguments, {"port": None})
     if len(folders) > 1 or any(each.startswith("-") for each in folders):
         raise UserError("genlab dashboard takes one folder and port=N: genlab dashboard outputs port=6006")
     folder = Path(folders[0] if folders else "outputs")
     if not folder.is_dir():
-        key = str(folder).split("=")[0]
-        if "=" in str(folder) and key.isidentifier():
-            choose("genlab dashboard", key, ("port",))
         raise UserError(f"no folder {folder}; runs are in outputs/ unless hydra.run.dir says otherwise")
-    address = serve(folder, options.get("port"))
+    address = serve(folder, options["port"])
     # Set anew: a shell without job control starts what is in the background with SIGINT ignored.
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.default_int_handler)

@@ -58,7 +58,7 @@ def source(root: Path) -> dict[str, Any] | None:
 def processor() -> str | None:
     """The name of the CPU: Linux says it in a file, others by `platform`."""
     try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").splitlines()
         return next(line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
     except (OSError, StopIteration):
         return platform.processor() or None

@@ -36,7 +36,7 @@ def show_measures() -> None:
     """Each `Measure(name, text, better, unit)` written in the files of metrics/; an arrow shows which way is better."""
     found = {}
     for path in sorted(METRICS.glob("*.py")):
-        for node in ast.walk(ast.parse(path.read_text())):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "Measure":
                 name, text, better = (ast.literal_eval(argument) for argument in node.args[:3])
                 found[name] = f"{ {'min': '↓', 'max': '↑', '': ' '}[better] } {text}"
@@ -50,7 +50,7 @@ def show_measures() -> None:
 
 def describe(path: Path) -> str:
     """One line on a config: its leading comment, else the first line of its target's docstring."""
-    text = path.read_text()
+    text = path.read_text(encoding="utf-8")
     comments = [line[1:].strip() for line in text.splitlines() if line.startswith("#") and "@package" not in line]
     if comments:
         return comments[0]
@@ -58,7 +58,7 @@ def describe(path: Path) -> str:
     target = (node.get("model") or node)["_target_"]
     module, _, name = target.rpartition(".")
     source = Path(__file__).parents[2].joinpath(*module.split(".")).with_suffix(".py")
-    for statement in ast.parse(source.read_text()).body:
+    for statement in ast.parse(source.read_text(encoding="utf-8")).body:
         if isinstance(statement, ast.ClassDef) and statement.name == name:
             return (ast.get_docstring(statement) or "").split("\n")[0]
     return ""

@@ -26,6 +26,7 @@ from genlab import build
 from genlab.commands.failure import kept, memory
 from genlab.commands.signals import Signals
 from genlab.errors import Interrupted, RunFailed, UserError, brief, out_of_memory
+from genlab.machine import survive_any_encoding
 from genlab.run import Run
 
 if TYPE_CHECKING:
@@ -66,7 +67,12 @@ def join(options: "Options") -> None:
 
 def follow(trainer: "Trainer", run: Run) -> None:
     """Train along with rank 0, in silence; the folder that Hydra made for this rank goes if it is empty."""
-    with open(os.devnull, "w") as nowhere, redirect_stdout(nowhere), redirect_stderr(nowhere), Signals():
+    with (
+        open(os.devnull, "w", encoding="utf-8") as nowhere,
+        redirect_stdout(nowhere),
+        redirect_stderr(nowhere),
+        Signals(),
+    ):
         trainer.fit()
     run.discard()
 
@@ -192,6 +198,7 @@ def _rank(
     pipe: connection.Connection,
 ) -> None:
     """The life of a rank that was started here."""
+    survive_any_encoding()
     os.setsid()  # the terminal's Ctrl-C reaches the watching process alone
     if rank:
         signal.signal(signal.SIGTERM, signal.SIG_IGN)  # whoever signals all processes of a job means rank 0

@@ -1,10 +1,10 @@
 """`genlab report RUN... [out=report.html]`: runs as one page of HTML that opens anywhere and needs no network."""
 
 import os
-import re
 from pathlib import Path
 
-from genlab.errors import UserError, choose
+from genlab.arguments import folders_and_options
+from genlab.errors import UserError
 
 LARGEST = 24  # runs on one page
 
@@ -15,17 +15,10 @@ def report(arguments: list[str]) -> None:
     Raises:
         UserError: no run, too many, a damaged file, a wrong option, or a page that cannot be written.
     """
-    # A folder of a sweep may have "=" in its name: an option is a plain word before the sign.
-    named = [each for each in arguments if re.match(r"[a-z_]+=", each) and not Path(each).exists()]
-    options = {"out": "report.html"}
-    for each in named:
-        key, value = each.split("=", 1)
-        choose("genlab report", key, options)
-        options[key] = value
-    folders = [each for each in arguments if each not in named]
+    folders, options = folders_and_options("genlab report", arguments, {"out": "report.html"})
     if not folders:
         raise UserError("genlab report needs run folders, or a folder that holds some: genlab report outputs/RUN")
-    out = Path(options["out"])
+    out = Path(str(options["out"]))
     if out.suffix not in (".html", ".htm"):
         raise UserError(f"out: '{out}' does not end in .html")
 

@@ -6,6 +6,7 @@ from collections.abc import Collection
 from omegaconf import DictConfig, OmegaConf
 
 from genlab import build
+from genlab.arguments import parse
 from genlab.commands import ranks, settings
 from genlab.commands.failure import before_training
 from genlab.commands.train import execute
@@ -23,17 +24,11 @@ def resume(arguments: list[str]) -> None:
         UserError: no such run, another process is at it, all its checkpoints are damaged, or an override that its
             config does not have.
     """
-    from hydra.core.override_parser.overrides_parser import OverridesParser
-    from hydra.errors import HydraException
-
-    try:
-        overrides = OverridesParser.create().parse_overrides(arguments)
-        values = {each.key_or_group: each.value() for each in overrides}
-        added = {each.key_or_group for each in overrides if each.is_add() or each.is_force_add()}
-        if any(each.is_sweep_override() or each.is_delete() or each.package for each in overrides):
-            raise UserError("resume takes key=value only, with one value each")
-    except HydraException as error:
-        raise UserError(f"resume takes key=value only: {str(error).splitlines()[0]}") from error
+    overrides = parse(arguments)
+    if any(each.is_sweep_override() or each.is_delete() or each.package for each in overrides):
+        raise UserError("resume takes key=value only, with one value each")
+    values = {each.key_or_group: each.value() for each in overrides}
+    added = {each.key_or_group for each in overrides if each.is_add() or each.is_force_add()}
     run = Run.open(str(values.pop("resume")))
     with ranks.lock(run):
         config = changed(run.read_config(), values, added)

@@ -117,8 +117,8 @@ def assemble(config: DictConfig, options: "Options", run: Run, stop: Callable[[]
     from genlab.trainer import device
     from genlab.trainer.loop import Trainer
 
-    if not isinstance(config.seed, int):
-        raise UserError(f"seed: {config.seed!r} is not an integer")
+    if not isinstance(config.seed, int) or not -(2**63) <= config.seed < 2**63:
+        raise UserError(f"seed: {config.seed!r} is not an integer of 64 bits")
     where = device.resolve(options.device)  # refused before any data is read
     data = build.data(config)
     net = None
@@ -209,4 +209,8 @@ def summary(trainer: "Trainer", result: "Result") -> str:
     if "eval/loss" in measures:
         parts.append(f"validation loss {measures['eval/loss']:.4g}")
     parts.append(f"{result.samples_per_s:,.0f} samples/s")
-    return f"step {result.step} of {trainer.steps} in {result.seconds:.0f} s: " + ", ".join(parts)
+    ended = "" if result.reason == "steps" else f", ended by {ENDINGS.get(result.reason, result.reason)}"
+    return f"step {result.step} of {trainer.steps} in {result.seconds:.0f} s{ended}: " + ", ".join(parts)
+
+
+ENDINGS = {"max_minutes": "trainer.max_minutes", "patience": "trainer.patience"}

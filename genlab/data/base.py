@@ -16,6 +16,7 @@ from torch import Tensor
 
 from genlab.data.spec import Column, Range, Spec
 from genlab.errors import UserError
+from genlab.machine import cache_root
 
 Batch = dict[str, Tensor]  # "x": (B, *shape), "y": (B,) labels where there are any, "step": () the step's number
 
@@ -200,9 +201,4 @@ def digest(*parts: object) -> str:
 
 def data_root(root: str | os.PathLike | None = None) -> Path:
     """Where data files lie: `root`, else the variable GENLAB_DATA, else the user's cache folder."""
-    return Path(root or os.environ.get("GENLAB_DATA") or cache_root()).expanduser()
-
-
-def cache_root() -> Path:
-    """genlab's folder in the user's cache folder."""
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache").expanduser() / "genlab"
+    return Path(os.path.expanduser(root or os.environ.get("GENLAB_DATA") or cache_root()))

@@ -24,7 +24,7 @@ def find(path: str, kind: str) -> Path:
     Raises:
         UserError: there is none, or it is the other kind.
     """
-    found = Path(os.path.abspath(Path(path).expanduser()))
+    found = Path(os.path.abspath(os.path.expanduser(path)))
     if not found.exists():
         raise UserError(f"data.path: there is no {kind} {found}")
     if found.is_dir() != (kind == "folder"):

@@ -6,6 +6,7 @@ as many samples, against the same real ones. What was not is said.
 """
 
 import math
+import os
 import statistics
 from collections.abc import Iterable, Mapping, Sequence
 from functools import cached_property
@@ -83,21 +84,36 @@ def measured(run: History) -> dict[str, float]:
 def find_runs(folders: Iterable[str | Path]) -> list[History]:
     """The runs that these folders are, or hold at any depth; each once, in their order.
 
+    Files are left out, and so are jobs of a sweep that never began: a shell gives both for `SWEEP/*`.
+
     Raises:
-        UserError: a folder is absent, or there is no run in it.
+        UserError: a folder is absent or holds no run, or nothing is left.
     """
     found: dict[Path, History] = {}
-    for folder in map(Path, folders):
+    named = list(map(Path, folders))
+    for folder in named:
+        if folder.is_file():
+            continue
         if not folder.is_dir():
             raise UserError(f"no folder {folder}")
-        inside = (
-            [folder] if (folder / "config.yaml").is_file() else sorted(p.parent for p in folder.rglob("config.yaml"))
-        )
-        if not inside:
+        inside = run_folders(folder)
+        if not inside and not (folder / "job.log").is_file():
             raise UserError(f"{folder} is no run folder and holds none: there is no config.yaml")
         for path in inside:
             found.setdefault(path.resolve(), History(path))
+    if not found:
+        raise UserError(f"there is no run in {', '.join(map(str, named))}")
     return list(found.values())
+
+
+def run_folders(folder: Path) -> list[Path]:
+    """The folders with a config.yaml at or below a folder; what lies inside such a folder belongs to that run."""
+    found = []
+    for path, below, files in os.walk(folder):
+        if "config.yaml" in files:
+            found.append(Path(path))
+            below.clear()
+    return sorted(found)
 
 
 def group(runs: Iterable[History]) -> list[Configuration]:

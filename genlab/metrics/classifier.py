@@ -18,8 +18,9 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from genlab.data.base import Dataset, Split, cache_root, mix
+from genlab.data.base import Dataset, Split, mix
 from genlab.errors import UserError, brief
+from genlab.machine import cache_root
 from genlab.metrics.features import FeatureNet, Say, fingerprint
 from genlab.networks.classifier import Classifier
 

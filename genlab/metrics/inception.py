@@ -16,8 +16,8 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from genlab.data.base import cache_root
 from genlab.errors import UserError
+from genlab.machine import cache_root
 from genlab.metrics.features import FeatureNet
 
 WEIGHTS = "weights-inception-2015-12-05-6726825d.pth"  # as in torch.hub, the name ends with the file's SHA-256

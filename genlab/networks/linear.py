@@ -36,7 +36,7 @@ def wide() -> bool:
     if not torch.backends.mkldnn.is_available() or torch.backends.cpu.get_cpu_capability() != "AVX512":
         return False
     names = Path("/proc/cpuinfo")
-    return names.exists() and "GenuineIntel" not in names.read_text()
+    return names.exists() and "GenuineIntel" not in names.read_text(encoding="utf-8", errors="replace")
 
 
 def large(rows: int, inner: int, columns: int) -> bool:

@@ -7,11 +7,12 @@ from typing import Any
 from genlab import __version__
 from genlab.charts import arrange
 from genlab.evaluation import comparison
-from genlab.evaluation.comparison import Configuration, measured
+from genlab.evaluation.comparison import measured
 from genlab.history import STOPPED, Curve, History
 from genlab.page.chart import chart
 from genlab.page.html import Markup, breakable, join, table, tag
 from genlab.page.pictures import SMALL, picture, strip
+from genlab.page.titles import built, differing, headline, labels
 from genlab.tables import number, spread
 
 FRAMES = 12  # of a film strip; half as many where there are more than three runs
@@ -29,7 +30,7 @@ def page(runs: Sequence[History]) -> str:
         UserError: a file of a run is damaged.
     """
     names = labels(runs)
-    title = names[0] if len(runs) == 1 else f"{len(runs)} runs: {', '.join(names)}"
+    title = names[0] if len(runs) == 1 else headline(runs, names)
     colours = {name: i for i, name in enumerate(names)}
     several = compare(runs, names, colours) if len(runs) > 1 else None
     frames = FRAMES if len(runs) <= 3 else FRAMES // 2
@@ -47,23 +48,6 @@ def page(runs: Sequence[History]) -> str:
     footer = tag("footer", f"Written by genlab {__version__} from the files of the runs.")
     body = tag("body", heading, tag("main", several, articles), footer)
     return f"<!doctype html>\n{tag('html', head, body, lang='en')}\n"
-
-
-def labels(runs: Sequence[History]) -> list[str]:
-    """A short name for each run: its `name`, with the settings in which runs of that name differ, else its folder's."""
-    names = [str(run.settings.get("name") or run.name) for run in runs]
-    twins = [i for i, name in enumerate(names) if names.count(name) > 1]
-    keys = differing([runs[i] for i in twins]) if twins else []
-    for i in twins:
-        names[i] += "".join(f" {key.split('.')[-1]}={runs[i].settings[key]}" for key in keys[:3])
-    return [f"{name} ({runs[i].name})" if names.count(name) > 1 else name for i, name in enumerate(names)]
-
-
-def differing(runs: Sequence[History]) -> list[str]:
-    """The settings in which runs differ, the seed last."""
-    keys = comparison.differing([Configuration([run]) for run in runs])
-    seeds = {repr(run.settings.get("seed")) for run in runs}
-    return [key for key in keys if not key.endswith("_target_")] + (["seed"] if len(seeds) > 1 else [])
 
 
 def compare(runs: Sequence[History], names: list[str], colours: dict[str, int]) -> Markup:
@@ -147,11 +131,6 @@ def article(run: History, name: str, index: int, frames: int) -> Markup:
         settings(run),
         id=f"run{index}",
     )
-
-
-def built(run: History, group: str) -> str:
-    """The name of the class that a group of the config builds."""
-    return str(run.settings.get(f"{group}._target_", "?")).rpartition(".")[2]
 
 
 def main_picture(run: History):

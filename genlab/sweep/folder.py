@@ -7,10 +7,12 @@ import csv
 import json
 import math
 import shlex
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Any
 
+from genlab.arguments import quote
 from genlab.errors import RunFailed, UserError, brief
 from genlab.run import Run, _write, to_json
 
@@ -52,7 +54,7 @@ class Sweep:
         """
         path = folder / "sweep.json"
         try:
-            state = json.loads(path.read_text())
+            state = json.loads(path.read_text(encoding="utf-8"))
             sweep = cls(folder, **{**state, "jobs": [Job(**each) for each in state["jobs"]]})
         except (OSError, ValueError, TypeError, KeyError) as error:
             raise UserError(f"damaged {path}: {brief(error)}") from error
@@ -72,6 +74,29 @@ class Sweep:
 
     def run(self, job: Job) -> Run:
         return Run(self.folder / job.folder)
+
+    def add(self, jobs: Iterable[Job]) -> None:
+        """Take in new jobs, all or none.
+
+        Raises:
+            UserError: the folder of one is not below the sweep's, is another job's (also where a file system takes
+                small and capital letters for the same), or holds a run already, which is not this sweep's.
+        """
+        new, taken = list(jobs), {job.folder.casefold() for job in self.jobs}
+        for job in new:
+            path = PurePath(job.folder)
+            if path.is_absolute() or ".." in path.parts or path == PurePath():
+                raise UserError(f"hydra.sweep.subdir: '{job.folder}' is not the name of a folder in {self.folder}")
+            if job.folder.casefold() in taken:
+                raise UserError(
+                    f"hydra.sweep.subdir gives two jobs the folder '{job.folder}': add ${{hydra:job.num}} to it"
+                )
+            if self.run(job).config.exists():
+                raise UserError(
+                    f"{self.run(job).folder} holds a run that is not of this sweep: choose another hydra.sweep.dir"
+                )
+            taken.add(job.folder.casefold())
+        self.jobs += new
 
     def read_result(self, job: Job) -> None:
         """Take over from the job's own files what it reached."""
@@ -109,7 +134,7 @@ class Sweep:
     def table(self) -> str:
         """The table as text; also written as sweep.csv."""
         rows = self.rows()
-        with open(self.folder / "sweep.csv", "w", newline="") as file:
+        with open(self.folder / "sweep.csv", "w", encoding="utf-8", newline="") as file:
             writer = csv.DictWriter(file, COLUMNS)
             writer.writeheader()
             writer.writerows(rows)
@@ -150,8 +175,7 @@ def again(folder: Path) -> str:
 
 def quoted(key: str, value: object) -> str:
     """`key=value` in Hydra's grammar, whatever characters (=, comma, blank) the value has."""
-    text = str(value).replace("'", "\\'")
-    return f"{key}='{text}'"
+    return f"{key}={quote(str(value))}"
 
 
 def _finite(value: object) -> float | None:
@@ -161,6 +185,6 @@ def _finite(value: object) -> float | None:
 
 def _read(path: Path) -> dict[str, Any]:
     try:
-        return json.loads(path.read_text())
+        return json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return {}

@@ -4,11 +4,12 @@ Hydra loads plugins of the package `hydra_plugins` alone; `register` enters ours
 hydra/launcher/processes.yaml and hydra/sweeper/{grid,optuna}.yaml find them.
 """
 
+import os
 import traceback
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from importlib import import_module
 from pathlib import Path
-from typing import Any
+from typing import Any, get_type_hints
 
 from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
 from hydra.core.hydra_config import HydraConfig
@@ -25,6 +26,7 @@ from genlab import build, configs, rerun
 from genlab.errors import Interrupted, RunFailed, UserError, brief
 from genlab.explain import refuse_unread
 from genlab.run import Run
+from genlab.signature import describe, fits
 from genlab.sweep.folder import Job, Sweep, again
 from genlab.sweep.pool import Pool, resources
 
@@ -43,13 +45,19 @@ def prepare(context: HydraContext, config: DictConfig, overrides: Sequence[str],
     Raises:
         UserError: an option of the trainer is wrong, or nothing would read a key.
     """
+    job, composed = compose(context, config, overrides, number)
+    build.options(composed)
+    refuse_unread(composed, configs(), config.hydra.job.config_name, job.overrides)
+    return job, composed
+
+
+def compose(context: HydraContext, config: DictConfig, overrides: Sequence[str], number: int) -> tuple[Job, DictConfig]:
+    """A job, with the name of its folder, and its whole config."""
     composed = context.config_loader.load_sweep_config(config, list(overrides))
     with open_dict(composed):
         composed.hydra.job.id = composed.hydra.job.num = number
     HydraConfig.instance().set_config(composed)  # ${hydra:...} in the folder's name
-    build.options(composed)
     own = [each for each in overrides if not each.startswith("++hydra.")]
-    refuse_unread(composed, configs(), config.hydra.job.config_name, own)
     return Job(number, str(OmegaConf.select(composed, "hydra.sweep.subdir")), own), composed
 
 
@@ -75,7 +83,7 @@ def new_sweep(config: DictConfig, resumed: bool = False) -> Sweep:
     Raises:
         UserError: the folder holds a sweep already.
     """
-    folder = Path(config.hydra.sweep.dir).absolute()
+    folder = Path(os.path.abspath(config.hydra.sweep.dir))
     if Sweep.is_one(folder):
         if resumed:
             return Sweep.open(folder)
@@ -111,7 +119,7 @@ class Processes(Launcher):
         ]
         self.sweep = self.sweep or new_sweep(self.config)
         self.sweep.launcher = {"n_jobs": self.n_jobs, "threads": self.threads}
-        self.sweep.jobs += [job for job, _ in prepared]
+        self.sweep.add(job for job, _ in prepared)
         trainer = prepared[0][1].trainer
         slots, threads, gpus = resources(self.n_jobs, self.threads, trainer.device, trainer.devices)
         slots = min(slots, len(prepared))
@@ -130,6 +138,9 @@ class Grid(Sweeper):
     """
 
     def __init__(self, max_batch_size: int | None = None, params: dict[str, str] | None = None) -> None:
+        check_options(Grid, locals())
+        if max_batch_size is not None and max_batch_size < 1:
+            raise UserError(f"hydra.sweeper.max_batch_size: {max_batch_size} is not positive")
         self.max_batch_size, self.params = max_batch_size, params or {}
 
     def setup(self, *, hydra_context: HydraContext, task_function: Any, config: DictConfig) -> None:
@@ -145,12 +156,18 @@ class Grid(Sweeper):
         """
         parser = OverridesParser.create(config_loader=self.context.config_loader)
         overrides = parser.parse_overrides([*(f"{key}={value}" for key, value in self.params.items()), *arguments])
+        for each in overrides:
+            if each.is_sweep_override() and not list(each.sweep_string_iterator()):
+                raise UserError(f"{each.input_line}: there are no values to sweep over")
         returns: list[Sequence[JobReturn]] = []
         number, interrupted = 0, True
+        planned = None if isinstance(self.launcher, Processes) else new_sweep(self.base)
         try:
             for batch in BasicSweeper.split_arguments(overrides, self.max_batch_size):
                 batch = [[*each, readable(overrides)] for each in batch]
                 self.validate_batch_is_legal(batch)
+                if planned:  # the launcher makes the folders itself
+                    planned.add(compose(self.context, self.base, each, number + i)[0] for i, each in enumerate(batch))
                 returns.append(self.launcher.launch(batch, initial_job_idx=number))
                 number += len(batch)
             interrupted = False
@@ -175,19 +192,31 @@ def gather(config: DictConfig, returns: Sequence[Sequence[JobReturn]]) -> Sweep 
     for number, each in enumerate(result for batch in returns for result in batch):
         assert each.hydra_cfg is not None
         folder = Path(each.hydra_cfg.hydra.runtime.output_dir)
-        job = Job(number, str(folder.relative_to(sweep.folder)), list(each.overrides or []))
+        job = Job(number, os.path.relpath(folder, sweep.folder), list(each.overrides or []))
         sweep.read_result(job)
         job.status = "finished"
         if each.status == JobStatus.FAILED:
             error = each._return_value
             job.status = "interrupted" if isinstance(error, Interrupted) else "failed"
             job.reason = f"{type(error).__name__}: {brief(error)}"
-            folder.mkdir(exist_ok=True)
-            with open(folder / "job.log", "a") as log:  # as a job of our own launcher leaves it
+            folder.mkdir(parents=True, exist_ok=True)
+            # As a job of our own launcher leaves it.
+            with open(folder / "job.log", "a", encoding="utf-8", errors="backslashreplace") as log:
                 log.writelines(traceback.format_exception(error))
             Run(folder).write_status(job.status, job.reason, step=job.step)
         sweep.jobs.append(job)
     return sweep
+
+
+def check_options(sweeper: type[Sweeper], values: Mapping[str, object]) -> None:
+    """Check the options of a sweeper against the types in its signature.
+
+    Raises:
+        UserError: one is of another type.
+    """
+    for name, hint in get_type_hints(sweeper.__init__).items():
+        if name in values and not fits(values[name], hint):
+            raise UserError(f"hydra.sweeper.{name}: {values[name]!r} is not {describe(hint)}")
 
 
 def count(key: str, value: int | str) -> int | str:

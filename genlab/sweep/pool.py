@@ -17,6 +17,7 @@ from typing import IO, NamedTuple
 import genlab
 from genlab.commands.signals import Signals
 from genlab.errors import Interrupted
+from genlab.machine import threads_asked_for
 from genlab.run import Run
 from genlab.sweep.folder import Job, Sweep, again, quoted
 
@@ -113,7 +114,9 @@ class Pool:
         folder.mkdir(parents=True, exist_ok=True)
         slot = min(set(range(self.slots)) - {each.slot for each in self.running})
         command = self.command(job)
-        log = open(folder / "job.log", "a")  # noqa: SIM115 (closed when the job has ended)
+        job.status, job.reason = "running", ""
+        self.sweep.save()  # before the job writes anything, so that its folder is known to be this sweep's
+        log = open(folder / "job.log", "a", encoding="utf-8", errors="backslashreplace")  # noqa: SIM115 (as for Popen)
         log.write(f"$ genlab {' '.join(command)}\n")
         log.flush()
         process = subprocess.Popen(
@@ -125,14 +128,13 @@ class Pool:
             process_group=0,  # else Ctrl-C on the terminal reaches the jobs twice: from it and from us
         )
         self.running.append(Running(job, process, log, slot, time.monotonic()))
-        job.status, job.reason = "running", ""
-        self.sweep.save()
         self._say(job, "starts")
 
     def _environment(self, slot: int) -> dict[str, str]:
         package = str(Path(genlab.__file__).parents[1])  # the same genlab as here, whatever is installed
         paths = [package, *filter(None, [os.environ.get("PYTHONPATH")])]
         environment = {**os.environ, "PYTHONPATH": os.pathsep.join(paths), "PYTHONUNBUFFERED": "1"}
+        environment["PYTHONIOENCODING"] = "utf-8:backslashreplace"  # of job.log, whatever the terminal takes
         if self.threads:
             environment["OMP_NUM_THREADS"] = str(self.threads)
         if self.gpus:
@@ -182,7 +184,7 @@ class Pool:
 
 def last_line(folder: Path) -> str:
     """The last line of a job's log: the error's message."""
-    lines = (folder / "job.log").read_text(errors="replace").split("\n")
+    lines = (folder / "job.log").read_text(encoding="utf-8", errors="replace").split("\n")
     return re.sub("^genlab: ", "", next((line for line in reversed(lines) if line.strip()), ""))[:200]
 
 
@@ -196,7 +198,7 @@ def resources(n_jobs: int | str, threads: int | str, device: str, devices: int =
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     slots = (len(shares) or max(1, cores // (2 * devices))) if n_jobs == "auto" else int(n_jobs)
     if threads == "auto":
-        threads = os.environ.get("OMP_NUM_THREADS", max(1, cores // (slots * devices)))
+        threads = threads_asked_for() or max(1, cores // (slots * devices))
     return slots, int(threads), shares
 
 
@@ -206,7 +208,8 @@ def visible_gpus() -> list[str]:
     if chosen is not None:
         return [each for each in chosen.split(",") if each.strip() not in ("", "-1")]
     try:
-        answer = subprocess.run(["nvidia-smi", "-L"], capture_output=True, text=True, timeout=20)
+        command = ["nvidia-smi", "-L"]
+        answer = subprocess.run(command, capture_output=True, encoding="utf-8", errors="replace", timeout=20)
     except (OSError, subprocess.TimeoutExpired):
         return []
     return re.findall(r"^GPU (\d+):", answer.stdout, re.MULTILINE) if answer.returncode == 0 else []

@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import Any
 
+from genlab.arguments import MULTIRUN, parse
 from genlab.errors import UserError, did_you_mean
 from genlab.sweep.folder import Job, Sweep, quoted
 from genlab.sweep.grid import count
@@ -18,14 +19,8 @@ def resume(arguments: list[str]) -> list[str]:
         UserError: no such folder, or an override that does not fit.
         RunFailed: a job of the sweep failed (again).
     """
-    from hydra.core.override_parser.overrides_parser import OverridesParser
-    from hydra.errors import HydraException
-
-    words = [each for each in arguments if each not in ("-m", "--multirun")]
-    try:
-        overrides = OverridesParser.create().parse_overrides(words)
-    except HydraException as error:
-        raise UserError(f"resume takes key=value only: {str(error).splitlines()[0]}") from error
+    words = [each for each in arguments if each not in MULTIRUN]
+    overrides = parse(words)
     (folder,) = [Path(str(each.value())) for each in overrides if each.key_or_group == "resume"][-1:]
     if not Sweep.is_one(folder):
         from genlab.commands.resume import resume as resume_run
@@ -73,8 +68,10 @@ def go_on(sweep: Sweep, overrides: list[Any]) -> None:
         print(f"all {len(sweep.jobs)} jobs are finished")
         sweep.conclude()
         return
-    chosen = dict(word.split("=", 1) for word in [*left[0].overrides, *changes] if "=" in word)
-    device, devices = chosen.get("trainer.device", "auto"), int(chosen.get("trainer.devices", 1))
+    chosen = {each.key_or_group: each.value() for each in parse([*left[0].overrides, *changes]) if not each.is_delete()}
+    device, devices = str(chosen.get("trainer.device", "auto")), chosen.get("trainer.devices", 1)
+    if not isinstance(devices, int) or devices < 1:
+        raise UserError(f"trainer.devices: {devices!r} is not a positive integer")
     slots, threads, gpus = resources(options.get("n_jobs", "auto"), options.get("threads", "auto"), device, devices)
     print(f"{len(left)} of {len(sweep.jobs)} jobs are not finished and go on, {min(slots, len(left))} at a time")
     interrupted = True

@@ -19,9 +19,10 @@ from hydra.plugins.sweeper import Sweeper
 from hydra.types import HydraContext
 from omegaconf import DictConfig
 
-from genlab.errors import UserError
+from genlab import build
+from genlab.errors import UserError, brief
 from genlab.sweep.folder import Job
-from genlab.sweep.grid import flags, new_sweep, prepare, readable
+from genlab.sweep.grid import check_options, count, flags, new_sweep, prepare, readable
 from genlab.sweep.pool import Pool, resources
 
 
@@ -50,6 +51,10 @@ class Search(Sweeper):
         prune_after: int = 5,
         prune_from: int = 0,
     ) -> None:
+        check_options(Search, locals())
+        for name, value in (("seed", seed), ("startup_trials", startup_trials), ("prune_after", prune_after)):
+            if value < 0:
+                raise UserError(f"hydra.sweeper.{name}: {value} is negative")
         self.n_trials, self.storage, self.seed, self.startup_trials = n_trials, storage, seed, startup_trials
         self.prune, self.prune_after, self.prune_from = prune, prune_after, prune_from
 
@@ -71,6 +76,7 @@ class Search(Sweeper):
         overrides = OverridesParser.create(config_loader=self.context.config_loader).parse_overrides(arguments)
         space = {each.get_key_element(): distribution(each) for each in overrides if each.is_sweep_override()}
         fixed = [each.input_line or "" for each in overrides if not each.is_sweep_override()]
+        build.options(self.base)
         options = self.base.trainer
         if not space:
             raise UserError("nothing to search over: give a key as choice(...), range(...) or interval(...)")
@@ -78,13 +84,17 @@ class Search(Sweeper):
             raise UserError("trainer.evaluate_every is 0: a search needs the monitored measure")
         launcher = self.base.hydra.launcher
         resource = resources(
-            launcher.get("n_jobs", "auto"), launcher.get("threads", "auto"), options.device, options.devices
+            count("n_jobs", launcher.get("n_jobs", "auto")),
+            count("threads", launcher.get("threads", "auto")),
+            options.device,
+            options.devices,
         )
         sweep = new_sweep(self.base, resumed=True)
+        storage = self._storage(sweep.folder / "optuna.db")
         sweep.search = self._words()
         sweep.save()
         self.study = optuna.create_study(
-            storage=self.storage or f"sqlite:///{sweep.folder / 'optuna.db'}",
+            storage=storage,
             study_name="genlab",
             direction="maximize" if better(options) == "max" else "minimize",
             pruner=optuna.pruners.MedianPruner(self.prune_after, self.prune_from),
@@ -113,6 +123,21 @@ class Search(Sweeper):
         finally:
             sweep.conclude(interrupted)
 
+    def _storage(self, path: Path) -> Any:
+        """The database that the user names, or the file.
+
+        Raises:
+            UserError: Optuna cannot open what the user names.
+        """
+        if self.storage is None:
+            return f"sqlite:///{path}"
+        import optuna
+
+        try:
+            return optuna.storages.get_storage(self.storage)
+        except Exception as error:  # of any of the libraries for databases
+            raise UserError(f"hydra.sweeper.storage: '{self.storage}' cannot be opened: {brief(error)}") from error
+
     def _job(self, trial: Any, fixed: list[str], overrides: list[Override]) -> Job:
         """The job of a trial: the one in the folder, else a new one."""
         self.trials[trial.number] = trial
@@ -121,7 +146,7 @@ class Search(Sweeper):
             chosen = [f"{k}={v:.6g}" if isinstance(v, float) else f"{k}={v}" for k, v in trial.params.items()]
             job, _ = prepare(self.context, self.base, [*fixed, *chosen, readable(overrides)], trial.number)
             self.known[trial.number] = job
-            self.current.jobs.append(job)
+            self.current.add([job])
         return self.known[trial.number]
 
     def _tell(self, job: Job) -> None:
@@ -200,7 +225,7 @@ def measured(metrics: Path, monitor: str) -> list[tuple[int, float]]:
     """Steps and values of the monitored measure so far; "auto" means what it means to the trainer."""
     found = []
     try:
-        lines = metrics.read_text().splitlines()
+        lines = metrics.read_text(encoding="utf-8").splitlines()
     except OSError:
         return []
     for line in lines:

@@ -14,7 +14,6 @@ import sys
 import time
 import warnings
 from collections.abc import Callable, Iterable
-from pathlib import Path
 from types import FunctionType, MethodType
 from typing import Any
 
@@ -24,13 +23,14 @@ from tqdm import tqdm
 
 from genlab.data.base import Batch
 from genlab.errors import brief
+from genlab.machine import cache_root
 from genlab.models.base import Phase
 from genlab.trainer.eager import Eager, Gradients, Logs, Reduce
 from genlab.trainer.options import Options
 from genlab.trainer.rules import IN_GRAPH
 
 BACKEND = "inductor"
-CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "genlab" / "compiled"
+CACHE = cache_root() / "compiled"
 # Graphs are kept between runs: the second run of a model compiles in seconds. The compiler reads this when its first
 # part is imported, which the first optimizer does.
 os.environ.setdefault("TORCHINDUCTOR_CACHE_DIR", str(CACHE))

@@ -67,4 +67,5 @@ class Debug:
         assert self.folder is not None
         profiler.export_chrome_trace(str(self.folder / TRACE))
         order = "self_cuda_time_total" if self.device.type == "cuda" else "self_cpu_time_total"
-        (self.folder / TABLE).write_text(profiler.key_averages().table(sort_by=order, row_limit=20))
+        table = profiler.key_averages().table(sort_by=order, row_limit=20)
+        (self.folder / TABLE).write_text(table, encoding="utf-8")

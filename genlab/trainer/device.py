@@ -21,8 +21,11 @@ def resolve(name: str) -> torch.device:
     mps = torch.backends.mps.is_available()
     if name == "auto":
         name = "cuda" if torch.cuda.is_available() else "mps" if mps else "cpu"
-    device = torch.device(name)
     have = ["cpu"] + ["mps"] * mps + [f"cuda:{i}" for i in range(torch.cuda.device_count())]
+    try:
+        device = torch.device(name)
+    except RuntimeError as error:
+        raise UserError(f"trainer.device: '{name}' is no device; this machine has {', '.join(have)}") from error
     if device.type == "cuda" and device.index is None:
         device = torch.device("cuda", torch.cuda.current_device() if torch.cuda.is_available() else 0)
     if str(device) not in have:
@@ -101,7 +104,7 @@ def peak_memory(device: torch.device) -> float:
     """Most memory held so far, in MiB: of the device where it counts its own, else of this process."""
     if device.type == "cuda":
         return torch.cuda.max_memory_allocated(device) / 2**20
-    with suppress(OSError, StopIteration), open("/proc/self/status") as file:  # Linux
+    with suppress(OSError, StopIteration), open("/proc/self/status", encoding="utf-8") as file:  # Linux
         # getrusage would count what the process that started this one held at that moment.
         return int(next(line for line in file if line.startswith("VmHWM")).split()[1]) / 2**10
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss

@@ -1,0 +1,46 @@
+"""How Hydra reads config files: UTF-8 with or without a byte-order mark, and a damaged file is one line.
+
+Hydra's own reader takes a byte-order mark for a part of the first line, which may be `# @package`.
+"""
+
+import io
+import os
+
+from hydra._internal.core_plugins import file_config_source
+from hydra._internal.sources_registry import SourcesRegistry
+from hydra.core.plugins import Plugins
+from hydra.plugins.config_source import ConfigResult, ConfigSource
+from omegaconf import DictConfig, OmegaConf
+from yaml import YAMLError
+
+from genlab.errors import UserError, brief
+
+
+def register() -> None:
+    """Make this the reader of Hydra's config files."""
+    Plugins.instance()  # enters Hydra's own reader, once
+    SourcesRegistry.instance().types["file"] = FileConfigSource
+
+
+class FileConfigSource(file_config_source.FileConfigSource):
+    """Reads a config file.
+
+    Raises:
+        UserError: the file is no UTF-8 text, no YAML, or no table of keys and values.
+    """
+
+    def load_config(self, config_path: str) -> ConfigResult:
+        path = os.path.realpath(os.path.join(self.path, self._normalize_file_name(config_path)))
+        if not os.path.isfile(path):
+            return super().load_config(config_path)
+        try:
+            with open(path, encoding="utf-8-sig") as file:
+                text = file.read()
+            config, header = OmegaConf.load(io.StringIO(text)), ConfigSource._get_header_dict(text)
+        except UnicodeDecodeError as error:
+            raise UserError(f"{path} is not UTF-8 text: {brief(error)}; save it as UTF-8") from error
+        except (YAMLError, ValueError, OSError) as error:
+            raise UserError(f"{path} cannot be read as a config: {brief(error)}") from error
+        if not isinstance(config, DictConfig):
+            raise UserError(f"{path} is a list; a config is a table of keys and values")
+        return ConfigResult(config=config, path=f"{self.scheme()}://{self.path}", provider=self.provider, header=header)
