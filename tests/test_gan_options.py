@@ -301,6 +301,21 @@ def test_r1_of_a_linear_discriminator_is_the_square_of_its_weight():
     assert torch.allclose(penalty, net.weight.square().sum())
 
 
+@pytest.mark.parametrize("packing", [1, 2, 4])
+def test_r1_of_packs_is_by_all_samples_of_a_pack(packing):
+    """D(x_1, ..., x_m) = w · (x_1, ..., x_m) has the squared gradient |w|², whatever m is."""
+    net = nn.Linear(2 * packing, 1)
+    x = torch.randn(8, 2)
+    penalty = stabilizers.r1(lambda points: net(stabilizers.pack(points, packing)).squeeze(1), x, packing)
+    assert torch.allclose(penalty, net.weight.square().sum())
+    options = {"packing": packing, "r1": 2.0, "discriminator": partial(encoder, norm="none", hidden=(16,), width=4)}
+    family, batch = make(POINTS, **options).eval(), batch_of(POINTS)
+    out = family.discriminator_loss(batch)
+    packs = batch["x"].reshape(-1, packing, 2).clone().requires_grad_()
+    gradient = torch.autograd.grad(family.discriminator(packs.flatten(0, 1)).sum(), packs)[0]
+    assert torch.allclose(out.logs["penalty"], gradient.flatten(1).square().sum(1).mean(), rtol=1e-4)
+
+
 def test_r1_forbids_batch_norm():
     with pytest.raises(UserError, match=r"model\.discriminator\.norm"):
         make(IMAGES, r1=1.0)

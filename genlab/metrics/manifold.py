@@ -7,7 +7,9 @@ With the ball of a sample reaching to its k-th nearest neighbour in its own set:
     density     real balls that a fake lies in, mean over fakes, over k: 1 is expected of real samples, more is possible
     coverage    share of real samples with a fake inside their ball: about 1 - 2^-k for real samples
 
-Balls are closed: a point on the rim is inside.
+Balls are closed: a point on the rim is inside. The code of Naeem et al. takes open ones for density and coverage, which
+differs where distances tie: of a set held against itself each point lies on a rim, and density is 1.2 here (k = 5), 1
+there.
 
 T. Kynkäänniemi et al., "Improved Precision and Recall Metric for Assessing Generative Models", 2019,
 https://arxiv.org/abs/1904.06991 (precision, recall; k = 3).

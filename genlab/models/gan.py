@@ -136,7 +136,9 @@ class GAN(Family):
         accuracy = 0.5 * ((real > cut).float().mean() + (fake <= cut).float().mean())
         loss, logs = discriminator_loss(self.loss, real, fake), {"accuracy": accuracy}
         if self.r1:
-            logs["penalty"] = stabilizers.r1(lambda points: self.discriminator(points, batch.get("y")), x)
+            logs["penalty"] = stabilizers.r1(
+                lambda points: self.discriminator(points, batch.get("y")), x, self.discriminator.packing
+            )
             loss = loss + 0.5 * self.r1 * logs["penalty"]
         return Out(loss, logs)
 

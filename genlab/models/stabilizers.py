@@ -220,7 +220,11 @@ def instance_noise(x: Tensor, noise: Tensor, step: Tensor, sigma: float, steps: 
     return x + sigma * (1 - step / steps).clamp(min=0) * noise
 
 
-def r1(judge: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
-    """E |∇D(x)|² over real samples x (B, *shape), fp32: () (eq. 9 of Mescheder et al. 2018, without ½ γ)."""
+def r1(judge: Callable[[Tensor], Tensor], x: Tensor, packing: int = 1) -> Tensor:
+    """E |∇D|² over what D judges, from real samples x (B, *shape), fp32: () (eq. 9 of Mescheder et al. 2018, no ½ γ).
+
+    Args:
+        packing: m; D judges B / m packs, and the gradient is by all m samples of a pack.
+    """
     with full_precision(x):
-        return input_gradient(judge, x.float()).flatten(1).square().sum(1).mean()
+        return packing * input_gradient(judge, x.float()).flatten(1).square().sum(1).mean()

@@ -55,10 +55,11 @@ def spline(x: Tensor, raw: Tensor, bound: float, inverse: bool = False) -> tuple
         b = h * left - rise * bend
         c = -s * rise
         root = (b.square() - 4 * a * c).clamp(min=0).sqrt()
-        xi = 2 * c / (-b - root)
+        # In fp32 the root of a steep bin may lie a little outside of it, where the slope below could be negative.
+        xi = (2 * c / (-b - root)).clamp(0, 1)
         y = x_k + xi * w
     else:
-        xi = (x - x_k) / w
+        xi = ((x - x_k) / w).clamp(0, 1)
     mixed = xi * (1 - xi)
     denominator = s + bend * mixed
     if not inverse:

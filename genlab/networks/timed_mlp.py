@@ -20,7 +20,7 @@ TIMES = 1000.0  # t in [0, 1] is embedded as the step 1000 t
 
 
 def sinusoids(t: Tensor, width: int) -> Tensor:
-    """Sines and cosines of 1000 t at width / 2 frequencies from 1 down to 1/10000: (B,) -> (B, width)."""
+    """Sines and cosines of 1000 t at h = width / 2 frequencies 10000^(-i / h), i = 0 ... h - 1: (B,) -> (B, width)."""
     half = width // 2
     frequency = torch.exp(-math.log(10000.0) / half * torch.arange(half, device=t.device, dtype=t.dtype))
     angle = TIMES * t[:, None] * frequency
