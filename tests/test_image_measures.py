@@ -217,6 +217,10 @@ def test_memorisation_tells_copies_from_fresh_and_from_blurred_samples():
     assert copied.excess > 0.95
     assert copied.ratio < 0.05
     assert copied.copies > 0.9
+    assert copied.error == 0
+    repeats = [memorisation(normal(500, 4, 10 + i), train, held_out) for i in range(30)]
+    scatter = torch.tensor([each.excess for each in repeats if each.excess < 0]).std().item()
+    assert 0.3 < scatter / np.mean([each.error for each in repeats if each.excess < 0]) < 1.5  # of one sign: narrower
     half = memorisation(torch.cat([train[:1000], fresh[:1000]]), train, held_out)
     assert half.excess == pytest.approx(0.5, abs=0.08)
     blurred = memorisation(0.3 * fresh, train, held_out)  # near to everything, but no copies
@@ -225,6 +229,8 @@ def test_memorisation_tells_copies_from_fresh_and_from_blurred_samples():
     far = memorisation(fresh + 30, train, held_out)  # a few hubs are the nearest of all, and chance decides for all
     assert far.excess == far.copies == 0.0
     assert far.ratio > 10
+    few = memorisation(held_out[:8] + 1e-3, train[:2999], torch.cat([held_out, train[2999:]]))
+    assert few.excess >= -1  # and not -n / m, which is below -1 wherever there are more training images
     distances = nearest_distances(held_out, train)
     assert memorisation(fresh, train, held_out, distances) == none
 

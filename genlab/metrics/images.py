@@ -42,7 +42,8 @@ MEASURES = (
     Measure("balance", "smallest class over the largest, of data with even classes", "max"),
     Measure("class_kl", "KL(classes of the samples || classes of real images)", "min", "nats"),
     Measure("label_accuracy", "share of conditional samples classified as the class asked for", "max"),
-    Measure("memorised", "excess of samples whose nearest real image is a training one: 0 chance, 1 all", "min"),
+    Measure("memorised", "samples whose nearest real image is a training one: 0 by chance, 1 all, -1 none", ""),
+    Measure("memorised_error", "one standard error of memorised", ""),
     Measure("train_distance", "median distance to the nearest training image, over that of test images", ""),
     Measure("train_copies", "share of samples nearer to a training image than 99 % of test images are", "min"),
 )
@@ -123,7 +124,8 @@ class Reference:
         """The measures of memorisation of samples with features (N, D)."""
         assert self.train is not None
         found = memorisation(features, self.train, self.real, self.train_distances)
-        return {"memorised": found.excess, "train_distance": found.ratio, "train_copies": found.copies}
+        values = {"memorised": found.excess, "memorised_error": found.error}
+        return values | {"train_distance": found.ratio, "train_copies": found.copies}
 
     def balance(self, logits: Tensor, reasons: Reasons | None) -> dict[str, float]:
         """`balance` of samples with logits (N, K); of data with uneven classes {} and the reason."""

@@ -4,10 +4,11 @@ A model that copies its training images passes every test of quality and variety
 yardstick: they come from the same distribution as the training ones, and cannot have been copied.
 
     excess   P(the nearest of all real images is a training one), corrected for chance. With n training and m held-out
-             images it is p = n / (n + m) for a sampler of the true distribution; reported is (share - p) / (1 - p):
-             about 0 for no memory, 1 for copies alone. Blurred samples, near to everything, do not raise it. Samples
-             farther from all real images than half of the held-out ones from the training ones count as 0: noise has
-             a few outliers for nearest images, and chance would decide for all of it at once.
+             images it is p = n / (n + m) for a sampler of the true distribution; reported is (share - p) / (1 - p)
+             above p, (share - p) / p below: 0 for no memory, 1 for copies alone, -1 where no training image is ever
+             the nearest. Blurred samples, near to everything, do not raise it. Samples farther from all real images
+             than half of the held-out ones from the training ones count as 0: noise has a few outliers for nearest
+             images, and chance would decide for all of it at once.
     ratio    median distance to the nearest training image, over the same median of held-out images: 1 at best.
     copies   share of samples nearer to a training image than 99 % of the held-out images are: 0.01 at best.
 
@@ -15,6 +16,7 @@ C. Meehan, K. Chaudhuri, S. Dasgupta, "A Non-Parametric Test to Detect Data-Copy
 https://arxiv.org/abs/2004.05675 (the three samples; there the distances to the training set are compared by ranks).
 """
 
+import math
 from typing import NamedTuple
 
 import torch
@@ -57,6 +59,7 @@ def squared_radii(x: Tensor, ks: tuple[int, ...], chunk: int = CHUNK) -> Tensor:
 
 class Memorisation(NamedTuple):
     excess: float
+    error: float  # standard error of excess, by the scatter of the samples; NaN of one sample
     ratio: float
     copies: float
 
@@ -76,8 +79,11 @@ def memorisation(
     # Being near does not ask to which of the two: chance stays p. A tie is a training image that is held out as well.
     near = torch.minimum(to_train, to_held_out) <= held_out_distances.median()
     wins = (to_train < to_held_out).double() + 0.5 * (to_train == to_held_out).double()
+    above = (wins - chance) * near
+    scale = 1 - chance if above.mean() > 0 else chance
     return Memorisation(
-        excess=((wins - chance) * near).mean().item() / (1 - chance),
+        excess=above.mean().item() / scale,
+        error=above.std().item() / math.sqrt(len(above)) / scale if len(above) > 1 else math.nan,
         ratio=(to_train.median() / held_out_distances.median()).item(),
         copies=(to_train < held_out_distances.quantile(0.01)).double().mean().item(),
     )
