@@ -16,9 +16,9 @@ from hydra.errors import InstantiationException
 from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 
-from genlab import configs, names, targets  # noqa: F401 (the resolvers that the configs use)
+from genlab import configs, names, parts, stored, targets  # noqa: F401 (names: resolvers that the configs use)
 from genlab.errors import UserError, brief, causes, choose, out_of_memory
-from genlab.run import Run, parse_config
+from genlab.run import Run
 from genlab.signature import arguments, check, target_of
 
 if TYPE_CHECKING:
@@ -99,7 +99,7 @@ def family(config: DictConfig, spec: "Spec", home: Run | None = None) -> "Family
     OmegaConf.set_struct(node, False)
     for key in _families(target_of(node, "model")):
         if isinstance(node.get(key), str):
-            trained[key] = _trained(_source(node.pop(key), key, home), f"model.{key}")
+            trained[key] = _trained(parts.source(node.pop(key), key, home), f"model.{key}")
     return _is(_make(node, "model", spec=spec, **trained), Family, "model")
 
 
@@ -109,13 +109,9 @@ def keep_parts(run: Run, config: DictConfig, model: "Family") -> None:
     Raises:
         OSError: the disk does not take them.
     """
-    from genlab.trainer import checkpoint
-
     for key in _families(target_of(config.model, "model")):
-        if isinstance(config.model.get(key), str) and not run.part(key).exists():
-            own, text = getattr(model, key), _read_part(_source(config.model[key], key, run))[0]
-            state = {"step": 0, "spec": own.spec.state(), "counts": list(own.spec.counts), "family": own.state_dict()}
-            checkpoint.write(run.part(key), state | {"config": text})
+        if isinstance(config.model.get(key), str):
+            parts.keep(run, key, config.model[key], getattr(model, key))
 
 
 def optimizers(config: DictConfig) -> dict[str, "OptimizerFactory"]:
@@ -199,30 +195,6 @@ def _families(target: Callable) -> list[str]:
     return [name for name, hint in hints.items() if hint is Family or Family in typing.get_args(hint)]
 
 
-def _source(word: str, key: str, home: Run | None) -> Path:
-    """Where the trained family of a key is read from: the run's own copy, else the folder or file that is named."""
-    if home is not None and home.part(key).is_file():
-        return home.part(key)
-    return Path(word).expanduser()
-
-
-def _read_part(source: Path) -> tuple[str, dict[str, Any]]:
-    """The config, as text, and the state of a trained family: of a run folder's last checkpoint, or a run's copy.
-
-    Raises:
-        UserError: there is none.
-    """
-    from genlab.trainer import checkpoint
-
-    if source.is_file():
-        state = checkpoint.read(source)
-        if not isinstance(text := state.get("config"), str):
-            raise UserError(f"{source} holds no config of a model; give the folder of a run")
-        return text, state
-    run = Run.open(source)
-    return OmegaConf.to_yaml(run.read_config()), checkpoint.read(checkpoint.find(run.checkpoints, "last"))
-
-
 def _trained(source: Path, path: str) -> "Family":
     """The family in a run's folder, or in a run's own copy.
 
@@ -232,10 +204,10 @@ def _trained(source: Path, path: str) -> "Family":
     import torch
 
     try:
-        text, state = _read_part(source)
+        text, state = parts.read(source)
         if source.is_dir():
             return revive(Run.open(source), state, torch.device("cpu"))
-        return _load(family(parse_config(text, source), _spec(state)), state, source)
+        return _load(family(stored.parse(text, source), _spec(state)), state, source)
     except UserError as error:
         raise UserError(f"{path}: {error}") from error
 

@@ -82,6 +82,11 @@ class History:
         return found
 
     @cached_property
+    def environment(self) -> dict[str, Any]:
+        """What the last start of the run was made with, and the `earlier` ones; {} for a run of an older genlab."""
+        return _read_object(self.run.environment)
+
+    @cached_property
     def pictures(self) -> dict[str, list[Picture]]:
         """The pictures of the training loop by name, each list by step."""
         found: dict[str, list[Picture]] = {}

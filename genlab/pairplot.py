@@ -10,6 +10,12 @@ COORDINATES = 6  # the first so many are shown
 SHOWN = 0.002, 0.998  # quantiles of the real values, between which the axes reach: a stray sample must not shrink all
 
 
+def outside(points: np.ndarray, low: np.ndarray, high: np.ndarray) -> str:
+    """What a legend says of points (N, D) of which many lie beyond the axes; "" where few do."""
+    count = int((~((points >= low) & (points <= high)).all(1)).sum())
+    return f" ({count:,} of {len(points):,} outside)" if count > 0.1 * len(points) else ""
+
+
 def pairplot(real: Tensor | None, fake: Tensor, names: Sequence[str] = ()) -> np.ndarray:
     """Real points (N, D) in gray, generated ones (M, D) in colour, as an (H, W, 3) uint8 picture.
 
@@ -30,6 +36,7 @@ def pairplot(real: Tensor | None, fake: Tensor, names: Sequence[str] = ()) -> np
     low, high = np.quantile(clouds[0][0], SHOWN, axis=0)
     margin = np.where(high > low, 0.05 * (high - low), 1e-3 * np.maximum(abs(low), 1))
     low, high = low - margin, high + margin
+    clouds = [(points, colour, label + outside(points, low, high)) for points, colour, label in clouds]
     side = 4 if shown == 1 else max(1.6, 5 / shown)
     figure = Figure(figsize=(side * shown, side * shown), dpi=100, layout="constrained")
     canvas = FigureCanvasAgg(figure)

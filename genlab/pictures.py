@@ -10,7 +10,7 @@ from torch import Tensor
 from genlab.data.base import Dataset
 from genlab.metrics.attempts import Reasons, attempt
 from genlab.models.base import Codec, Density, Family, Measured, Reconstructor, Sampler, Scorer, Translator, round_trip
-from genlab.pairplot import pairplot
+from genlab.pairplot import outside, pairplot
 
 POINTS = 2000  # drawn in a scatter plot
 
@@ -57,7 +57,8 @@ def scatter(real: Tensor | None, fake: Tensor, landscape: Callable[[Tensor], Ten
         if cloud is None:
             continue
         points = cloud[:POINTS].float().cpu().numpy()
-        axes.plot(points[:, 0], points[:, 1], ".", color=colour, markersize=3, alpha=0.5, label=label)
+        text = label + outside(points, np.array(low), np.array(high))
+        axes.plot(points[:, 0], points[:, 1], ".", color=colour, markersize=3, alpha=0.5, label=text)
     axes.set(xlim=(low[0], high[0]), ylim=(low[1], high[1]))
     axes.legend(loc="upper left", markerscale=3)
     canvas.draw()

@@ -13,9 +13,9 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-import yaml
 from omegaconf import DictConfig, OmegaConf
 
+from genlab import stored
 from genlab.errors import UserError, brief
 
 
@@ -81,7 +81,7 @@ class Run:
             text = self.config.read_text(encoding="utf-8")
         except (OSError, UnicodeDecodeError) as error:
             raise UserError(f"damaged {self.config}: {brief(error)}") from error
-        return parse_config(text, self.config)
+        return stored.parse(text, self.config)
 
     def write_config(self, config: DictConfig) -> None:
         _write(self.config, OmegaConf.to_yaml(config, resolve=True))
@@ -158,54 +158,6 @@ class Run:
         return False
 
 
-def parse_config(text: str, source: Path) -> DictConfig:
-    """The config of a run from its text; `source` is where it stands. See `Run.read_config`.
-
-    Raises:
-        UserError: it is none.
-    """
-    try:
-        _check_yaml(text)
-        config = OmegaConf.create(text)
-    except Exception as error:  # YAML errors come from two libraries
-        raise UserError(f"damaged {source}: {brief(error)}") from error
-    if not isinstance(config, DictConfig) or not {"model", "data", "trainer", "optimizer", "seed"} <= set(config):
-        raise UserError(f"{source} is no config of a run: model, data, trainer, optimizer or seed is missing")
-    plain = OmegaConf.to_container(config)
-    if any("${" in each for each in _strings(plain)):
-        raise UserError(f"{source}: holds ${{...}}; the config of a run is written with all values resolved")
-    if foreign := {"hydra", "defaults"} & set(config):
-        raise UserError(f"{source}: has a {min(foreign)} section, which the config of a run never has")
-    for key in ("model", "data", "trainer", "optimizer"):
-        if not isinstance(config[key], DictConfig):
-            raise UserError(f"{source}: {key} is no table of keys and values")
-    if config.data.get("_target_") in VERSIONED and "version" not in config.data:
-        config.data.version = 1
-    OmegaConf.set_struct(config, True)
-    return config
-
-
-# Data sets that name the version of their rules of reading; where a run names none, it is older than the second one.
-VERSIONED = ("genlab.data.array.Array", "genlab.data.folder.Folder")
-LARGEST = 2**15  # characters of a config; a long one has 3000
-DEEPEST = 32  # tables and lists within one another; a deep one has 5
-
-
-def _check_yaml(text: str) -> None:
-    """Refuse what would take long to read.
-
-    Raises:
-        ValueError, YAMLError: too large, too deep, with aliases, or no YAML.
-    """
-    if len(text) > LARGEST:
-        raise ValueError("too large")
-    depth = 0
-    for event in yaml.parse(text):
-        depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
-        if depth > DEEPEST or isinstance(event, yaml.AliasEvent):
-            raise ValueError("too deep" if depth > DEEPEST else "aliases")
-
-
 def _check_plain(folder: Path) -> None:
     """Refuse what could lead a write out of the folder, or hang a read: links, pipes, devices."""
     with os.scandir(folder) as entries:
@@ -219,28 +171,16 @@ def _check_plain(folder: Path) -> None:
             )
 
 
-def _strings(node: Any) -> Iterator[str]:
-    if isinstance(node, dict):
-        for key, value in node.items():
-            yield str(key)
-            yield from _strings(value)
-    elif isinstance(node, list):
-        for value in node:
-            yield from _strings(value)
-    elif isinstance(node, str):
-        yield node
-
-
 def to_json(value: Any, **options: Any) -> str:
     """JSON that every reader takes: it has no NaN and no infinity, so numbers that are not finite become null."""
-    return json.dumps(_finite(value), allow_nan=False, **options)
+    return json.dumps(_without_nan(value), allow_nan=False, **options)
 
 
-def _finite(value: Any) -> Any:
+def _without_nan(value: Any) -> Any:
     if isinstance(value, dict):
-        return {key: _finite(each) for key, each in value.items()}
+        return {key: _without_nan(each) for key, each in value.items()}
     if isinstance(value, (list, tuple)):
-        return [_finite(each) for each in value]
+        return [_without_nan(each) for each in value]
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 

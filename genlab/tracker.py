@@ -100,6 +100,7 @@ class Tracker:
         self._file: TextIO | None = None
         self._session: Session | None = None
         self._tags: set[str] = set()
+        self._told: set[str] = set()
         # disable=None: no bar where the output is no terminal; a plain line now and then instead.
         self._bar = tqdm(total=steps, initial=start, disable=None, unit="step", dynamic_ncols=True, file=sys.stderr)
         # TensorBoard writes in a thread of its own and hands an error on to the next call: no need to print it there.
@@ -139,6 +140,12 @@ class Tracker:
         """A line that the user must see: on the terminal and on TensorBoard's page."""
         self._bar.write(f"warning: step {step}: {text}", file=sys.stderr)
         self.text("warning", f"step {step}: {text}")
+
+    def tell(self, step: int, left_out: Mapping[str, str]) -> None:
+        """Warn of each measure and picture that could not be had, by name with its reason, once."""
+        for name in [name for name in left_out if name not in self._told]:
+            self._told.add(name)
+            self.warn(step, f"{name} is left out: {left_out[name]}")
 
     def histograms(self, step: int, norms: dict[str, float], values: dict[str, np.ndarray]) -> None:
         """Write what `trainer.gradients.inspect` returns."""

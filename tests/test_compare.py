@@ -90,6 +90,25 @@ def test_what_was_not_measured_alike_is_said(tmp_path: Path):
     assert comparison.unlike([History(runs[0])]) == []
 
 
+def test_runs_on_other_data_of_the_same_name_are_no_seeds_of_one_another(tmp_path: Path):
+    runs = [make_run(tmp_path / f"{i}", 10.0, seed=i, fingerprint=f"f{i}") for i in range(2)]
+    for i, run in enumerate(runs):
+        (run / "environment.json").write_text(json.dumps({"data": f"f{i}"}))
+    found = comparison.find_runs([tmp_path])
+    assert len(comparison.group(found)) == 2
+    assert comparison.unlike(found) == ["not measured alike: data MNIST f0, MNIST f1"]
+
+
+def test_evaluations_of_another_checkpoint_or_an_earlier_step_are_named(tmp_path: Path):
+    make_run(tmp_path / "a", 10.0, checkpoint="best", step=3)
+    run = make_run(tmp_path / "b", 11.0, checkpoint="last", step=3)
+    (run / "status.json").write_text(json.dumps({"status": "finished", "step": 5}))
+    assert comparison.unlike(comparison.find_runs([tmp_path])) == [
+        "1 of 2 runs were trained on after they were evaluated",
+        "not measured alike: checkpoint best, last",
+    ]
+
+
 def test_the_command_prints_and_writes(cli: Cli, tmp_path: Path):
     for seed in (0, 1):
         make_run(tmp_path / f"vae{seed}", 10.0 + seed, seed)
@@ -164,7 +183,6 @@ def test_what_a_shell_gives_for_all_of_a_sweep_is_taken(cli: Cli, tmp_path: Path
     (sweep / "sweep.csv").touch()
     (sweep / "2_seed=2").mkdir()
     (sweep / "2_seed=2" / "job.log").write_text("$ genlab train")  # never began
-    make_run(sweep / "0_seed=0" / "evaluated", 1.0, seed=7)  # of the run it lies in
     out = "out=r.html" if verb == "report" else "out=table"
     for folders in (["sweep"], sorted(f"sweep/{path.name}" for path in sweep.iterdir())):
         code, said, err = cli(verb, *folders, out)

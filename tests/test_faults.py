@@ -271,7 +271,7 @@ def test_a_run_of_format_2_goes_on(cli, tmp_path):
     assert "step 4 to 6" in out
     state = checkpoint.read(tmp_path / "run" / "checkpoints" / "last.pt")
     assert state["counts"] == [24, 8]
-    assert state["family"]["lowest"].isfinite().all()
+    assert state["family"]["lowest"] == -torch.inf  # two batches say nothing of the range of the data: no clipping
 
 
 def test_optional_parts_of_a_checkpoint_may_be_absent():

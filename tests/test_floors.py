@@ -11,10 +11,10 @@ FLOORS = (
     ("errors", "__init__"),
     (
         *("networks", "metrics", "data", "run", "history", "tables", "targets", "signature", "charts", "dashboard"),
-        *("names", "machine", "families"),
+        *("names", "machine", "families", "stored"),
     ),
     ("models", "tracker", "pictures", "pairplot", "projector"),
-    ("trainer", "build", "evaluation", "page"),
+    ("trainer", "build", "parts", "evaluation", "page"),
     ("commands", "sweep", "explain", "rerun", "arguments", "sources"),
     ("cli", "__main__"),
 )

@@ -116,9 +116,14 @@ def test_a_run_with_an_autoencoder_is_whole_in_itself(cli, tmp_path, monkeypatch
         ("evaluate", "run=../X", "samples=4"),
         ("train", "resume=../X", "trainer.steps=3"),
         ("train", "--config-dir", "../X", "hydra.run.dir=Y"),
+        ("train", "resume=../X", "trainer.steps=4", "model.autoencoder=AE"),  # as its config has it
     ):
         code, _, err = cli(*words)
         assert (code, err) == (0, ""), words
+    for words in (("train", "resume=../X", "trainer.steps=9"), ("sample", "run=../X")):
+        code, _, err = cli(*words, "model.autoencoder=other")
+        assert (code, err.count("\n")) == (2, 1)
+        assert "keeps its own copy" in err
     shutil.rmtree(tmp_path / "else" / "X")
     shutil.rmtree("Y/checkpoints")  # killed before its first checkpoint
     code, _, err = cli("train", "resume=Y")

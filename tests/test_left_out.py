@@ -1,5 +1,6 @@
 """One failing measure or picture never ends a run: it is left out with its reason, and the others are there."""
 
+import errno
 import json
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,7 @@ from genlab.evaluation.evaluate import Plan, evaluate
 from genlab.evaluation.report import Report
 from genlab.evaluation.training import evaluator
 from genlab.metrics import images, points, suite
+from genlab.metrics.attempts import attempt
 from genlab.metrics.mmd import median_distance, mmd
 from genlab.models.base import Family
 from genlab.pictures import snapshot
@@ -187,8 +189,29 @@ def test_a_monitored_measure_that_cannot_be_had_is_no_reason_to_stop_but_a_wrong
     assert not best.update(1, {"eval/loss": 1.0}, left_out=["eval/fid"])
     with pytest.raises(UserError, match="none of eval/loss"):
         best.update(1, {"eval/loss": 1.0})
-    with pytest.raises(UserError, match="none of eval/loss"):
-        Best("eval/fdi", "min", 1).update(1, {"eval/loss": 1.0}, left_out=["eval/fid"])
+    for monitor, left_out in (("eval/fdi", "eval/fid"), ("eval/fid", "eval/spread"), ("eval/recall", "eval/modes")):
+        with pytest.raises(UserError, match="none of eval/loss"):
+            Best(monitor, "min", 1).update(1, {"eval/loss": 1.0}, left_out=[left_out])
+    for monitor, left_out in (
+        ("eval/recall", "eval/precision"),
+        ("eval/balance", "eval/fid"),
+        ("eval/reverse_kl", "eval/modes"),
+        ("eval/kl", "eval/loss"),
+        ("eval/sliced_w2", "eval/samples"),
+        ("eval/spread", "measures"),
+    ):
+        assert not Best(monitor, "min", 1).update(1, {"eval/x": 1.0}, left_out=[left_out])
+
+
+def test_a_full_disk_is_no_measure_that_cannot_be_had():
+    def full() -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with pytest.raises(OSError, match="No space"):
+        attempt("projector", full, {})
+    reasons: dict[str, str] = {}
+    assert attempt("x", lambda: 1 // 0, reasons) is None
+    assert reasons["x"].startswith("ZeroDivisionError: ")
 
 
 # Small data, as they come: an odd number of test images, one test row, equal rows.

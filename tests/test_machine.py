@@ -109,7 +109,8 @@ def test_openmp_may_be_given_a_list(monkeypatch, value, threads):
 
     monkeypatch.setenv("OMP_NUM_THREADS", value)
     assert machine.threads_asked_for() == threads
-    assert resources(1, "auto", "cpu")[1] == threads or threads is None
+    cores = len(os.sched_getaffinity(0))
+    assert resources(1, "auto", "cpu")[1] == (threads or cores)
 
 
 def test_a_stream_of_another_kind_is_left_alone(monkeypatch):

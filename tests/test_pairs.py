@@ -7,8 +7,10 @@ import torch
 from conftest import moons, noise
 
 from genlab import build
+from genlab.data.base import Dataset, Split
 from genlab.data.gaussian2d import Gaussian2D
 from genlab.data.pairs import ANGLE, SHIFT, Pairs
+from genlab.data.spec import Column
 from genlab.errors import UserError
 from genlab.models.base import Translator
 
@@ -48,6 +50,18 @@ def test_b_is_the_transform_of_the_second_half():
     assert torch.equal(batch["b"], pairs.transform(pairs.b.splits["train"].x[[0, 7, 9]]))
     assert torch.equal(batch["x"], batch["a"])
     assert torch.equal(batch["y_b"], Gaussian2D("moons", n=20).splits["train"].y[[10, 17, 19]])  # pyright: ignore[reportOptionalSubscript]
+
+
+def test_the_other_domain_of_a_table_is_in_its_units():
+    columns = (Column("wide", 50_000.0, 1000.0), Column("narrow", 0.0, 0.001))
+    x, y = torch.randn(40, 2), torch.tensor([0] * 30 + [1] * 10)
+    splits = {name: Split(x, y) for name in ("train", "validation", "test")}
+    pairs = Pairs(Dataset("t", splits, "real", 2, columns, ("a", "b"), "abc"))
+    target = pairs.target()
+    assert target.spec == pairs.spec
+    torch.testing.assert_close(target.real("test", 20), pairs.decode(pairs.head("test", 20)["b"]))
+    assert (pairs.spec.counts, target.spec.counts) == ((20, 0), (30, 10))  # of what is trained on, and of the data
+    assert target.fingerprint
 
 
 def test_another_set_gives_b_whole_and_no_true_map():

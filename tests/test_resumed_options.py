@@ -11,7 +11,7 @@ from test_faults import SMALL, refused
 from genlab.errors import UserError
 from genlab.run import Run
 from genlab.trainer import checkpoint
-from genlab.trainer.state import state_keys
+from genlab.trainer.state import load_optimizer, state_keys
 
 QUICK = (
     "trainer.steps=4",
@@ -98,11 +98,15 @@ def test_what_a_resumed_run_cannot_do_leaves_its_config_as_it_was(cli, tmp_path,
     assert (tmp_path / "run" / "config.yaml").read_bytes() == before
 
 
-def test_the_config_is_written_when_a_step_was_taken_with_it(cli, tmp_path, monkeypatch):
+def test_the_config_is_written_with_the_first_checkpoint_that_is_made_with_it(cli, tmp_path, monkeypatch):
+    """So that what a failed resume says, to go on with resume=RUN, works."""
     from genlab.trainer.loop import Trainer
 
     assert cli(*SMALL)[0] == 0
     before = (tmp_path / "run" / "config.yaml").read_bytes()
+    diverging = ("trainer.steps=60", "trainer.checkpoint_every=100", "optimizer.model.lr=1e30")
+    refused(cli("train", "resume=run", *diverging), 1, "not finite", "resume=run")
+    assert (tmp_path / "run" / "config.yaml").read_bytes() == before
 
     def step(self):
         raise KeyError("exp_avg")
@@ -114,6 +118,9 @@ def test_the_config_is_written_when_a_step_was_taken_with_it(cli, tmp_path, monk
     assert (tmp_path / "run" / "config.yaml").read_bytes() == before
     assert cli("train", "resume=run", "trainer.steps=8", "optimizer.model.lr=0.5")[0] == 0
     assert Run.open(tmp_path / "run").read_config().optimizer.model.lr == 0.5
+    words = ("trainer.steps=9", "trainer.checkpoint_every=0", "optimizer.model.lr=0.25")
+    assert cli("train", "resume=run", *words)[0] == 0  # without any checkpoint: at the end
+    assert Run.open(tmp_path / "run").read_config().optimizer.model.lr == 0.25
 
 
 def test_the_class_of_an_optimizer_is_checked_by_the_checkpoint_too():
@@ -123,6 +130,27 @@ def test_the_class_of_an_optimizer_is_checked_by_the_checkpoint_too():
     other.optimizers["model"] = torch.optim.SGD(other.family.parameters(), lr=0.1)
     with pytest.raises(UserError, match="began with Adam, not SGD"):
         other.load_state_dict(whole.state_dict())
+
+
+class Counting(torch.optim.SGD):
+    """Keeps a counter in its group, as optimizers without schedules do."""
+
+    def __init__(self, params, lr: float = 0.1) -> None:
+        super().__init__(params, lr=lr)
+        self.param_groups[0].setdefault("k", 0)
+
+    def step(self, closure=None):  # type: ignore[override]
+        self.param_groups[0]["k"] += 1
+        return super().step(closure)
+
+
+def test_counters_that_an_optimizer_keeps_among_its_options_go_on():
+    weight = torch.nn.Parameter(torch.ones(3, 2))
+    first, second = Counting([weight]), Counting([weight], lr=0.5)
+    weight.grad = torch.ones_like(weight)
+    first.step()
+    load_optimizer(second, first.state_dict(), "model")
+    assert (second.param_groups[0]["k"], second.param_groups[0]["lr"]) == (1, 0.5)
 
 
 def test_what_an_optimizer_keeps_is_found_without_touching_it():

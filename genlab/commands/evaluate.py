@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from genlab.metrics.features import FeatureNet
 
 PRECISIONS = ("fp32", "bf16")
+DARK = 32  # images of uint8 whose largest pixel is below have other units than 0..255
 SPLITS = ("test", "validation")
 
 
@@ -78,6 +79,7 @@ def of_run(config: DictConfig) -> None:
     run = Run.open(str(config.run))
     target = Run(Path(config.out)) if config.out else run
     changes = settings.changes(config.model)
+    settings.refuse_other_parts(run, run.read_config(), changes)
     its = settings.apply(run.read_config(), changes)
 
     from genlab.evaluation.evaluate import evaluate as measure
@@ -104,7 +106,7 @@ def of_run(config: DictConfig) -> None:
         settings=changes,
         parameters=sum(parameter.numel() for parameter in family.parameters()),
     )
-    report.data = data.name
+    report.data, report.fingerprint = data.name, data.fingerprint
     report.seconds["loading"] = time.perf_counter() - began
     measure(family, data, plan(config), net(config, target_of(data), its.data.get("root"), where, report), report)
     attempt("training", lambda: training(History(run.folder), report), report.left_out)
@@ -126,7 +128,7 @@ def of_samples(config: DictConfig) -> None:
     where = device.resolve(str(config.device))
     data = build.data(OmegaConf.create({"data": config.data, "seed": config.seed})).to(where)
     samples = read_samples(Path(str(config.samples)), data).to(where)
-    report = Report(source=str(config.samples), data=data.name, split=config.split)
+    report = Report(source=str(config.samples), data=data.name, fingerprint=data.fingerprint, split=config.split)
     with torch.no_grad():
         judge_samples(
             samples, data, plan(config, len(samples)), net(config, data, config.data.get("root"), where, report), report
@@ -197,6 +199,10 @@ def read_samples(path: Path, data: "Dataset") -> "Tensor":
         raise UserError(f"samples: {path} holds {array.dtype}, not numbers")
     x = torch.from_numpy(array.astype(np.float32))
     if data.spec.is_image and array.dtype == np.uint8:
+        if array.max() < DARK:
+            raise UserError(
+                f"samples: {path} has pixels up to {array.max()} as uint8, which are 0 to 255: nearly black"
+            )
         x = x / 255
     if not x.isfinite().all():
         row = int((~x.isfinite().flatten(1).all(1)).nonzero()[0])

@@ -31,7 +31,9 @@ def resume(arguments: list[str]) -> None:
     added = {each.key_or_group for each in overrides if each.is_add() or each.is_force_add()}
     run = Run.open(str(values.pop("resume")))
     with ranks.lock(run):
-        config = changed(run.read_config(), values, added)
+        stored = run.read_config()
+        settings.refuse_other_parts(run, stored, values)
+        config = changed(stored, values, added)
         build.options(config)  # wrong words are refused before torch is imported
 
         from genlab.trainer import checkpoint

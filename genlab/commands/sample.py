@@ -53,6 +53,7 @@ def sample(config: DictConfig, folder: Path) -> None:
     run = Run.open(str(config.run))
     target = Run(Path(config.out)) if config.out else run
     changes = settings.changes(config.model)
+    settings.refuse_other_parts(run, run.read_config(), changes)
     its = settings.apply(run.read_config(), changes) if changes else None
 
     import numpy as np
@@ -85,7 +86,9 @@ def sample(config: DictConfig, folder: Path) -> None:
         raise UserError(f"cannot write {error.filename or target.folder}: {error.strerror}") from error
     for line in (*notes(model, run), *(f"no {name}: {reason}" for name, reason in reasons.items())):
         print(line)
-    print(f"{len(arrays['samples'])} samples: {', '.join(map(str, written))}")
+    count = len(arrays["samples"])
+    fewer = "" if count == config.n else f" (not {config.n}: there are no more test samples)"
+    print(f"{count} samples{fewer}: {', '.join(map(str, written))}")
 
 
 def data_of(run: Run, model: "Family", state: dict[str, Any] | None) -> "Dataset":
@@ -118,7 +121,7 @@ def notes(model: "Family", run: Run) -> list[str]:
     label = run.read_config().data.get("label")
     if label and not model.conditional:
         kind = type(model).__name__
-        return [f"the label '{label}' is not drawn: this {kind} was trained without classes (model.conditional)"]
+        return [f"the label '{label}' is not drawn: this {kind} was trained without classes"]
     if model.conditional and not model.spec.counts:
         return ["the checkpoint is of an older genlab and has no counts of the classes: they are drawn evenly"]
     return []
@@ -214,6 +217,15 @@ def is_number(name: str) -> bool:
     return True
 
 
+def real_rows(data: "Dataset", n: int, arrays: dict[str, "Tensor"], y: int | str | None) -> "Tensor":
+    """The first n test samples; where one class was asked for, those of them that are of it, if there are any."""
+    real, own = data.real("test", n), data.splits["test"].y
+    if y is None or str(y) in ("null", "each") or own is None:
+        return real
+    of_class = real[(own[: len(real)] == arrays["labels"][0].to(own.device)).to(real.device)]
+    return of_class if len(of_class) else real
+
+
 def picture(
     arrays: dict[str, "Tensor"],
     model: "Family",
@@ -238,7 +250,7 @@ def picture(
     if not isinstance(model, Measured):
         try:
             data, n = data_of(run, model, state), SHOWN * 20
-            real = data.decode(data.head("test", n)["b"]) if "cycles" in arrays else data.real("test", n)
+            real = data.decode(data.head("test", n)["b"]) if "cycles" in arrays else real_rows(data, n, arrays, y)
         except UserError as error:  # samples need no data, but for what they are drawn over
             print(f"grid.png shows no real samples: {error}")
     if model.spec.shape != (2,) or model.spec.columns:

@@ -12,11 +12,24 @@ from omegaconf.errors import OmegaConfBaseException
 from genlab.errors import UserError
 from genlab.explain import unknown_option
 from genlab.history import flatten
+from genlab.run import Run
 
 
 def changes(asked: DictConfig) -> dict[str, Any]:
     """What follows `model` in a command's config, as dotted keys: {"model.sample_steps": 10}."""
     return dict(flatten({"model": OmegaConf.to_container(asked, resolve=True)}))
+
+
+def refuse_other_parts(run: Run, config: DictConfig, values: dict[str, Any]) -> None:
+    """Refuse another autoencoder for a run that has its own copy of the one that it was trained with.
+
+    Raises:
+        UserError: there is one among the values.
+    """
+    for key, value in values.items():
+        group, _, name = key.partition(".")
+        if group == "model" and name and run.part(name).is_file() and value != config.model.get(name):
+            raise UserError(f"{key}: a trained run keeps its own copy of it; start a new run to change it")
 
 
 def apply(config: DictConfig, values: dict[str, Any]) -> DictConfig:

@@ -1,6 +1,7 @@
 """`genlab train`: build what the config names, train it, leave a run folder."""
 
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -72,7 +73,8 @@ def execute(run: Run, config: DictConfig, state: dict[str, Any] | None = None) -
     with signals:
         try:
             if run.config.exists():  # a resumed run
-                trainer.stop = after_first_step(lambda: run.write_config(config), signals.received)
+                # Its config says what its checkpoints were made with, so a changed one comes with the next of them.
+                trainer.saving = cache(lambda: run.write_config(config))  # once
             else:
                 run.write_config(config)
             build.keep_parts(run, config, trainer.family)
@@ -80,29 +82,13 @@ def execute(run: Run, config: DictConfig, state: dict[str, Any] | None = None) -
             run.write_status("running")
             lines = [describe(trainer), *classes(trainer), str(trainer.execution), f"run folder: {run.folder}"]
             print("\n".join(lines), flush=True)
-            return finish(run, trainer, trainer.fit(), signals.number)
+            result = trainer.fit()
+            trainer.saving()  # where no checkpoint is written
+            return finish(run, trainer, result, signals.number)
         except Interrupted:
             raise
         except Exception as error:
             raise failure(run, trainer, error) from error
-
-
-def after_first_step(act: Callable[[], None], stop: Callable[[], str]) -> Callable[[], str]:
-    """`stop` for the trainer, which asks after each step, with `act` done at the first.
-
-    A resumed run's config says what its checkpoints were made with, so a changed one is written when a step has been
-    taken with it, and before the next checkpoint: what fails until then leaves the old one.
-    """
-    done = False
-
-    def asked() -> str:
-        nonlocal done
-        if not done:
-            act()
-            done = True
-        return stop()
-
-    return asked
 
 
 def assemble(config: DictConfig, options: "Options", run: Run, stop: Callable[[], str]) -> "Trainer":

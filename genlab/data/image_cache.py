@@ -108,7 +108,7 @@ def build(
     """
     from tqdm import tqdm
 
-    sha, most = hashlib.sha256(), 0
+    sha, least, most = hashlib.sha256(), 255, 0
     with warnings.catch_warnings(), ThreadPoolExecutor() as pool, open(target, "wb") as out:
         warnings.simplefilter("ignore")  # Pillow's on odd but readable files, and on sizes that `read` refuses anyway
         heads = list(pool.map(head, paths))
@@ -128,7 +128,7 @@ def build(
                     continue
                 out.write(image.tobytes())
                 sha.update(image.tobytes())
-                most = max(most, int(image.max()))
+                least, most = min(least, int(image.min())), max(most, int(image.max()))
         finally:
             pool.shutdown(cancel_futures=True)  # on Ctrl-C and on a full disk: read no further
         refuse(folder, paths, [bad.get(i, "") for i in range(len(paths))])
@@ -136,6 +136,11 @@ def build(
         os.fsync(out.fileno())
     if most < DARK:
         note(f"{folder.name}: the largest pixel of all images is {most} of 255, so they are nearly black")
+    elif least > 255 - DARK:
+        note(
+            f"{folder.name}: the smallest pixel of all images is {least} of 255, so they are nearly white; transparent "
+            f"pixels are laid over white"
+        )
     return sha.hexdigest()[:16]
 
 

@@ -83,11 +83,10 @@ def classes(
 
 def _check_spelling(file: Path, names: list[str], column: str) -> None:
     """Refuse one number written in two ways, `1` and `1.0`: it would become two classes."""
-    if all(map(NUMBER.fullmatch, names)):
-        plain = [name for name in names if not CODE.match(name)]
-        for a, b in pairwise(plain):
-            if float(a) == float(b):
-                raise UserError(f"{file.name}: column '{column}' has one class as '{a}' and as '{b}'; write it one way")
+    numbers = [name for name in names if NUMBER.fullmatch(name) and not CODE.match(name)]
+    for a, b in pairwise(sorted(numbers, key=float)):
+        if float(a) == float(b):
+            raise UserError(f"{file.name}: column '{column}' has one class as '{a}' and as '{b}'; write it one way")
 
 
 def _first_rules(found: set[str]) -> list[str]:

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from genlab.data.files import note, quoted
 from genlab.data.labels import complete, name_of
 from genlab.data.tables import LARGEST, Table, check_digits, finite
 from genlab.errors import UserError, brief, choose
@@ -60,6 +61,9 @@ def _load(file: Path, key: str | None) -> tuple[np.ndarray, np.ndarray | None]:
             if key is None and len(names) > 1 and "x" not in names:
                 raise UserError(f"data.key: {file.name} has {', '.join(names)}; which of them?")
             choose("data.key", chosen := key or ("x" if "x" in names else names[0] if names else "x"), names)
+            unread = [name for name in names if name not in (chosen, "y" if chosen == "x" else "")]
+            if unread and key is None:
+                note(f"{file.name}: not read: {quoted(unread)}; read are 'x' and the labels 'y'")
             return arrays[chosen], arrays["y"] if chosen == "x" and "y" in names else None
     except (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile) as error:
         reason = "it holds Python objects" if "bject" in str(error) else brief(error)

@@ -58,7 +58,10 @@ class Pairs(Dataset):
         name = f"{first.name} and {second.name if second else 'its transform'}"
         fingerprint = digest(first.fingerprint, second.fingerprint if second else "")
         super().__init__(name, self.a.splits, first.spec.range, fingerprint=fingerprint)
-        self.spec = first.spec
+        self.counts = first.spec.counts  # of both halves
+        own = self.a.splits["train"].y
+        counts = () if own is None or not first.spec.classes else own.bincount(minlength=first.spec.classes).tolist()
+        self.spec = first.spec._replace(counts=tuple(counts))
 
     def __len__(self) -> int:
         """Samples of the longer side; a pass over the data repeats the shorter one."""
@@ -83,7 +86,12 @@ class Pairs(Dataset):
         if not self.known:
             return self.b
         splits = {name: self._transformed(split) for name, split in self.b.splits.items()}
-        return Dataset(f"{self.b.name} transformed", splits, self.spec.range, self.spec.classes)
+        spec = self.spec
+        target = Dataset(
+            f"{self.b.name} transformed", splits, spec.range, spec.classes, spec.columns, spec.labels, self.fingerprint
+        )
+        target.spec = spec._replace(counts=self.counts)
+        return target
 
     def _transformed(self, split: Split) -> Split:
         """The true map of raw samples: pixels as uint8 or points, `CHUNK` at a time."""

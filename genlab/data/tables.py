@@ -56,7 +56,7 @@ def select(
     if len(named) < len(names):
         raise UserError(
             f"{file.name}: column {list(names).index('') + 1} has no name in the header; if it only numbers the rows, "
-            f"name those to learn: data.columns=[{','.join(named[:3])}{',...' if named[3:] else ''}]"
+            f"or is empty, name the columns to learn: data.columns=[{','.join(named[:3])}{',...' if named[3:] else ''}]"
         )
     chosen = [name for name in names if name != label]
     if version > 1 and (left_out := [name for name in chosen if name in index or INDEX.fullmatch(name)]):

@@ -6,7 +6,6 @@ as many samples, against the same real ones. What was not is said.
 """
 
 import math
-import os
 import statistics
 from collections.abc import Iterable, Mapping, Sequence
 from functools import cached_property
@@ -107,13 +106,10 @@ def find_runs(folders: Iterable[str | Path]) -> list[History]:
 
 
 def run_folders(folder: Path) -> list[Path]:
-    """The folders with a config.yaml at or below a folder; what lies inside such a folder belongs to that run."""
-    found = []
-    for path, below, files in os.walk(folder):
-        if "config.yaml" in files:
-            found.append(Path(path))
-            below.clear()
-    return sorted(found)
+    """The folder itself where it has a config.yaml, else those below it that have one."""
+    if (folder / "config.yaml").is_file():
+        return [folder]
+    return sorted(path.parent for path in folder.rglob("config.yaml"))
 
 
 def group(runs: Iterable[History]) -> list[Configuration]:
@@ -121,6 +117,7 @@ def group(runs: Iterable[History]) -> list[Configuration]:
     groups: dict[tuple, list[History]] = {}
     for run in runs:
         key = tuple(sorted((k, repr(v)) for k, v in run.settings.items() if k not in ASIDE))
+        key += (("fingerprint of the data", str(run.environment.get("data"))),)  # a file may have changed
         groups.setdefault(key, []).append(run)
     return [Configuration(members) for members in groups.values()]
 
@@ -187,6 +184,12 @@ def calibration(runs: Iterable[History], column: str) -> dict[str, float]:
     return found
 
 
+def trained_on(run: History) -> bool:
+    """Whether a run went on after its last checkpoint was evaluated."""
+    step, now = run.evaluation.get("step"), run.status.get("step")
+    return run.evaluation.get("checkpoint") == "last" and None not in (step, now) and step != now
+
+
 def unlike(runs: Sequence[History]) -> list[str]:
     """In what the evaluations of these runs are not alike, a sentence each; nothing where all figures compare."""
 
@@ -194,18 +197,24 @@ def unlike(runs: Sequence[History]) -> list[str]:
         if name == "net":
             net = of.get("net") or {}
             return f"{net.get('name', 'none')} {net.get('fingerprint', '')}".strip()
+        if name == "data":
+            return f"{of.get('data')} {of.get('fingerprint') or ''}".strip()
         return str(of.get(name))
 
     evaluations = [run.evaluation for run in runs if run.evaluation]
     found = []
     if evaluations and len(evaluations) < len(runs):
         found.append(f"{len(runs) - len(evaluations)} of {len(runs)} runs have not been evaluated")
+    older = [run for run in runs if run.evaluation and trained_on(run)]
+    if older:
+        found.append(f"{len(older)} of {len(runs)} runs were trained on after they were evaluated")
     for name, text in (
         ("data", "data"),
         ("split", "split"),
         ("samples", "number of samples"),
         ("reference", "number of real samples"),
         ("net", "feature net"),
+        ("checkpoint", "checkpoint"),
     ):
         values = sorted({kinds(name, each) for each in evaluations})
         if len(values) > 1:

@@ -17,7 +17,7 @@ from genlab.evaluation import abilities
 from genlab.evaluation.judge import Judge
 from genlab.evaluation.report import Report
 from genlab.evaluation.training import OWN_MEASURES
-from genlab.metrics.attempts import attempt, collect
+from genlab.metrics.attempts import attempt, attempt_all
 from genlab.metrics.catalogue import MEASURES
 from genlab.metrics.features import FeatureNet
 from genlab.metrics.measure import Measure
@@ -63,7 +63,7 @@ def with_units(data: Dataset) -> dict[str, Measure]:
     shift = data.spec.log_scale
     units = {**dict.fromkeys(DISTANCES, "column deviations"), "reconstruction_mse": "column deviations²"}
     texts = {
-        name: f"; columns in their own units, {sign * shift:+.4g} beside training's"
+        name: f"; of columns in their own units: training's, of standardised ones, {sign * shift:+.4g}"
         for name, sign in (("nll", 1), ("iwae_nll", 1), ("elbo", -1))
     }
     return {
@@ -87,7 +87,7 @@ def evaluate(family: Family, data: Dataset, plan: Plan, net: FeatureNet | None, 
     if isinstance(family, Measured):
         with timed(report, "samples"):
             own: Parts = {"samples": lambda: family.measures(OWN_MEASURES)}
-            report.add(MEASURES, collect(own, report.left_out))
+            report.add(MEASURES, attempt_all(own, report.left_out))
         report.left_out["samples against data"] = "the model learns from an energy, not from data"
         return
     if isinstance(family, Translator) and isinstance(data, Pairs):
@@ -146,7 +146,7 @@ def _translations(family: Translator, data: Pairs, plan: Plan, net: FeatureNet |
         parts["label_preservation"] = lambda: {
             "label_preservation": label_preservation(net(there).logits.argmax(1), batch["y"])
         }
-    report.add(with_units(data), collect(parts, report.left_out))
+    report.add(with_units(data), attempt_all(parts, report.left_out))
 
 
 def _autoencoding(family: Family, data: Dataset, plan: Plan, report: Report) -> None:
@@ -158,7 +158,7 @@ def _autoencoding(family: Family, data: Dataset, plan: Plan, report: Report) -> 
     if isinstance(family, Codec) and isinstance(family, Sampler):
         parts["active_units"] = lambda: abilities.code(family, data, plan.split, plan.samples)
     with timed(report, "reconstruction"):
-        report.add(with_units(data), collect(parts, report.left_out))
+        report.add(with_units(data), attempt_all(parts, report.left_out))
 
 
 def _likelihood(family: Family, data: Dataset, plan: Plan, report: Report) -> None:
@@ -168,13 +168,13 @@ def _likelihood(family: Family, data: Dataset, plan: Plan, report: Report) -> No
         if isinstance(family, Bounded):
             bounds: Parts = {"elbo": lambda: abilities.bounds(family, data, plan.split, n, plan.k)}
             floor = attempt("entropy", lambda: abilities.entropy(data, plan.split, n), report.left_out)
-            report.add(with_units(data), collect(bounds, report.left_out), floor)
+            report.add(with_units(data), attempt_all(bounds, report.left_out), floor)
         parts: Parts = {}
         if image and isinstance(family, (Density, Discrete)):
             parts["bits_per_dim"] = lambda: abilities.bits(family, data, plan.split, n, plan.k)
         elif isinstance(family, Density):
             parts["nll"] = lambda: abilities.density(family, data, plan.split, n)
-        report.add(with_units(data), collect(parts, report.left_out))
+        report.add(with_units(data), attempt_all(parts, report.left_out))
     if not isinstance(family, (Bounded, Density, Discrete)):
         report.left_out["likelihood"] = "the model has none, and no bound of one"
     elif "iwae_nll" in report.measures and image and data.spec.range != "binary":

@@ -4,7 +4,7 @@ import torch
 from torch import Tensor
 
 from genlab.data.base import Dataset, mix
-from genlab.metrics.attempts import Reasons, attempt, collect
+from genlab.metrics.attempts import Reasons, attempt, attempt_all
 from genlab.metrics.features import FeatureNet
 from genlab.metrics.images import Reference
 from genlab.metrics.kolmogorov_smirnov import kolmogorov_smirnov
@@ -49,7 +49,7 @@ class Judge:
             "sharpness": lambda: {"sharpness": sharpness(samples, self.real)},
             "sliced_w2": lambda: {"sliced_w2": sliced_w2(samples[:n], self.real[:n])},
         }
-        return (by_features or {}) | collect(pixels, self.reasons)
+        return (by_features or {}) | attempt_all(pixels, self.reasons)
 
     def columns(self, samples: Tensor) -> Values:
         """The Kolmogorov-Smirnov statistic of each column of a table, the worst first; {} of anything else."""

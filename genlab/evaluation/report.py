@@ -55,6 +55,7 @@ class Report:
     parameters: int = 0
     settings: dict[str, Any] = field(default_factory=dict)
     data: str = ""
+    fingerprint: str = ""  # of the data
     split: str = "test"
     samples: int = 0
     reference: int = 0

@@ -10,7 +10,7 @@ from genlab.data.base import Dataset
 from genlab.data.pairs import Pairs
 from genlab.evaluation import abilities
 from genlab.metrics import suite
-from genlab.metrics.attempts import Reasons, attempt, collect
+from genlab.metrics.attempts import Reasons, attempt, attempt_all
 from genlab.metrics.classes import class_balance, class_shares
 from genlab.metrics.features import FeatureNet
 from genlab.metrics.frechet import frechet_distance, moments
@@ -41,9 +41,6 @@ def evaluator(
     if net and data.spec.is_image:
         judge = attempt("eval/fid", lambda: features_judge(data, count, net, reasons), reasons)
 
-    def decode(x: Tensor) -> Tensor:
-        return data.spec.standardise(data.decode(x))
-
     @torch.no_grad()
     def evaluate(family: Family) -> dict[str, float]:
         device.seed(where, seed)
@@ -55,7 +52,7 @@ def evaluator(
         if not isinstance(family, Sampler):
             return {}
         labels = data.labels("validation", count) if family.conditional else None
-        samples = attempt("eval/samples", lambda: decode(abilities.samples(family, count, labels)), reasons)
+        samples = attempt("eval/samples", lambda: standardised(data, abilities.samples(family, count, labels)), reasons)
         if samples is None:
             return {}
         real = data.spec.standardise(data.real("validation", count))
@@ -68,12 +65,15 @@ def evaluator(
     return evaluate
 
 
+def standardised(data: Dataset, x: Tensor) -> Tensor:
+    """The model's range -> units in which distances make sense."""
+    return data.spec.standardise(data.decode(x))
+
+
 def of_translations(family: Translator, data: Pairs, count: int) -> dict[str, float]:
     """The measures of `count` validation samples that are translated and translated back."""
 
-    def decode(x: Tensor) -> Tensor:
-        return data.spec.standardise(data.decode(x))
-
+    decode = partial(standardised, data)
     batch = data.head("validation", count)
     there, back = round_trip(family, batch["a"])
     truth = decode(data.transform(batch["a"])) if data.known else None
@@ -113,6 +113,6 @@ def features_judge(
             parts = {"eval/fid": lambda: of_moments(features)} | parts
         if net.balanced:
             parts["eval/classes"] = lambda: of_classes(logits)
-        return collect(parts, reasons)
+        return attempt_all(parts, reasons)
 
     return judge

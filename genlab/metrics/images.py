@@ -17,7 +17,7 @@ from torch import Tensor
 
 from genlab.data.base import Dataset
 from genlab.errors import choose
-from genlab.metrics.attempts import Reasons, collect
+from genlab.metrics.attempts import Reasons, attempt_all
 from genlab.metrics.classes import class_balance, class_shares, label_accuracy
 from genlab.metrics.classifier import classifier
 from genlab.metrics.features import FeatureNet, Say
@@ -118,7 +118,7 @@ class Reference:
                 parts["label_accuracy"] = lambda: {"label_accuracy": label_accuracy(logits, labels)}
         if self.train is not None:
             parts["memorised"] = lambda: self.memory(features)
-        return collect(parts, reasons)
+        return attempt_all(parts, reasons)
 
     def memory(self, features: Tensor) -> dict[str, float]:
         """The measures of memorisation of samples with features (N, D)."""

@@ -10,7 +10,7 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-from genlab.metrics.attempts import Reasons, collect
+from genlab.metrics.attempts import Reasons, attempt_all
 from genlab.metrics.kolmogorov_smirnov import kolmogorov_smirnov
 from genlab.metrics.measure import Measure
 from genlab.metrics.mmd import mmd
@@ -61,7 +61,7 @@ def point_measures(
     }
     if mixture is not None:
         parts = {"modes": lambda: mode_measures(two()[0], mixture.modes, mixture.sigma)} | parts
-    return collect(parts, reasons)
+    return attempt_all(parts, reasons)
 
 
 def axes(statistics: Sequence[float]) -> dict[str, float]:
@@ -98,6 +98,6 @@ MEASURES = (
     Measure("ks_max", "largest Kolmogorov-Smirnov statistic of all dimensions", "min"),
     Measure("spread", "total standard deviation over that of real samples", ""),
     Measure("sliced_w2", "sliced Wasserstein-2 distance", "min", "data units"),
-    Measure("w2", "exact Wasserstein-2 distance between 2000 samples", "min", "data units"),
+    Measure("w2", "exact Wasserstein-2 distance between as many samples, 2000 at most", "min", "data units"),
     Measure("mmd", "squared maximum mean discrepancy, unbiased: may fall below 0", "min"),
 )

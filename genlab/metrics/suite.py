@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 from torch import Tensor
 
-from genlab.metrics.attempts import Reasons, collect
+from genlab.metrics.attempts import Reasons, attempt_all
 from genlab.metrics.modes import mode_measures
 from genlab.metrics.spread import spread
 from genlab.metrics.wasserstein import sliced_w2
@@ -26,4 +26,4 @@ def quick(
     }
     if modes is not None:
         parts["eval/modes"] = lambda: {f"eval/{k}": v for k, v in mode_measures(fake, modes, sigma).items()}
-    return collect(parts, reasons)
+    return attempt_all(parts, reasons)

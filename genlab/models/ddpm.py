@@ -149,7 +149,7 @@ class DDPM(Diffusion):
 
     @torch.no_grad()
     def sample(self, n: int, y: Tensor | None = None) -> Tensor:
-        """Draw n samples, of the classes y (n,) or of random ones if the model is conditional: (n, *shape)."""
+        """Draw n samples (n, *shape), of the classes y (n,), or of a conditional model of classes as in training."""
         x, y = self.noise(n), self.labels(n, y)
         start = first_time(self.bars) if self.bounded else self.timesteps
         times = sample_times(start, min(self.sample_steps, start))

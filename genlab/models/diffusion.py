@@ -176,7 +176,7 @@ class Diffusion(Timed):
         choose("model.prediction", prediction, PREDICTIONS)
         self.prediction = prediction
         self.bounded = spec.range == "real"  # whether it learns the range of its data
-        if self.bounded:  # extremes of each coordinate in training; before the first sample the lowest is the higher
+        if self.bounded:  # extremes of each coordinate in training; they start the wrong way round, which clips nothing
             self.register_buffer("lowest", torch.full(spec.shape, torch.inf))
             self.register_buffer("highest", torch.full(spec.shape, -torch.inf))
 
@@ -198,8 +198,9 @@ class Diffusion(Timed):
         return torch.where(self.lowest <= self.highest, clipped, x)
 
     def _load_from_state_dict(self, state_dict: dict, prefix: str, *rest: object) -> None:
-        for name in ("lowest", "highest") if self.bounded else ():  # a checkpoint from before there were any
-            state_dict.setdefault(f"{prefix}{name}", getattr(self, name))
+        # A checkpoint from before there were any: the few batches to come would be too narrow, so nothing is clipped.
+        for name, end in (("lowest", -torch.inf), ("highest", torch.inf)) if self.bounded else ():
+            state_dict.setdefault(f"{prefix}{name}", torch.full_like(getattr(self, name), end))
         super()._load_from_state_dict(state_dict, prefix, *rest)
 
     def simple_loss(self, batch: Batch, x: Tensor, t: Tensor, alpha: Tensor, sigma: Tensor) -> Out:

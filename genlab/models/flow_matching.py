@@ -128,7 +128,7 @@ class FlowMatching(Timed):
 
     @torch.no_grad()
     def sample(self, n: int, y: Tensor | None = None) -> Tensor:
-        """Draw n samples, of the classes y (n,) or of random ones if the model is conditional: (n, *shape)."""
+        """Draw n samples (n, *shape), of the classes y (n,), or of a conditional model of classes as in training."""
         y, x, moments = self.labels(n, y), self.noise(n), times(self.sample_steps)
         if self.solver != "stochastic":
             return self.restore(integrate(lambda x, t: self.velocity(x, t, y), x, moments, self.solver))

@@ -130,7 +130,7 @@ class Score(Diffusion):
 
     @torch.no_grad()
     def sample(self, n: int, y: Tensor | None = None) -> Tensor:
-        """Draw n samples, of the classes y (n,) or of random ones if the model is conditional: (n, *shape)."""
+        """Draw n samples (n, *shape), of the classes y (n,), or of a conditional model of classes as in training."""
         y, levels = self.labels(n, y), ratios(self.sample_steps if self.sampler == "ode" else self.langevin_levels)
         x = self.noise(n) * math.sqrt(1 + levels[0] ** 2)  # x_1 ~ N(0, I), over α
         if self.sampler == "ode":

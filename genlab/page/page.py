@@ -156,12 +156,12 @@ def tiles(run: History) -> Markup:
     """The figures that one asks for first."""
     result = run.result
     best = result.get("best") or {}
-    step = result.get("step", run.status.get("step"))
+    step, spent = result.get("step", run.status.get("step")), duration(result.get("seconds"))
     pairs = [
         ("model", built(run, "model")),
         ("data", built(run, "data")),
         ("steps", None if step is None else f"{step:,}"),
-        ("training time", duration(result.get("seconds")) or None),
+        ("training time" + " since it was resumed" * bool(run.environment.get("earlier")), spent or None),
         ("samples a second", number(result.get("samples_per_s")) or None),
         ("best value, at step", f"{number(best['value'])}, {best['step']:,}" if best else None),
         ("why it stopped", run.status.get("reason") if run.status.get("status") in STOPPED else None),

@@ -11,7 +11,7 @@ One all-reduce an update, of one flat buffer, carries everything:
     gradients           their mean over the ranks
     BatchNorm           normalizes each slice by itself, as with accumulation; running statistics become their mean
     all other buffers   those of rank 0 (as in DistributedDataParallel): past samples in a pool, the first batch of
-                        an ActNorm, the scale of the data, vectors of spectral norms
+                        an ActNorm, the scale and the range of the data, vectors of spectral norms
     the wish to stop    one number, of rank 0: a signal, the time, a monitor. Heard one step later; on a GPU at the
                         next of every 16 steps, since to look at it is to wait for the device
 

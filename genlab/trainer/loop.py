@@ -54,6 +54,7 @@ class Trainer:
         left_out: where `evaluate` and `snapshot` say what they could not measure or draw, and why, by name; each is
             told once. What they raise is taken in as well: no measure and no picture ends a run.
         stop: asked after each step; a word other than "" ends the run in good order.
+        saving: called before each checkpoint is written.
         notes: texts for TensorBoard's page, by name: the config, say.
         settings: of the run, by dotted key, for TensorBoard's table of runs.
 
@@ -73,6 +74,7 @@ class Trainer:
         snapshot: Callable[[Family], dict[str, np.ndarray]] = lambda family: {},
         left_out: Reasons | None = None,
         stop: Callable[[], str] = lambda: "",
+        saving: Callable[[], None] = lambda: None,
         notes: Mapping[str, str] | None = None,
         settings: Mapping[str, Any] | None = None,
     ) -> None:
@@ -84,9 +86,8 @@ class Trainer:
         self.family, self.data = family.to(self.device).train(), data.to(self.device)
         self.group.align(self.family)
         self.seed, self.folder = seed, folder if self.group.first else None
-        self.evaluate, self.snapshot, self.stop = evaluate, snapshot, stop
+        self.evaluate, self.snapshot, self.stop, self.saving = evaluate, snapshot, stop, saving
         self.left_out = {} if left_out is None else left_out
-        self._told: set[str] = set()
         self.notes, self.settings = notes or {}, settings
         self.steps = options.steps
         if options.epochs is not None:
@@ -148,8 +149,9 @@ class Trainer:
                 improved = False
                 if self._due(options.evaluate_every, ends):
                     with clock.pause():
-                        self.measures = self.group.share(self._measure)
-                        self._tell(tracker)
+                        self.measures, left_out = self.group.share(lambda: (self._measure(), self.left_out))
+                        self.left_out.update(left_out)
+                        tracker.tell(self.step, self.left_out)
                         partial = self.step % options.evaluate_every != 0
                         tracker.log(self.step, self.measures, partial)
                     if not partial:
@@ -163,7 +165,7 @@ class Trainer:
                         pictures = attempt("pictures", lambda: self.snapshot(model), self.left_out)
                         for name, picture in (pictures or {}).items():
                             tracker.picture(self.step, name, picture)
-                        self._tell(tracker)
+                        tracker.tell(self.step, self.left_out)
                 if self._due(options.checkpoint_every, ends) or (improved and options.checkpoint_every):
                     with clock.pause():
                         self.save(best=improved)
@@ -217,6 +219,7 @@ class Trainer:
         if not torch.stack([p.isfinite().all() for p in weights]).all():
             raise RunFailed(f"a weight is not finite after step {self.step}")
         if self.folder:
+            self.saving()
             folder = self.folder / "checkpoints"
             last = checkpoint.save(folder, self.state_dict(), self.options.keep)
             if best:
@@ -230,7 +233,7 @@ class Trainer:
         """Take up the state that `state_dict` gave.
 
         Raises:
-            UserError: it is the state of another model, or of training on other data.
+            UserError: it is the state of another model or optimizer, or of training on other data.
         """
         restore(self, state)
 
@@ -257,12 +260,6 @@ class Trainer:
             size = self.options.batch_size
             losses = attempt("eval/loss", lambda: validation_losses(model, self.data, size), self.left_out)
             return (losses or {}) | (attempt("measures", lambda: self.evaluate(model), self.left_out) or {})
-
-    def _tell(self, tracker: Tracker) -> None:
-        """Warn of each measure and picture that could not be had, once."""
-        for name in self.left_out.keys() - self._told:
-            self._told.add(name)
-            tracker.warn(self.step, f"{name} is left out: {self.left_out[name]}")
 
     def _read(self) -> dict[str, float]:
         if self.group.size > 1:

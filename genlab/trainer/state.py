@@ -1,6 +1,7 @@
 """The state of a training: all that a resume needs, as tensors, numbers, strings and containers of them."""
 
 import copy
+import inspect
 from collections import defaultdict
 from collections.abc import Mapping
 from typing import Any, Protocol
@@ -76,7 +77,10 @@ def restore(trainer: Stateful, state: State) -> None:
     except (RuntimeError, LookupError, ValueError, TypeError, AttributeError) as error:
         if out_of_memory(error):
             raise
-        raise UserError(f"the checkpoint does not fit this model: {brief(error)}") from error
+        reason = brief(error).split(": ", 1)[-1] if "state_dict" in str(error) else brief(error)
+        raise UserError(
+            f"the checkpoint does not fit this model; put back the options of its nets that were changed ({reason})"
+        ) from error
     trainer.step = state["step"]
 
 
@@ -119,11 +123,14 @@ def check_optimizers(state: State, optimizers: Mapping[str, Optimizer]) -> None:
 def load_optimizer(optimizer: Optimizer, state: State, name: str) -> None:
     """Take up the state of an optimizer and keep the options that it was made with: a resumed run may change them.
 
+    Options are what the optimizer's constructor takes; what else a group holds, a counter say, is state.
+
     Raises:
         UserError: options that need a state which the run did not keep.
         ValueError, KeyError and others: the state does not fit.
     """
-    options = [{key: value for key, value in group.items() if key != "params"} for group in optimizer.param_groups]
+    named = inspect.signature(type(optimizer)).parameters.keys() - {"params"}
+    options = [{key: value for key, value in group.items() if key in named} for group in optimizer.param_groups]
     needed = state_keys(optimizer)
     optimizer.load_state_dict(state)
     for group, own in zip(optimizer.param_groups, options, strict=True):

@@ -12,6 +12,14 @@ from genlab.metrics.catalogue import MEASURES
 from genlab.models.base import Family
 
 BATCHES = 20  # at most, for one validation loss
+# Measures that come with another one, and are left out under its name.
+TAKEN_WITH = {
+    "recall": "precision",
+    "balance": "classes",
+    **dict.fromkeys(("high_quality", "reverse_kl", "std_ratio_min", "std_ratio_max"), "modes"),
+    **dict.fromkeys(("cycle_error", "identity_error"), "translation_error"),
+}
+BY_FEATURES = ("fid", "precision", "recall", "classes", "balance")  # all left out where the judge cannot be made
 ANNEALED = 2**31 - 1  # the step that validation losses see: after all annealing, so that they compare over time
 
 
@@ -37,6 +45,15 @@ def validation_losses(model: Family, data: Dataset, size: int) -> dict[str, floa
                 name = f"{prefix}/{key}"
                 totals[name] = totals.get(name, torch.zeros_like(value)) + len(index) * value
     return {name: (total / seen).item() for name, total in totals.items()}
+
+
+def covering(measure: str) -> set[str]:
+    """The names under which a measure of training is left out: its own, and those of what it is taken with."""
+    name = measure.rsplit("/", 1)[-1]
+    own = {measure, f"eval/{TAKEN_WITH.get(name, name)}"}
+    # What is no measure of samples is a loss, or what one logs.
+    own |= {"eval/fid"} if name in BY_FEATURES else {"eval/loss", "eval/measures"}
+    return own | {"eval/samples", "measures"}
 
 
 class Best:
@@ -73,14 +90,13 @@ class Best:
         Args:
             partial: an evaluation between two intervals, at the end of a run; it does not count as one without a
                 better value, because a resumed run would not have had it.
-            left_out: names of measures that could not be had.
+            left_out: names of measures that could not be had; of those that are taken together, the first.
 
         Raises:
-            UserError: the chosen measure is not among them, and none that could not be had is to blame.
+            UserError: the chosen measure is neither among them nor among those that could not be had.
         """
         if self.monitor not in measures:
-            name = self.monitor.rsplit("/", 1)[-1]
-            if self.required and not (left_out and (name in MEASURES or name == "loss")):
+            if self.required and not (covering(self.monitor) & set(left_out)):
                 raise UserError(f"trainer.monitor: '{self.monitor}' is none of {', '.join(measures)}")
             return False
         value = measures[self.monitor]
