@@ -115,7 +115,8 @@ def dispatch(arguments: list[str]) -> int:
     if word in ("sample", "evaluate"):  # their configs know no model's keys: the run's own config does
         if any(each.startswith("model=") for each in rest):
             raise UserError("model: a trained run keeps its model; single settings change: model.sample_steps=10")
-        rest = [f"+{each}" if each.startswith("model.") else each for each in rest]
+        own = ("model.", "data.path=", "data.root=") if any(each.startswith("run=") for each in rest) else ("model.",)
+        rest = [f"+{each}" if each.startswith(own) else each for each in rest]
     if word == "train" and any(each.startswith("resume=") for each in rest):
         rest = _load(RESUME)(rest)
         if not rest:

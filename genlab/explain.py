@@ -18,6 +18,8 @@ from genlab.arguments import unreadable
 from genlab.errors import UserError, brief, causes, did_you_mean
 from genlab.families import misplaced, target
 
+MOVED = ("data.path", "data.root")
+
 
 def explain(error: Exception, configs: Path, config_name: str, overrides: list[str]) -> UserError:
     """The error as a `UserError` with a one-line message."""
@@ -167,6 +169,8 @@ def refuse_unread(config: DictConfig, configs: Path, config_name: str, overrides
         if first == "hydra":
             if more and more[0] not in HydraConf.__dataclass_fields__:
                 raise UserError(f"unknown option '{key}'{did_you_mean(more[0], HydraConf.__dataclass_fields__)}")
+        elif key in MOVED and config_name in ("evaluate", "sample"):  # where a run's data files are now
+            continue
         elif first not in known and first in config and f"${{{first}" not in text:
             raise UserError(unknown_option(first, known, groups(configs)))
         elif first == "optimizer" and more and more[0] not in known.optimizer:

@@ -11,7 +11,7 @@ from conftest import blobs, config
 from torch import Tensor, nn
 
 from genlab import build
-from genlab.commands.sample import classes
+from genlab.commands.sample import classes, real_rows
 from genlab.data.base import Dataset, Spec, Split
 from genlab.errors import UserError
 from genlab.evaluation.evaluate import Plan, evaluate
@@ -160,6 +160,14 @@ def test_a_class_is_asked_for_by_its_name():
     ):
         with pytest.raises(UserError, match=words):
             classes(Oracle(spec), 4, y)
+
+
+def test_samples_of_one_class_are_drawn_over_real_rows_of_that_class():
+    data = imbalanced()
+    arrays = {"labels": torch.full((5,), 2)}
+    assert real_rows(data, 200, arrays, "rare").mean() > 8
+    assert len(real_rows(data, 200, arrays, "rare")) < 50
+    assert len(real_rows(data, 200, arrays, "each")) == len(real_rows(data, 200, arrays, None)) == 200
 
 
 def test_classes_and_their_counts_are_printed_and_kept_in_the_samples(cli, tmp_path: Path):

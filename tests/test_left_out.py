@@ -25,6 +25,7 @@ from genlab.metrics import images, points, suite
 from genlab.metrics.attempts import attempt
 from genlab.metrics.mmd import median_distance, mmd
 from genlab.models.base import Family
+from genlab.pairplot import outside
 from genlab.pictures import snapshot
 from genlab.run import Run
 from genlab.trainer import loop
@@ -249,6 +250,14 @@ def test_one_test_row_and_a_handful_of_images_are_measured_as_far_as_they_can_be
     values = evaluator(few, CPU, 0, net(), reasons)(family)
     assert {"eval/fid", "eval/sliced_w2"} <= set(values)
     assert list(reasons) == ["eval/precision"]
+
+
+def test_a_picture_says_how_many_points_lie_outside_of_it():
+    low, high = np.zeros(2), np.ones(2)
+    inside, far = np.full((9, 2), 0.5), np.full((9, 2), 5.0)
+    assert outside(inside, low, high) == ""
+    assert outside(np.concatenate([inside, far]), low, high) == " (9 of 18 outside)"
+    assert outside(np.full((4, 2), np.nan), low, high) == " (4 of 4 outside)"
 
 
 def test_a_kernel_has_a_width_where_most_pairs_are_equal():

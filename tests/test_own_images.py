@@ -149,6 +149,9 @@ def test_images_of_other_kinds_are_counted(tmp_path, capsys):
     with pytest.raises(UserError, match=r"no image in .*; it has 2 \.tif files, 1 \.svg file, which are not read"):
         Folder(str(folder))
     assert "nearly black" in (Folder(str(black(tmp_path / "masks")), size=28), capsys.readouterr().out)[1]
+    for i in range(3):
+        paint(tmp_path / "icons" / f"{i}.png", (255, 255, 255, 40 * i), mode="RGBA")
+    assert "nearly white" in (Folder(str(tmp_path / "icons"), size=28), capsys.readouterr().out)[1]
 
 
 def black(folder: Path) -> Path:

@@ -260,6 +260,15 @@ def test_one_class_in_two_spellings_is_refused(tmp_path):
     (tmp_path / "t.csv").write_text("a,k\n" + lines(range(20), ["1", "1.0"] * 10))
     with pytest.raises(UserError, match=r"one class as '1' and as '1\.0'"):
         Array(str(tmp_path / "t.csv"), label="k")
+    (tmp_path / "t.csv").write_text("a,k\n" + lines(range(20), ["1", "two", "1.0", "x"] * 5))
+    with pytest.raises(UserError, match=r"one class as '1' and as '1\.0'"):
+        Array(str(tmp_path / "t.csv"), label="k")
+
+
+def test_arrays_that_are_not_read_are_named(tmp_path, capsys):
+    np.savez(tmp_path / "t.npz", x=np.random.default_rng(0).normal(size=(20, 2)), labels=np.arange(20) % 2)
+    assert Array(str(tmp_path / "t.npz")).spec.classes == 0
+    assert "t.npz: not read: 'labels'; read are 'x' and the labels 'y'" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(

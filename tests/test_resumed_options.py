@@ -28,6 +28,20 @@ def table(path: Path, scale: float = 1.0, flipped: bool = False) -> None:
     path.write_text("a,b\n" + "".join(f"{a!r},{b!r}\n" for a, b in rows.tolist()))
 
 
+def test_a_run_whose_data_have_moved_is_measured_where_they_are_now(cli, tmp_path):
+    table(tmp_path / "t.csv")
+    assert cli("train", "model=autoencoder", "data=array", "data.path=t.csv", *QUICK)[0] == 0
+    (tmp_path / "new place").mkdir()
+    (tmp_path / "t.csv").rename(tmp_path / "new place" / "t.csv")
+    for verb, words in (("evaluate", ("samples=4",)), ("sample", ("n=4",))):
+        refused(cli(verb, "run=run", *words), 2, "there is no file")
+        code, _, err = cli(verb, "run=run", "data.path=new place/t.csv", *words)
+        assert (code, err) == (0, ""), err
+        table(tmp_path / "other.csv", scale=2.0)
+        refused(cli(verb, "run=run", "data.path=other.csv", *words), 2, "data are not those")
+    refused(cli("evaluate", "run=run", "data=gaussian2d"), 2, "against its own data")
+
+
 @pytest.mark.parametrize("change", [{"scale": 3.0}, {"flipped": True}])
 def test_a_run_is_not_judged_on_data_that_have_changed(cli, tmp_path, change):
     table(tmp_path / "t.csv")

@@ -63,7 +63,7 @@ def check(config: DictConfig) -> None:
         raise UserError(
             f"samples: a run draws its own, so it takes a number, not '{config.samples}'; or leave out run="
         )
-    if config.run is not None and config.get("data") is not None:
+    if config.run is not None and "_target_" in (config.get("data") or {}):
         raise UserError("data: a run is measured against its own data; data=... goes with samples=FILE")
     for key in settings.changes(config.model):
         if file:
@@ -81,6 +81,7 @@ def of_run(config: DictConfig) -> None:
     changes = settings.changes(config.model)
     settings.refuse_other_parts(run, run.read_config(), changes)
     its = settings.apply(run.read_config(), changes)
+    settings.apply(its, settings.places(config))
 
     from genlab.evaluation.evaluate import evaluate as measure
     from genlab.evaluation.report import Report

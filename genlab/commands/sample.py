@@ -55,6 +55,7 @@ def sample(config: DictConfig, folder: Path) -> None:
     changes = settings.changes(config.model)
     settings.refuse_other_parts(run, run.read_config(), changes)
     its = settings.apply(run.read_config(), changes) if changes else None
+    places = settings.places(config)
 
     import numpy as np
     from PIL import Image
@@ -68,9 +69,9 @@ def sample(config: DictConfig, folder: Path) -> None:
     model = build.revive(run, state, where, its)
     device.seed(where, config.seed)
     with device.precision(str(config.precision), where), executed(model, str(config.execution)):
-        arrays = draw(model, config.n, run, config.y, state)
+        arrays = draw(model, config.n, run, config.y, state, places)
     reasons: dict[str, str] = {}
-    image = attempt("grid.png", lambda: picture(arrays, model, run, config.y, state), reasons)
+    image = attempt("grid.png", lambda: picture(arrays, model, run, config.y, state, places), reasons)
     try:
         target.folder.mkdir(parents=True, exist_ok=True)
         plain: dict[str, Any] = {name: array.cpu().numpy() for name, array in arrays.items()}
@@ -91,18 +92,19 @@ def sample(config: DictConfig, folder: Path) -> None:
     print(f"{count} samples{fewer}: {', '.join(map(str, written))}")
 
 
-def data_of(run: Run, model: "Family", state: dict[str, Any] | None) -> "Dataset":
+def data_of(run: Run, model: "Family", state: dict[str, Any] | None, places: dict[str, Any] | None = None) -> "Dataset":
     """The data set of a run, for what is drawn from or over it.
 
     Args:
         state: of the run's checkpoint, which knows what data it was trained on; None trusts the config.
+        places: where the files are now, `data.path` or `data.root`.
 
     Raises:
         UserError: it cannot be read, or is not the one that the run was trained on.
     """
     from genlab.trainer.state import check_data
 
-    data = build.data(run.read_config())
+    data = build.data(settings.apply(run.read_config(), places or {}))
     check_data(state or {}, data)
     return data.to(model.device)
 
@@ -143,7 +145,12 @@ def write_table(path: Path, arrays: dict[str, "np.ndarray"], model: "Family", ru
 
 
 def draw(
-    model: "Family", n: int, run: Run, y: int | str | None = None, state: dict[str, Any] | None = None
+    model: "Family",
+    n: int,
+    run: Run,
+    y: int | str | None = None,
+    state: dict[str, Any] | None = None,
+    places: dict[str, Any] | None = None,
 ) -> dict[str, "Tensor"]:
     """Samples in data units by the name they get in samples.npz, of the classes that `y` asks for.
 
@@ -163,13 +170,13 @@ def draw(
             drawn = {"samples": model.spec.decode(samples(model, n, labels))}
             return drawn if labels is None else drawn | {"labels": labels}
         if isinstance(model, Translator):
-            x = data_of(run, model, state).head("test", n)["a"]
+            x = data_of(run, model, state, places).head("test", n)["a"]
             there, back = round_trip(model, x)
             arrays = {"samples": there, "originals": x, "cycles": back}
             return {name: model.spec.decode(array) for name, array in arrays.items()}
         if isinstance(model, Reconstructor):
             print("this model has no prior to draw from: these are reconstructions of test samples")
-            x = data_of(run, model, state).head("test", n)["x"]
+            x = data_of(run, model, state, places).head("test", n)["x"]
             again = torch.cat([model.reconstruct(part) for part in x.split(CHUNK)])
             return {"samples": model.spec.decode(again), "originals": model.spec.decode(x)}
     raise UserError("this model can neither sample nor translate nor reconstruct")
@@ -232,6 +239,7 @@ def picture(
     run: Run,
     y: int | str | None = None,
     state: dict[str, Any] | None = None,
+    places: dict[str, Any] | None = None,
 ) -> "np.ndarray | None":
     """A grid of images, or a scatter or pair plot of points over real ones where these can still be read.
 
@@ -249,7 +257,7 @@ def picture(
     real = None
     if not isinstance(model, Measured):
         try:
-            data, n = data_of(run, model, state), SHOWN * 20
+            data, n = data_of(run, model, state, places), SHOWN * 20
             real = data.decode(data.head("test", n)["b"]) if "cycles" in arrays else real_rows(data, n, arrays, y)
         except UserError as error:  # samples need no data, but for what they are drawn over
             print(f"grid.png shows no real samples: {error}")

@@ -4,6 +4,7 @@ Sampling and evaluation take the run's weights, and so its nets; what can be cha
 sampler, its steps, the guidance. The config in the run folder stays as it is.
 """
 
+import os
 from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
@@ -18,6 +19,14 @@ from genlab.run import Run
 def changes(asked: DictConfig) -> dict[str, Any]:
     """What follows `model` in a command's config, as dotted keys: {"model.sample_steps": 10}."""
     return dict(flatten({"model": OmegaConf.to_container(asked, resolve=True)}))
+
+
+def places(config: DictConfig) -> dict[str, Any]:
+    """Where a run's data files are now, as the command says: {"data.path": ...}. They are checked on reading."""
+    given = config.get("data")
+    if given is None or "_target_" in given:
+        return {}
+    return {f"data.{key}": os.path.abspath(os.path.expanduser(str(value))) for key, value in given.items()}
 
 
 def refuse_other_parts(run: Run, config: DictConfig, values: dict[str, Any]) -> None:
