@@ -15,6 +15,7 @@ from genlab.cli import main
 from genlab.data.base import Dataset, Range, Split
 from genlab.data.gaussian2d import Gaussian2D
 from genlab.data.pairs import Pairs
+from genlab.models.base import Family
 from genlab.trainer import compiled
 from genlab.trainer.loop import Trainer
 from genlab.trainer.options import Options
@@ -81,6 +82,15 @@ def trainer(model: str, data: Dataset, folder: Path | None = None, **options) ->
     family = build.family(composed, data.spec)
     defaults = {"batch_size": 8, "log_every": 2, "evaluate_every": 0, "sample_every": 0, "device": "cpu"}
     return Trainer(family, data, build.optimizers(composed), Options(**(defaults | options)), folder=folder)
+
+
+def hurried(family: Family) -> Family:
+    """The family with a few steps of its samplers and likelihoods: enough for shapes and names, not for figures."""
+    for module in family.modules():
+        for name in ("sample_steps", "likelihood_steps"):
+            if hasattr(module, name):
+                setattr(module, name, 3)
+    return family.eval()
 
 
 def equal(a, b) -> bool:
@@ -155,6 +165,7 @@ __all__ = [
     "config",
     "dataset",
     "equal",
+    "hurried",
     "moons",
     "noise",
     "trainer",

@@ -4,7 +4,7 @@ import json
 
 import pytest
 import torch
-from conftest import DATA, MODELS, POINTS_ONLY, dataset, equal, trainer
+from conftest import DATA, MODELS, POINTS_ONLY, dataset, equal, hurried, trainer
 
 from genlab.models.base import Bounded, Codec, Density, Reconstructor, Sampler, Scorer, Translator
 from genlab.trainer import checkpoint, device
@@ -48,7 +48,7 @@ def test_an_update_moves_its_own_modules_and_no_other(model, kind):
 @pairs
 def test_abilities_return_the_shapes_they_promise(model, kind):
     data = dataset(kind, model)
-    family = trainer(model, data).family.eval()
+    family = hurried(trainer(model, data).family)
     x = data.head("test", 6)["x"]
     with torch.no_grad():
         if isinstance(family, Sampler):

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from conftest import MODELS, POINTS_ONLY, Cli, blobs, dataset, trainer
+from conftest import MODELS, POINTS_ONLY, Cli, blobs, dataset, hurried, trainer
 
 from genlab.data.array import Array
 from genlab.data.base import Dataset, Split
@@ -36,7 +36,7 @@ def net() -> FeatureNet:
 
 def report_of(model: str, kind: str) -> tuple[Report, object]:
     data = dataset(kind, model)
-    family = trainer(model, data, steps=1).family.eval()
+    family = hurried(trainer(model, data, steps=1).family)
     report = Report(source="here")
     evaluate(family, data, PLAN, net() if kind == "images" else None, report)
     return report, family

@@ -2,6 +2,7 @@
 
 import errno
 import json
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -49,6 +50,17 @@ def families() -> dict[str, tuple[Family, Dataset]]:
         data = dataset(kind, "cyclegan")
         found[f"cyclegan {kind}"] = trainer("cyclegan", data, steps=1).family.eval(), data
     return found
+
+
+@cache
+def whole_report(family: Family, data: Dataset) -> Report:
+    """Of a family and data that many tests share."""
+    return report_of(family, data)
+
+
+@cache
+def whole_values(family: Family, data: Dataset) -> dict[str, float]:
+    return evaluator(data, CPU, 0, net() if data.spec.is_image else None)(family)
 
 
 def report_of(family: Family, data: Dataset) -> Report:
@@ -101,7 +113,7 @@ def report_of(family: Family, data: Dataset) -> Report:
 )
 def test_each_measure_may_fail_alone(families, monkeypatch, case, module, name, lost):
     family, data = families[case]
-    whole = report_of(family, data)
+    whole = whole_report(family, data)
     monkeypatch.setattr(module, name, fail)
     report = report_of(family, data)
     assert report.left_out[lost] == "RuntimeError: sabotage"
@@ -137,7 +149,7 @@ def test_a_floor_that_cannot_be_had_is_an_empty_cell(families, monkeypatch):
 def test_each_measure_of_training_may_fail_alone(families, monkeypatch, case, module, name, lost):
     family, data = families[case]
     judging = net() if data.spec.is_image else None
-    whole = evaluator(data, CPU, 0, judging)(family)
+    whole = whole_values(family, data)
     monkeypatch.setattr(module, name, fail)
     reasons: dict[str, str] = {}
     values = evaluator(data, CPU, 0, judging, reasons)(family)

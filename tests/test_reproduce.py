@@ -91,7 +91,7 @@ def test_what_is_measured_stands_in_the_readme_and_is_not_run_twice(
 
 
 def test_a_run_that_was_killed_goes_on(here: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]):
-    row = TABLE.rows[0]._replace(train=f"{TINY} trainer.steps=4000 trainer.checkpoint_every=20")
+    row = TABLE.rows[0]._replace(train=f"{TINY} trainer.steps=1500 trainer.checkpoint_every=20")
     show(monkeypatch, row)
     folder = reproduce.folder(row, 0)
     words = [*row.train.split(), "seed=0", f"hydra.run.dir={folder}"]
@@ -104,7 +104,7 @@ def test_a_run_that_was_killed_goes_on(here: Path, monkeypatch: pytest.MonkeyPat
     assert run(monkeypatch, "own", "--seeds=1") == 0
     assert f"genlab train resume={folder}\n" in capsys.readouterr().out
     (line,) = map(json.loads, (here / "results.jsonl").read_text().splitlines())
-    assert line["steps"] == 4000
+    assert line["steps"] == 1500
 
 
 def test_a_run_by_other_defaults_is_named_and_left_alone(

@@ -26,14 +26,15 @@ def test_a_long_value_stops_no_sweep(cli, tmp_path, stand_in):
     assert all(len(name) < 130 for name in jobs())
 
 
-@pytest.mark.parametrize("launcher", ["processes", "basic"])
 @pytest.mark.parametrize(
-    ("subdir", "said"),
+    ("launcher", "subdir", "said"),
     [
-        ("same", "gives two jobs the folder 'same'"),
-        ("'${choose:${seed}}'", "gives two jobs the folder 'A'"),  # on a file system that takes a for A
-        ("../out", "'../out' is not the name of a folder in"),
-        ("/tmp/out", "'/tmp/out' is not the name of a folder in"),
+        ("processes", "same", "gives two jobs the folder 'same'"),
+        ("processes", "'${choose:${seed}}'", "gives two jobs the folder 'A'"),  # on a file system that takes a for A
+        ("processes", "../out", "'../out' is not the name of a folder in"),
+        ("processes", "/tmp/out", "'/tmp/out' is not the name of a folder in"),
+        ("basic", "same", "gives two jobs the folder 'same'"),
+        ("basic", "../out", "'../out' is not the name of a folder in"),
     ],
 )
 def test_two_jobs_never_share_a_folder_nor_leave_the_sweep(cli, tmp_path, launcher, subdir, said):
