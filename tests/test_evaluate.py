@@ -244,7 +244,9 @@ def test_units_are_those_that_the_figures_have(cli: Cli, tmp_path: Path):
     measures = report["measures"]
     assert measures["w2"]["unit"] == measures["sliced_w2"]["unit"] == "column deviations"
     scale = sum(math.log(column.deviation) for column in Array(str(tmp_path / "t.csv")).spec.columns)
-    assert f"of columns in their own units: training's, of standardised ones, {scale:+.4g}" in measures["nll"]["text"]
+    assert (
+        f"in the columns' own units, {scale:+.4g} against the standardised ones of training" in measures["nll"]["text"]
+    )
     assert list(report["columns"]) in (["wide", "narrow"], ["narrow", "wide"])
     assert "Kolmogorov-Smirnov by column, worst first: " in out
     assert with_units(Gaussian2D(n=10))["w2"].unit == "data units"

@@ -63,7 +63,7 @@ def with_units(data: Dataset) -> dict[str, Measure]:
     shift = data.spec.log_scale
     units = {**dict.fromkeys(DISTANCES, "column deviations"), "reconstruction_mse": "column deviations²"}
     texts = {
-        name: f"; of columns in their own units: training's, of standardised ones, {sign * shift:+.4g}"
+        name: f"; in the columns' own units, {sign * shift:+.4g} against the standardised ones of training"
         for name, sign in (("nll", 1), ("iwae_nll", 1), ("elbo", -1))
     }
     return {
