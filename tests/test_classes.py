@@ -11,7 +11,8 @@ from conftest import blobs, config
 from torch import Tensor, nn
 
 from genlab import build
-from genlab.commands.sample import classes, real_rows
+from genlab.commands.classes import asked_for
+from genlab.commands.sample import real_rows
 from genlab.data.base import Dataset, Spec, Split
 from genlab.errors import UserError
 from genlab.evaluation.evaluate import Plan, evaluate
@@ -140,7 +141,7 @@ def test_classes_of_images_are_held_against_their_real_shares():
 
 def test_a_class_is_asked_for_by_its_name():
     def numbers(spec: Spec, y: str | int | None, n: int = 4) -> list[int]:
-        found = classes(Oracle(spec), n, y)
+        found = asked_for(Oracle(spec), n, y)
         assert found is not None
         return found.tolist()
 
@@ -159,7 +160,7 @@ def test_a_class_is_asked_for_by_its_name():
         (Spec((2,), 3, labels=("a", "b", "c"), counts=COUNTS), "b", "no training sample of class 'b'"),
     ):
         with pytest.raises(UserError, match=words):
-            classes(Oracle(spec), 4, y)
+            asked_for(Oracle(spec), 4, y)
 
 
 def test_samples_of_one_class_are_drawn_over_real_rows_of_that_class():

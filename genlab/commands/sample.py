@@ -12,7 +12,8 @@ from omegaconf import DictConfig, OmegaConf
 
 from genlab import build
 from genlab.commands import settings
-from genlab.errors import UserError, choose, did_you_mean
+from genlab.commands.classes import asked_for, class_names, notes
+from genlab.errors import UserError, choose
 from genlab.run import Run
 from genlab.trainer.options import EXECUTIONS
 
@@ -109,26 +110,6 @@ def data_of(run: Run, model: "Family", state: dict[str, Any] | None, places: dic
     return data.to(model.device)
 
 
-def class_names(model: "Family") -> dict[str, Any]:
-    """Names (K,) and training samples (K,) of the classes, as they are kept in samples.npz."""
-    import numpy as np
-
-    spec = model.spec
-    names = {"classes": np.array([spec.class_name(k) for k in range(spec.classes)], dtype=np.str_)}
-    return names | ({"class_counts": np.array(spec.counts)} if spec.counts else {})
-
-
-def notes(model: "Family", run: Run) -> list[str]:
-    """What the user should know of the classes of the samples, a line each."""
-    label = run.read_config().data.get("label")
-    if label and not model.conditional:
-        kind = type(model).__name__
-        return [f"the label '{label}' is not drawn: this {kind} was trained without classes"]
-    if model.conditional and not model.spec.counts:
-        return ["the checkpoint is of an older genlab and has no counts of the classes: they are drawn evenly"]
-    return []
-
-
 def write_table(path: Path, arrays: dict[str, "np.ndarray"], model: "Family", run: Run) -> None:
     """The samples with the column names of the data, and of a conditional model the classes by their names."""
     header, labels = [column.name for column in model.spec.columns], [[]] * len(arrays["samples"])
@@ -164,7 +145,7 @@ def draw(
     from genlab.evaluation.abilities import samples
     from genlab.models.base import Reconstructor, Sampler, Translator, round_trip
 
-    labels = classes(model, n, y)
+    labels = asked_for(model, n, y)
     with torch.no_grad():
         if isinstance(model, Sampler):
             drawn = {"samples": model.spec.decode(samples(model, n, labels))}
@@ -180,48 +161,6 @@ def draw(
             again = torch.cat([model.reconstruct(part) for part in x.split(CHUNK)])
             return {"samples": model.spec.decode(again), "originals": model.spec.decode(x)}
     raise UserError("this model can neither sample nor translate nor reconstruct")
-
-
-def classes(model: "Family", n: int, y: int | str | None) -> "Tensor | None":
-    """The classes of n samples, (n,): of the class `y` by its name, of all in turn (`each`), else as in training.
-
-    Where no class has that name, `y` may be its number. None where the model knows no classes.
-
-    Raises:
-        UserError: the model knows no classes, has none of that name, or has seen no sample of it.
-    """
-    import torch
-
-    from genlab.pictures import classes_in_turn
-
-    word = None if y is None or str(y) == "null" else str(y)
-    if not model.conditional:
-        if word is not None:
-            raise UserError("y: this model was trained without labels")
-        return None
-    if word is None:
-        return model.draw_labels(n)
-    spec = model.spec
-    names = [spec.class_name(k) for k in range(spec.classes)]
-    if word == "each" and word not in names:
-        return classes_in_turn(model, n)
-    if word not in names and not (word.isdecimal() and int(word) < spec.classes and not any(map(is_number, names))):
-        shown = ", ".join(names[:20]) + (f" and {len(names) - 20} more" if len(names) > 20 else "")
-        known = f"the classes are {shown}" if spec.labels else f"there are 0 to {spec.classes - 1}"
-        raise UserError(f"y: '{word}' is no class{did_you_mean(word, names)}; {known}, or 'each' for all in turn")
-    k = names.index(word) if word in names else int(word)
-    if spec.counts and not spec.counts[k]:
-        raise UserError(f"y: there is no training sample of class '{names[k]}', so the model knows nothing of it")
-    return torch.full((n,), k, device=model.device)
-
-
-def is_number(name: str) -> bool:
-    """Whether a class is called by a number: then a number is a name, and never a position."""
-    try:
-        float(name)
-    except ValueError:
-        return False
-    return True
 
 
 def real_rows(data: "Dataset", n: int, arrays: dict[str, "Tensor"], y: int | str | None) -> "Tensor":
