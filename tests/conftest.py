@@ -1,7 +1,9 @@
 """What the tests share: composed configs, small data of every shape, trainers, the command line in this process."""
 
+import copy
 import logging
 import os
+from functools import cache
 from pathlib import Path
 from pkgutil import resolve_name
 
@@ -36,6 +38,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 def config(*overrides: str) -> DictConfig:
     """The config of `genlab train` with these overrides; `${hydra:...}` is left out."""
+    return copy.deepcopy(_composed(overrides))
+
+
+@cache
+def _composed(overrides: tuple[str, ...]) -> DictConfig:
+    """Composed once: the same few configs are asked for hundreds of times."""
     with initialize_config_dir(str(configs()), version_base="1.3"):
         composed = compose("train", list(overrides))
     composed.name = "test"
