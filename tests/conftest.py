@@ -1,9 +1,9 @@
 """What the tests share: composed configs, small data of every shape, trainers, the command line in this process."""
 
 import copy
+import functools
 import logging
 import os
-from functools import cache
 from pathlib import Path
 from pkgutil import resolve_name
 
@@ -41,7 +41,7 @@ def config(*overrides: str) -> DictConfig:
     return copy.deepcopy(_composed(overrides))
 
 
-@cache
+@functools.cache
 def _composed(overrides: tuple[str, ...]) -> DictConfig:
     """Composed once: the same few configs are asked for hundreds of times."""
     with initialize_config_dir(str(configs()), version_base="1.3"):
