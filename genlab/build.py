@@ -130,22 +130,12 @@ def optimizers(config: DictConfig) -> dict[str, "OptimizerFactory"]:
     return factories
 
 
-def restore(run: Run, which: str, device: "torch.device", config: DictConfig | None = None) -> "Family":
+def revive(run: Run, state: dict[str, Any], device: "torch.device", config: DictConfig | None = None) -> "Family":
     """The family of a run as it is sampled and measured (the averaged twin where there is one), ready to use.
 
     Args:
+        state: what `checkpoint.read` gave.
         config: the run's config with other settings of its sampler, say; None: as it is.
-
-    Raises:
-        UserError: no such checkpoint, or one that does not fit the config.
-    """
-    from genlab.trainer import checkpoint
-
-    return revive(run, checkpoint.read(checkpoint.find(run.checkpoints, which), device), device, config)
-
-
-def revive(run: Run, state: dict[str, Any], device: "torch.device", config: DictConfig | None = None) -> "Family":
-    """The same from what `checkpoint.read` gave.
 
     Raises:
         UserError: the state does not fit the config.

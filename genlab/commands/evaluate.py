@@ -26,7 +26,6 @@ if TYPE_CHECKING:
     from genlab.metrics.features import FeatureNet
 
 PRECISIONS = ("fp32", "bf16")
-DARK = 32  # images of uint8 whose largest pixel is below have other units than 0..255
 SPLITS = ("test", "validation")
 
 
@@ -79,9 +78,9 @@ def of_run(config: DictConfig) -> None:
     run = Run.open(str(config.run))
     target = Run(Path(config.out)) if config.out else run
     changes = settings.changes(config.model)
-    settings.refuse_other_parts(run, run.read_config(), changes)
-    its = settings.apply(run.read_config(), changes)
-    settings.apply(its, settings.places(config))
+    its = run.read_config()
+    settings.refuse_other_parts(run, its, changes)
+    settings.apply(its, changes | settings.places(config))
 
     from genlab.evaluation.evaluate import evaluate as measure
     from genlab.evaluation.report import Report
@@ -179,6 +178,8 @@ def read_samples(path: Path, data: "Dataset") -> "Tensor":
     """
     import numpy as np
     import torch
+
+    from genlab.data.image_files import DARK
 
     if not path.is_file():
         raise UserError(f"samples: no file {path}")

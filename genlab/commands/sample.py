@@ -54,8 +54,9 @@ def sample(config: DictConfig, folder: Path) -> None:
     run = Run.open(str(config.run))
     target = Run(Path(config.out)) if config.out else run
     changes = settings.changes(config.model)
-    settings.refuse_other_parts(run, run.read_config(), changes)
-    its = settings.apply(run.read_config(), changes) if changes else None
+    stored = run.read_config()
+    settings.refuse_other_parts(run, stored, changes)
+    its = settings.apply(stored, changes) if changes else None
     places = settings.places(config)
 
     import numpy as np

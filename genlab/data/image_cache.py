@@ -12,11 +12,9 @@ import numpy as np
 
 from genlab.data.base import data_root, digest
 from genlab.data.files import note
-from genlab.data.image_files import Head, bits_used, brightest, head, read, refuse
+from genlab.data.image_files import DARK, Head, bits_used, brightest, head, read, refuse
 from genlab.errors import UserError, brief
 from genlab.machine import cache_root
-
-DARK = 32  # images whose largest pixel is below may be masks of 0 and 1
 
 
 def cached(

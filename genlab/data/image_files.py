@@ -18,6 +18,7 @@ _OTHER = """
     .pbm .pnm .exr .hdr .dds .pcx .dcm .eps
 """
 OTHER_SUFFIXES = frozenset(_OTHER.split())
+DARK = 32  # images whose largest pixel is below have other units than 0..255: masks of 0 and 1, digits of 0 to 16
 LARGEST = 64_000_000  # pixels of one image: a file of a few kB can claim any number of them
 GRAY = ("1", "L", "LA", "I;16", "I;16B")  # modes of Pillow without colour
 COLOUR = ("P", "PA", "RGB", "RGBA", "CMYK", "YCbCr")

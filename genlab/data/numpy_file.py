@@ -7,11 +7,11 @@ from typing import Any
 import numpy as np
 
 from genlab.data.files import note, quoted
+from genlab.data.image_files import DARK
 from genlab.data.labels import complete, name_of
 from genlab.data.tables import LARGEST, Table, check_digits, finite
 from genlab.errors import UserError, brief, choose
 
-DARK = 32  # images whose largest pixel is below have other units than 0..255: masks of 0 and 1, digits of 0 to 16
 ALLOWED = "numbers (N,) or (N, D), and images of uint8 (0 to 255), (N, H, W), (N, 1 or 3, H, W) or (N, H, W, 1 or 3)"
 
 
