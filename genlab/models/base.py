@@ -5,7 +5,7 @@ clipping, EMA and resume are written once, for all families. (Phases as data are
 Karras et al., 2021, https://arxiv.org/abs/2106.12423.)
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from typing import ClassVar, NamedTuple, Protocol, runtime_checkable
 
@@ -15,6 +15,22 @@ from torch import Tensor, nn
 from genlab.data.base import Batch, Range, Spec
 from genlab.models.labels import ClassPrior
 from genlab.networks.activation import differentiated_twice
+
+Moments = list[list[Tensor]]  # of an optimizer: for each kind (mean, square, ...) one tensor a parameter
+
+
+class Rule(Protocol):
+    """What an optimizer would do next, as a differentiable function; the optimizer and the weights stay as they are."""
+
+    def start(self) -> Moments:
+        """The optimizer's moments as they are now."""
+        ...
+
+    def __call__(
+        self, weights: Sequence[Tensor], gradients: Sequence[Tensor], moments: Moments, number: int
+    ) -> tuple[list[Tensor], Moments]:
+        """Weights and moments after step `number` (from 1) of those that are imagined."""
+        ...
 
 
 class Out(NamedTuple):
@@ -45,11 +61,13 @@ class Family(nn.Module):
     prefers: ClassVar[Range] = "symmetric"  # the range that image data comes in unless the user says otherwise
     conditional: bool = False  # whether `sample` draws from the classes that it is given
     domains: ClassVar[int] = 1  # 2: batches hold "a" and "b" (genlab.data.pairs)
+    foresees: tuple[str, ...] = ()  # phases whose optimizer's rule a loss needs: the trainer puts it into `rules`
 
     def __init__(self, spec: Spec) -> None:
         super().__init__()
         self.spec = spec
         self.class_prior: ClassPrior | None = None  # of a conditional family
+        self.rules: Mapping[str, Rule] = {}
 
     def phases(self) -> tuple[Phase, ...]:
         """The updates of one training step, in order."""

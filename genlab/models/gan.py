@@ -12,6 +12,8 @@ X. Mao et al., "Least Squares Generative Adversarial Networks", 2017, https://ar
 J. H. Lim, J. C. Ye, "Geometric GAN", 2017, https://arxiv.org/abs/1705.02894.
 """
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -19,7 +21,7 @@ from torch.nn import functional as F
 from genlab.data.base import Batch, Spec
 from genlab.errors import UserError, choose
 from genlab.models import stabilizers
-from genlab.models.base import Family, Out, Phase
+from genlab.models.base import Family, Out, Phase, Rule
 from genlab.models.labels import ClassPrior
 from genlab.networks.choice import Decoder, Encoder, decoder, encoder
 
@@ -56,8 +58,9 @@ class GAN(Family):
         feature_matching: G's loss is the distance between the mean features of real and fake samples.
         minibatch: kernels of minibatch discrimination, 0 for none.
         replay: past samples kept in a pool, which half of D's fakes come from; 0 for none.
-        unrolled: k, the steps that D is unrolled by for G's loss; 0 for none.
-        unrolled_rate: η, the step size of these.
+        unrolled: k; G's loss is minus D's whole loss after k more steps of D, whatever `loss` is; 0 for none.
+        unrolled_rate: η, to imagine these as plain gradient descent; None: as steps of D's own optimizer, from its
+            own moments, which the trainer tells.
         instance_noise: σ of the noise added to all that D sees at step 0; it falls to 0 over `noise_steps`.
         packing: m, how many samples D judges at once; it must divide the batch.
         r1: γ, twice the weight of the squared gradient of D at real samples; 0 for none. D may not use BatchNorm then:
@@ -78,7 +81,7 @@ class GAN(Family):
         minibatch: int = 0,
         replay: int = 0,
         unrolled: int = 0,
-        unrolled_rate: float = 0.01,
+        unrolled_rate: float | None = None,
         instance_noise: float = 0.0,
         noise_steps: int = 1000,
         packing: int = 1,
@@ -105,6 +108,7 @@ class GAN(Family):
             raise UserError("model.feature_matching and model.unrolled both replace the generator's loss: choose one")
         self.z_dim, self.loss, self.conditional, self.matching = z_dim, loss, conditional, feature_matching
         self.unrolled, self.unrolled_rate = unrolled, unrolled_rate
+        self.foresees = ("discriminator",) if unrolled and unrolled_rate is None else ()
         self.noise, self.noise_steps, self.r1 = instance_noise, noise_steps, r1
         self.generator = generator(z_dim + conditional * stabilizers.EMBEDDING, spec.shape)
         self.discriminator = stabilizers.Discriminator(discriminator, spec, conditional, packing, minibatch)
@@ -129,33 +133,45 @@ class GAN(Family):
             fake = self.sample(len(y), y)
         if self.replay and self.training:
             fake, y = self.replay(fake, y)
-        x = self.noisy(batch["x"], batch)
-        real = self.discriminator(x, batch.get("y"))
-        fake = self.discriminator(self.noisy(fake, batch), y)
+        return self.judge(self.discriminator, self.noisy(batch["x"], batch), batch.get("y"), self.noisy(fake, batch), y)
+
+    def judge(self, net: Callable[..., Tensor], x: Tensor, y: Tensor | None, fake: Tensor, fake_y: Tensor) -> Out:
+        """D's whole loss, with `net` in the place of D, from real x and fake samples (B, *shape) with their labels."""
+        on_real, on_fake = net(x, y), net(fake, fake_y)
         cut = 0.5 if self.loss == "lsgan" else 0.0  # halfway between the targets for fake and real
-        accuracy = 0.5 * ((real > cut).float().mean() + (fake <= cut).float().mean())
-        loss, logs = discriminator_loss(self.loss, real, fake), {"accuracy": accuracy}
+        accuracy = 0.5 * ((on_real > cut).float().mean() + (on_fake <= cut).float().mean())
+        loss, logs = discriminator_loss(self.loss, on_real, on_fake), {"accuracy": accuracy}
         if self.r1:
-            logs["penalty"] = stabilizers.r1(
-                lambda points: self.discriminator(points, batch.get("y")), x, self.discriminator.packing
-            )
+            logs["penalty"] = stabilizers.r1(lambda points: net(points, y), x, self.discriminator.packing)
             loss = loss + 0.5 * self.r1 * logs["penalty"]
         return Out(loss, logs)
 
     def generator_loss(self, batch: Batch) -> Out:
         y = self.fake_labels(len(batch["x"]))
-        fake, judge = self.noisy(self.sample(len(y), y), batch), self.discriminator
-        if self.matching or self.unrolled:
-            real = self.noisy(batch["x"], batch), batch.get("y")
-            if self.matching:
-                return Out(stabilizers.feature_matching(judge.features(*real), judge.features(fake, y)))
-            judge = stabilizers.unroll(
-                self.discriminator,
-                lambda net: discriminator_loss(self.loss, net(*real), net(fake, y)),
-                self.unrolled,
-                self.unrolled_rate,
-            )
-        return Out(generator_loss(self.loss, judge(fake, y)))
+        fake, net = self.noisy(self.sample(len(y), y), batch), self.discriminator
+        if not (self.matching or self.unrolled):
+            return Out(generator_loss(self.loss, net(fake, y)))
+        real = self.noisy(batch["x"], batch), batch.get("y")
+        if self.matching:
+            return Out(stabilizers.feature_matching(net.features(*real), net.features(fake, y)))
+
+        def loss(judge: Callable[..., Tensor]) -> Tensor:
+            return self.judge(judge, *real, fake, y).loss
+
+        # Eq. 7 of Metz et al. 2017: G climbs what D descends, at the weights that D would have then.
+        return Out(-loss(stabilizers.unroll(net, loss, self.unrolled, self.rule())))
+
+    def rule(self) -> Rule:
+        """How D moves in steps that are imagined.
+
+        Raises:
+            UserError: by its own optimizer, but there is no trainer that tells.
+        """
+        if self.unrolled_rate is not None:
+            return stabilizers.Descent(self.unrolled_rate)
+        if "discriminator" not in self.rules:
+            raise UserError("model.unrolled: the trainer tells how D moves; without one, set model.unrolled_rate")
+        return self.rules["discriminator"]
 
     def noisy(self, x: Tensor, batch: Batch) -> Tensor:
         """x as D sees it at the batch's step: with instance noise, where that is on."""

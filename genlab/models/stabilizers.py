@@ -4,7 +4,7 @@
     packing                   D(x_1, ..., x_m)                                           D judges m samples at once
     labels                    D(x, e(y))                                                 D knows the class
     feature matching          |E h(x) - E h(G(z))|²                                      replaces G's loss
-    unrolling                 θ_k+1 = θ_k - η ∇ L_D(θ_k), and G plays against θ_k        G foresees D's answer
+    unrolling                 G minimises -L_D(θ_k), θ_k D's weights after k steps       G foresees D's answer
     replay                    half of D's fakes come from a pool of past ones            D does not forget
     instance noise            D(x + σ_t ε),  σ_t = σ (1 - t / T)                         overlapping supports at first
     R1                        L_D + ½ γ E |∇D(x)|² at real x                             D is flat where the data are
@@ -21,7 +21,7 @@ https://arxiv.org/abs/1801.04406 (R1).
 """
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -30,7 +30,7 @@ from torch.nn import functional as F
 
 from genlab.data.base import Spec
 from genlab.errors import UserError
-from genlab.models.base import full_precision, input_gradient
+from genlab.models.base import Moments, Rule, full_precision, input_gradient
 from genlab.networks.choice import Encoder
 
 EMBEDDING = 100  # length of a label's embedding beside z, and beside points
@@ -144,8 +144,23 @@ def feature_matching(real: Tensor, fake: Tensor) -> Tensor:
     return (real.float().mean(0) - fake.float().mean(0)).square().sum()
 
 
-def unroll(net: nn.Module, loss: Callable[[Callable[..., Tensor]], Tensor], steps: int, rate: float) -> Callable:
-    """The net after `steps` imagined steps of gradient descent on `loss(net)`, as a function of the same inputs.
+class Descent:
+    """Plain gradient descent, θ - η ∇L(θ) (eq. 4 of Metz et al. 2017), as a rule that `unroll` follows."""
+
+    def __init__(self, rate: float) -> None:
+        self.rate = rate  # η
+
+    def start(self) -> Moments:
+        return []
+
+    def __call__(
+        self, weights: Sequence[Tensor], gradients: Sequence[Tensor], moments: Moments, number: int
+    ) -> tuple[list[Tensor], Moments]:
+        return [w - self.rate * g for w, g in zip(weights, gradients, strict=True)], moments
+
+
+def unroll(net: nn.Module, loss: Callable[[Callable[..., Tensor]], Tensor], steps: int, rule: Rule) -> Callable:
+    """The net after `steps` imagined steps of an optimizer on `loss(net)`, as a function of the same inputs.
 
     What it returns is differentiable through these steps, so that the gradient of whatever the loss depends on (the
     generated samples) has the second term of eq. 8 of Metz et al. 2017. The net itself, its buffers included, stays
@@ -153,7 +168,7 @@ def unroll(net: nn.Module, loss: Callable[[Callable[..., Tensor]], Tensor], step
 
     Args:
         loss: of a function that stands for the net, () to descend.
-        rate: η, the step size of the imagined steps.
+        rule: of the optimizer whose steps are imagined.
     """
     weights = {name: p.detach().requires_grad_() for name, p in net.named_parameters()}
     buffers = {name: b.clone() for name, b in net.named_buffers()}
@@ -161,13 +176,15 @@ def unroll(net: nn.Module, loss: Callable[[Callable[..., Tensor]], Tensor], step
     def at(weights: dict[str, Tensor]) -> Callable[..., Tensor]:
         return lambda *inputs: functional_call(net, weights | buffers, inputs)
 
+    moments = rule.start()
     with torch.enable_grad():  # validation, too, looks `steps` ahead
-        for _ in range(steps):
+        for number in range(1, steps + 1):
             # In eval mode some weights are idle (those of minibatch discrimination): their gradient is 0.
             gradients = torch.autograd.grad(
                 loss(at(weights)), list(weights.values()), create_graph=True, allow_unused=True, materialize_grads=True
             )
-            weights = {name: w - rate * g for (name, w), g in zip(weights.items(), gradients, strict=True)}  # eq. 4
+            moved, moments = rule(list(weights.values()), gradients, moments, number)
+            weights = dict(zip(weights, moved, strict=True))
     return at(weights)
 
 

@@ -24,6 +24,7 @@ from genlab.trainer.debug import Debug, first_batches
 from genlab.trainer.distributed import Group
 from genlab.trainer.ema import EMA
 from genlab.trainer.execution import choose
+from genlab.trainer.lookahead import Lookahead
 from genlab.trainer.monitors import Monitors
 from genlab.trainer.options import Options
 from genlab.trainer.schedule import factor
@@ -99,6 +100,11 @@ class Trainer:
             raise UserError(f"optimizer: has {', '.join(optimizers)}, but the phases are {', '.join(sorted(names))}")
         self.optimizers = {p.name: make_optimizer(p, optimizers[p.name], self.device) for p in self.phases}
         self.rates = {name: [g["lr"] for g in o.param_groups] for name, o in self.optimizers.items()}
+        self.lookaheads = {
+            name: Lookahead(self.optimizers[name], f"optimizer.{name}", options.clip_grad_norm)
+            for name in family.foresees
+        }
+        family.rules = self.lookaheads
         self.parts = options.accumulate * self.group.size
         self.execution = choose(options, family, self.phases, self.steps, self.device, self.group.size)
         family.to(memory_format=self.execution.layout)  # pyright: ignore[reportCallIssue]
@@ -191,6 +197,8 @@ class Trainer:
         for phase, update in zip(self.phases, self.updates, strict=True):
             for group, rate in zip(self.optimizers[phase.name].param_groups, self.rates[phase.name], strict=True):
                 group["lr"] = scale * rate
+            for lookahead in self.lookaheads.values():
+                lookahead.read()
             for repeat in range(phase.repeats if self.step % phase.every == 0 else 0):
                 logs, new = update(self._parts(number + repeat, carried, now))
                 self.meter.add(self.step, phase.name, logs)
