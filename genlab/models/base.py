@@ -73,6 +73,9 @@ class Family(nn.Module):
         """The updates of one training step, in order."""
         raise NotImplementedError
 
+    def initialise(self, batch: Batch) -> None:
+        """Take what depends on the data from one large batch, before the first step; most families take nothing."""
+
     def draw_labels(self, n: int) -> Tensor | None:
         """n classes in the shares of the training data, (n,); None where the family is not conditional."""
         return self.class_prior.draw(n) if self.class_prior else None

@@ -115,6 +115,11 @@ class Flow(Family):
     def phases(self) -> tuple[Phase, ...]:
         return (Phase("model", (self,), self.loss),)
 
+    @torch.no_grad()
+    def initialise(self, batch: Batch) -> None:
+        """Let each ActNorm take its mean and deviation: those of a part of a batch would be poor."""
+        self.log_prob(batch["x"])
+
     def loss(self, batch: Batch) -> Out:
         """-log p(x) in nats, for images of the dequantized point (see `log_prob`)."""
         nats = -self.log_prob(batch["x"]).mean()

@@ -22,6 +22,7 @@ from torch import Tensor, nn
 
 from genlab.networks.spline import spline
 
+LEAST_DEVIATION = 0.1  # that ActNorm divides by; data and what the layers make of them have about 1
 Mapped = tuple[Tensor, Tensor]  # what comes out, and the log-determinant (B,) of the way there
 
 
@@ -80,6 +81,10 @@ class ActNorm(Invertible):
 
     m and d are the mean and the standard deviation of the first batch that comes in training mode: buffers, so that a
     resume and the averaged twin have the very same ones. s and t start at 0 and are learned.
+
+    d is `LEAST_DEVIATION` or more: a channel that is constant in the first batch (a column with two ones in a thousand
+    rows) may not be so in the next, and dividing by almost 0 would put its values where no training brings them back
+    from. Of a single value d is 1.
     """
 
     mean: Tensor
@@ -98,7 +103,9 @@ class ActNorm(Invertible):
     def initialise(self, x: Tensor) -> None:
         """Take mean and deviation of the batch x (B, C, ...), if none were taken before; the host does not ask."""
         variance, mean = torch.var_mean(x, dim=(0, *range(2, x.dim())), correction=0)
-        log_deviation = 0.5 * variance.clamp(min=1e-12).log()
+        if x[:, 0].numel() == 1:
+            variance = torch.ones_like(variance)
+        log_deviation = variance.sqrt().clamp(min=LEAST_DEVIATION).log()
         self.mean.copy_(torch.where(self.initialised, self.mean, mean))
         self.log_deviation.copy_(torch.where(self.initialised, self.log_deviation, log_deviation))
         self.initialised.fill_(True)

@@ -32,6 +32,8 @@ from genlab.trainer.state import State, collect, restore
 from genlab.trainer.step import OptimizerFactory, make_optimizer, make_update
 from genlab.trainer.validate import Best, validation_losses
 
+LEAST_FIRST = 256  # samples that a family is shown before the first step
+
 
 class Result(NamedTuple):
     """How a call of `fit` ended."""
@@ -189,6 +191,8 @@ class Trainer:
 
     def train_step(self) -> None:
         """All phases once: each repeat on a fresh batch, each phase seeing what the earlier ones carried."""
+        if self.step == 0:
+            self._initialise()
         device.seed(self.device, self.seed, self.step)
         scale = factor(self.options, self.step, self.steps)
         now = torch.full((), self.step, dtype=torch.int64, device=self.device)
@@ -207,6 +211,13 @@ class Trainer:
         if self.ema:
             self.ema.update(self.step)
         self.step += 1
+
+    def _initialise(self) -> None:
+        """Show the family the first batches, all parts of them: the same on every rank, however a batch is cut."""
+        device.seed(self.device, self.seed, self.step)
+        batches = range(-(-LEAST_FIRST // self.options.batch_size))
+        parts = [self.stream(number, part) for number in batches for part in range(self.parts)]
+        self.family.initialise({key: torch.cat([part[key] for part in parts]) for key in parts[0]})
 
     def _parts(self, number: int, carried: list[Batch], now: torch.Tensor) -> Iterator[Batch]:
         """This rank's parts of batch `number`; of several, each draws from its own seed, whichever rank runs it."""
