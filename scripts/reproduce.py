@@ -39,7 +39,8 @@ README = HERE.parent / "README.md"
 RUNS = Path("outputs/reproduce")
 BEGIN, END = "<!-- results: written by scripts/reproduce.py -->", "<!-- end of results -->"
 LOCK = Lock()  # of the record, and of Hydra, which composes one config at a time
-DRAWING = ("sampler", "sample_steps", "solver", "eta")  # options of a model that its training knows nothing of
+# Options of a model that its training knows nothing of.
+DRAWING = ("sampler", "sample_steps", "solver", "eta", "likelihood_steps", "likelihood_solver", "bound_variance")
 Job = tuple[Row, int]  # a row and one of its seeds
 
 

@@ -8,8 +8,10 @@ from torch import Tensor, nn
 from torch.distributions import Normal
 
 from genlab.data.base import Spec
+from genlab.data.gaussian2d import Mixture
 from genlab.models import score
 from genlab.models.ddpm import DDPM
+from genlab.models.flow_matching import FlowMatching
 from genlab.models.score import Score
 from genlab.networks.denoisers import denoiser
 
@@ -73,3 +75,50 @@ def best_score(**options: Any) -> Score:
 
 def log_density(x: Tensor) -> Tensor:
     return Normal(MEAN, STD).log_prob(x).sum(1)
+
+
+def scale_of(mixture: Mixture) -> float:
+    """Root mean square of a coordinate of its points."""
+    return (mixture.modes.double().square().mean() + mixture.sigma**2).sqrt().item()
+
+
+def clean(mixture: Mixture, x: Tensor, alpha: Tensor, sigma: Tensor) -> Tensor:
+    """E[x_0 | x_t = x] of a mixture at scale 1: (B, 2), α and σ (B, 1) -> (B, 2)."""
+    modes, width = mixture.modes.double() / scale_of(mixture), mixture.sigma / scale_of(mixture)
+    variance = alpha**2 * width**2 + sigma**2  # of x_t around α m
+    distance = (x[:, None] - alpha[..., None] * modes).square().sum(-1)
+    mean = torch.softmax(-distance / (2 * variance), dim=1) @ modes
+    return mean + alpha * width**2 / variance * (x - alpha * mean)
+
+
+def exact(model: Any, mixture: Mixture, levels: Callable[[Tensor], tuple[Tensor, Tensor]]) -> Any:
+    """The model in float64 with the best net for a mixture, which predicts x_0; its levels from t (B, 1)."""
+    model.net = Exact(lambda x, t: clean(mixture, x, *levels(t)))
+    model = model.double()
+    model.mean_square.fill_(scale_of(mixture) ** 2)
+    return model
+
+
+def mixture_ddpm(mixture: Mixture, **options: Any) -> DDPM:
+    model = DDPM(POINTS, prediction="x0", **options)
+    bars = model.bars[:, None]
+
+    def levels(t: Tensor) -> tuple[Tensor, Tensor]:
+        bar = bars[(t[:, 0] * model.timesteps).round().long()]
+        return bar.sqrt(), (1 - bar).sqrt()
+
+    model = exact(model, mixture, levels)
+    model.alpha, model.sigma = model.bars.sqrt(), (1 - model.bars).sqrt()
+    return model
+
+
+def mixture_score(mixture: Mixture, **options: Any) -> Score:
+    return exact(Score(POINTS, prediction="x0", **options), mixture, levels)
+
+
+def mixture_flow_matching(mixture: Mixture, **options: Any) -> FlowMatching:
+    model = exact(FlowMatching(POINTS, sigma_min=0.0, **options), mixture, lambda t: (t, 1 - t))
+    # v = E[x_1 - x_0 | x_t] = (E[x_1 | x_t] - x_t) / (1 - t); at t = 1 only x is left, and the mean of the noise is 0.
+    data = model.net.formula
+    model.net.formula = lambda x, t: torch.where(t < 1, (data(x, t) - x) / (1 - t).clamp(min=1e-12), x)
+    return model

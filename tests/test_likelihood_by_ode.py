@@ -4,10 +4,23 @@ import math
 
 import pytest
 import torch
-from closed_forms import IMAGES, MEAN, POINTS, STD, Exact, best_score, levels, log_density, small
+from closed_forms import (
+    IMAGES,
+    MEAN,
+    POINTS,
+    STD,
+    Exact,
+    best_score,
+    levels,
+    log_density,
+    mixture_flow_matching,
+    mixture_score,
+    small,
+)
 from torch import Tensor, nn
 from torch.distributions import Normal
 
+from genlab.data import gaussian2d
 from genlab.models import flow_matching, ode, score
 from genlab.models.flow_matching import FlowMatching
 from genlab.models.score import Score
@@ -37,9 +50,19 @@ def test_likelihood_by_the_ode_of_a_mixture() -> None:
     model = Score(POINTS, likelihood_steps=200)
     model.net = Exact(formula)
     x = torch.randn(30, 2, generator=torch.Generator().manual_seed(0)).double()
-    # The error of the steps falls as their square: 0.05 at 100, 0.011 at 200, 0.003 at 400.
+    # Of midpoint steps, the error falls as their square: 0.05 at 100, 0.011 at 200, 0.003 at 400.
     exact = bimodal(x, torch.ones(1, 1).double(), torch.zeros(1, 1).double())
     torch.testing.assert_close(model.double().log_prob(x), exact, rtol=0, atol=0.02)
+
+
+@pytest.mark.parametrize("make", [mixture_score, mixture_flow_matching])
+@pytest.mark.parametrize("kind", ["two", "ring", "grid"])
+def test_default_likelihood_of_narrow_modes_is_exact(kind: str, make) -> None:
+    """With the best net of a mixture; 100 midpoint steps of a score model were 0.021 nats off."""
+    known = gaussian2d.mixture(kind)
+    assert known is not None
+    x = known.sample(500, torch.Generator().manual_seed(0))[0].double()
+    assert (make(known).log_prob(x) - known.log_prob(x)).mean().abs().item() < 3e-3
 
 
 def test_likelihood_counts_the_scale() -> None:

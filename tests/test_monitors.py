@@ -238,12 +238,13 @@ def test_a_checkpoint_of_the_first_format_still_loads():
 
 
 def test_auto_knows_which_way_a_measure_is_better():
-    signs = {"eval/modes": -1, "eval/elbo": -1, "eval/autoencoder/elbo": -1, "eval/sliced_w2": 1, "eval/unheard_of": 1}
-    assert {name: Best(name, "auto", 1).sign for name in signs} == signs
-    assert Best("auto", "auto", 1).sign == Best("auto", "auto", 2).sign == 1
+    ways = {"eval/modes": "max", "eval/elbo": "max", "eval/autoencoder/elbo": "max", "eval/sliced_w2": "min"}
+    ways |= {"eval/unheard_of": "min", "eval/high_quality": "near 0.989", "eval/mode_std": "near 1"}
+    assert {name: Best(name, "auto", 1).better for name in ways} == ways
+    assert Best("auto", "auto", 1).better == Best("auto", "auto", 2).better == "min"
     with pytest.raises(UserError, match=r"trainer\.mode"):
-        Best("eval/std_ratio_max", "auto", 1)
-    assert Best("eval/std_ratio_max", "max", 1).sign == -1
+        Best("eval/active_units", "auto", 1)
+    assert Best("eval/active_units", "max", 1).better == "max"
 
 
 def test_patience_without_evaluations_is_refused():

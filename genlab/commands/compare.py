@@ -30,7 +30,8 @@ def compare(arguments: list[str]) -> None:
     configurations = comparison.group(runs)
     measure = comparison.choose_measure(configurations, options["sort"])
     better = options["better"] or comparison.direction(runs, measure)
-    choose("better", better, ("min", "max"))
+    if options["better"]:
+        choose("better", better, ("min", "max"))
     configurations = comparison.rank(configurations, measure, better)
 
     rows = table(configurations, measure)

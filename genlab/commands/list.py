@@ -7,6 +7,7 @@ import yaml
 
 from genlab import configs
 from genlab.errors import choose
+from genlab.metrics.measure import sign
 
 KINDS = {"models": "model", "data": "data", "presets": "experiment", "measures": ""}
 METRICS = Path(__file__).parents[1] / "metrics"
@@ -33,13 +34,13 @@ def show(arguments: list[str]) -> None:
 
 
 def show_measures() -> None:
-    """Each `Measure(name, text, better, unit)` written in the files of metrics/; an arrow shows which way is better."""
+    """Each `Measure(name, text, better, unit)` written in the files of metrics/; beside each what is better."""
     found = {}
     for path in sorted(METRICS.glob("*.py")):
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "Measure":
                 name, text, better = (ast.literal_eval(argument) for argument in node.args[:3])
-                found[name] = f"{ {'min': '↓', 'max': '↑', '': ' '}[better] } {text}"
+                found[name] = f"{sign(better):7} {text}"
     found = {name: text for name, text in found.items() if name.removesuffix("_error") not in set(found) - {name}}
     print("measures (genlab evaluate)")
     width = max(map(len, found))

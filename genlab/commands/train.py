@@ -143,7 +143,7 @@ def finish(run: Run, trainer: "Trainer", result: "Result", number: int) -> float
         Interrupted: the run was ended by signal `number`; 0 is none.
     """
     run.write_status("interrupted" if number else "finished", result.reason, step=result.step)
-    followed = {"measure": trainer.best.monitor, "better": "min" if trainer.best.sign > 0 else "max"}
+    followed = {"measure": trainer.best.monitor, "better": trainer.best.better}
     best = result.best and {**followed, "value": result.best[0], "step": result.best[1]}
     run.write_result({**result._asdict(), "best": best})
     print(f"{summary(trainer, result)}\nrun folder: {run.folder}", flush=True)

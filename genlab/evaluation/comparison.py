@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 
 from genlab.errors import UserError, choose
 from genlab.history import History
+from genlab.metrics.measure import cost, known_word
 
 # Keys that make no other model: what differs in these alone is one configuration.
 INTERVALS = tuple(f"trainer.{what}_every" for what in ("log", "sample", "evaluate", "checkpoint", "histogram"))
@@ -153,21 +154,20 @@ def choose_measure(configurations: Sequence[Configuration], word: str | None) ->
 
 def rank(configurations: Sequence[Configuration], measure: str, better: str) -> list[Configuration]:
     """The best first by the mean of a measure; those without it last."""
-    sign = -1 if better == "max" else 1
 
     def place(c: Configuration) -> tuple[bool, float]:
         figure = c.figure(measure)
-        return (figure is None, sign * figure.mean if figure else 0.0)
+        return (figure is None, cost(figure.mean, better) if figure else 0.0)
 
     return sorted(configurations, key=place)
 
 
 def direction(runs: Iterable[History], measure: str) -> str:
-    """Whether less (min) or more (max) of a measure is better, as the evaluations of these runs say, else as known."""
+    """What is better of a measure, as in Measure.better: as the evaluations of these runs say, else as is known."""
     for run in runs:
         row = run.evaluation.get("measures", {}).get(measure)
-        if row and row.get("better"):
-            return row["better"]
+        if row and (better := known_word(row.get("better"))):
+            return better
     from genlab.metrics.catalogue import MEASURES  # imports torch
 
     known = MEASURES.get(measure.removeprefix("eval/"))

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from genlab.metrics.measure import Measure
+from genlab.metrics.measure import Measure, sign
 from genlab.tables import columns, number, spread
 
 FORMAT = 1  # of evaluation.json
@@ -27,7 +27,7 @@ class Row:
     error: float | None = None  # standard error, where it is known
     floor: float | None = None  # the same measure of real training samples, or a bound known exactly
     noise: float | None = None
-    better: str = ""  # min, max; "" where neither is
+    better: str = ""  # as in Measure.better
     text: str = ""
     unit: str = ""
 
@@ -115,8 +115,9 @@ class Report:
         rows = [("measure", "value", "floor", "noise", "", "")]
         for name, row in self.measures.items():
             value = spread(row.value, row.error)
-            arrow = {"min": "↓", "max": "↑"}.get(row.better, "")
-            rows.append((name, value, number(row.floor), number(row.noise), arrow, f"{row.text} {unit(row.unit)}"))
+            rows.append(
+                (name, value, number(row.floor), number(row.noise), sign(row.better), f"{row.text} {unit(row.unit)}")
+            )
         lines += ["", *columns(rows, left=(0, 5)), ""]
         if len(self.columns) > 1:
             shown = [f"{name} {number(ks)}" for name, ks in list(self.columns.items())[:COLUMNS]]

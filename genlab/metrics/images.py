@@ -42,9 +42,9 @@ MEASURES = (
     Measure("balance", "smallest class over the largest, of data with even classes", "max"),
     Measure("class_kl", "KL(classes of the samples || classes of real images)", "min", "nats"),
     Measure("label_accuracy", "share of conditional samples classified as the class asked for", "max"),
-    Measure("memorised", "samples whose nearest real image is a training one: 0 by chance, 1 all, -1 none", ""),
+    Measure("memorised", "samples whose nearest real image is a training one: 0 by chance, 1 all, -1 none", "near 0"),
     Measure("memorised_error", "one standard error of memorised", ""),
-    Measure("train_distance", "median distance to the nearest training image, over that of test images", ""),
+    Measure("train_distance", "median distance to the nearest training image, over that of test images", "near 1"),
     Measure("train_copies", "share of samples nearer to a training image than 99 % of test images are", "min"),
 )
 KS = (3, 5)  # neighbours of precision and recall, of density and coverage

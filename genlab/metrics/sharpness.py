@@ -15,7 +15,9 @@ from torch.nn import functional as F
 
 from genlab.metrics.measure import Measure
 
-MEASURES = (Measure("sharpness", "edges of the samples over those of real images: below 1 blurred, above 1 rough", ""),)
+MEASURES = (
+    Measure("sharpness", "edges of the samples over those of real images: less is blurred, more rough", "near 1"),
+)
 
 
 def sharpness(fake: Tensor, real: Tensor) -> float:

@@ -40,8 +40,10 @@ from genlab.errors import UserError, choose
 from genlab.models.base import Out
 from genlab.models.diffusion import Timed, column
 from genlab.models.ode import DIVERGENCES, SOLVERS, integrate, integrate_density
+from genlab.models.samplers import dpmpp
 from genlab.networks.denoisers import Denoiser, denoiser
 
+MOST_RATIO, LEAST_RATIO = 50.0, 1e-3  # noise over data between which dpmpp steps evenly
 TIME_DENSITIES = ("uniform", "logit_normal", "late")
 
 
@@ -64,6 +66,13 @@ def times(steps: int) -> list[float]:
     return [1 - (1 - i / steps) ** 2 for i in range(steps + 1)]
 
 
+def even_times(count: int, sigma_min: float) -> list[float]:
+    """`count` times: 0, then those at which the noise over the data falls in geometric progression."""
+    top, low = math.log(MOST_RATIO), math.log(max(LEAST_RATIO, sigma_min))
+    inner = [math.exp(top + (low - top) * i / max(1, count - 2)) for i in range(count - 1)]
+    return [0.0, *(1 / (ratio + 1 - sigma_min) for ratio in inner)]
+
+
 def stochastic_step(
     x: Tensor, velocity: Tensor, noise: Tensor, t: float, end: float, sigma_min: float, eta: float = 1.0
 ) -> Tensor:
@@ -82,8 +91,10 @@ class FlowMatching(Timed):
         sigma_min: s, the standard deviation of the noise left at t = 1.
         time_density: of the times that the net is trained at: uniform, logit_normal or late.
         sample_steps: steps of the ODE.
-        solver: of the ODE: euler (one call of the net a step), midpoint (two), rk4 (four); or stochastic (one), η = 1.
-        likelihood_steps: midpoint steps of `log_prob`.
+        solver: of the ODE: euler (one call of the net a step), midpoint (two), rk4 (four); or one with fresh noise:
+            stochastic (first order, η = 1) or dpmpp (second order), one call a step each.
+        eta: η of dpmpp, in [0, 1]; the noise of 1 makes up for errors of a net that is not trained to the end.
+        likelihood_steps, likelihood_solver: of the ODE in `log_prob`.
         divergence: in `log_prob`: exact, hutchinson (an unbiased estimate), or auto: exact for points.
         conditional, drop_label, guidance: see `Timed`.
         net: makes the net, from (shape, classes).
@@ -96,7 +107,9 @@ class FlowMatching(Timed):
         time_density: str = "uniform",
         sample_steps: int = 25,
         solver: str = "midpoint",
-        likelihood_steps: int = 50,
+        eta: float = 1.0,
+        likelihood_steps: int = 32,
+        likelihood_solver: str = "rk4",
         divergence: str = "auto",
         conditional: bool = False,
         drop_label: float = 0.1,
@@ -105,7 +118,8 @@ class FlowMatching(Timed):
     ) -> None:
         super().__init__(spec, conditional, drop_label, guidance, net)
         choose("model.time_density", time_density, TIME_DENSITIES)
-        choose("model.solver", solver, (*SOLVERS, "stochastic"))
+        choose("model.solver", solver, (*SOLVERS, "stochastic", "dpmpp"))
+        choose("model.likelihood_solver", likelihood_solver, SOLVERS)
         choose("model.divergence", divergence, DIVERGENCES)
         if not 0 <= sigma_min < 1:
             raise UserError(f"model.sigma_min: {sigma_min} is not in [0, 1)")
@@ -113,8 +127,11 @@ class FlowMatching(Timed):
             if value < 1:
                 raise UserError(f"model.{name}: {value} is not positive")
         self.sigma_min, self.time_density = sigma_min, time_density
-        self.sample_steps, self.solver = sample_steps, solver
-        self.likelihood_steps, self.divergence = likelihood_steps, divergence
+        if not 0 <= eta <= 1:
+            raise UserError(f"model.eta: {eta} is not in [0, 1]")
+        self.sample_steps, self.solver, self.eta = sample_steps, solver, eta
+        self.likelihood_steps, self.likelihood_solver = likelihood_steps, likelihood_solver
+        self.divergence = divergence
 
     def loss(self, batch: Batch) -> Out:
         x = self.measure(batch)
@@ -130,11 +147,24 @@ class FlowMatching(Timed):
     def sample(self, n: int, y: Tensor | None = None) -> Tensor:
         """Draw n samples (n, *shape), of the classes y (n,), or of a conditional model of classes as in training."""
         y, x, moments = self.labels(n, y), self.noise(n), times(self.sample_steps)
+        if self.solver == "dpmpp":
+            return self.restore(self.dpmpp(x, y))
         if self.solver != "stochastic":
             return self.restore(integrate(lambda x, t: self.velocity(x, t, y), x, moments, self.solver))
         for t, end in pairwise(moments):
             x = stochastic_step(x, self.velocity(x, t, y), self.noise(n), t, end, self.sigma_min)
         return self.restore(x)
+
+    def dpmpp(self, x: Tensor, y: Tensor | None = None) -> Tensor:
+        """DPM-Solver++ from noise x (B, *shape), in the net's space."""
+        moments = even_times(self.sample_steps, self.sigma_min)
+        levels = [(t, 1 - (1 - self.sigma_min) * t) for t in moments]
+
+        def clean(x_t: Tensor, i: int) -> Tensor:
+            velocity = self.velocity(x_t, moments[i], y)
+            return velocity + (1 - self.sigma_min) * (x_t - moments[i] * velocity)
+
+        return dpmpp(clean, x, levels, self.eta, self.spec.range == "real")
 
     @torch.no_grad()
     def log_prob(self, x: Tensor) -> Tensor:
@@ -143,7 +173,8 @@ class FlowMatching(Timed):
         In the model's range; of a conditional model, without a class.
         """
         backward = times(self.likelihood_steps)[::-1]
-        noise, change = integrate_density(self.velocity, x / self.scale, backward, "midpoint", self.divergence)
+        solver, points = self.likelihood_solver, x / self.scale
+        noise, change = integrate_density(self.velocity, points, backward, solver, self.divergence)
         size = math.prod(x.shape[1:])
         log_p = -0.5 * noise.square().flatten(1).sum(1) - 0.5 * size * math.log(2 * math.pi)
         return log_p + change - size * self.scale.log()

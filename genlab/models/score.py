@@ -32,11 +32,13 @@ from genlab.errors import UserError, choose
 from genlab.models.base import Out
 from genlab.models.diffusion import Diffusion
 from genlab.models.ode import DIVERGENCES, SOLVERS, integrate, integrate_density
+from genlab.models.samplers import dpmpp
 from genlab.networks.denoisers import Denoiser, denoiser
 
 BETA_0, BETA_1 = 0.1, 20.0  # the values of appendix C of Song et al. 2021
 T_MIN = 1e-5  # times below would divide by a σ of about 0
-SAMPLERS = ("ode", "langevin")
+SAMPLERS = ("ode", "langevin", "dpmpp")
+LEAST_RATIO = 1e-3  # ς at which dpmpp ends
 Time = TypeVar("Time", Tensor, float)
 
 
@@ -58,9 +60,9 @@ def time_of(ratio: float) -> float:
     return b / (BETA_0 + math.sqrt(BETA_0**2 + slope * b))
 
 
-def ratios(steps: int) -> list[float]:
-    """`steps` + 1 values of ς in geometric progression, from t = 1 down to `T_MIN`."""
-    top, low = math.log(noise_ratio(1.0)), math.log(noise_ratio(T_MIN))
+def ratios(steps: int, least: float | None = None) -> list[float]:
+    """`steps` + 1 values of ς in geometric progression, from t = 1 down to `least`, or to that of `T_MIN`."""
+    top, low = math.log(noise_ratio(1.0)), math.log(least or noise_ratio(T_MIN))
     return [math.exp(top + (low - top) * i / steps) for i in range(steps + 1)]
 
 
@@ -69,13 +71,15 @@ class Score(Diffusion):
 
     Args:
         prediction: what the net predicts: epsilon, x0 or v.
-        sampler: ode or langevin.
-        sample_steps: steps of the ODE.
+        sampler: ode, langevin or dpmpp.
+        sample_steps: steps of the ODE, or of dpmpp, which calls the net once a step.
         solver: of the ODE: euler (this is DDIM; one call of the net a step), midpoint (two), rk4 (four).
+        eta: η of dpmpp, in [0, 1]; the noise of 1 makes up for errors of a net that is not trained to the end.
         langevin_levels: noise levels of Langevin dynamics, in geometric progression.
         langevin_steps: steps at each level.
         langevin_size: c, the step's size h over ς².
-        likelihood_steps: midpoint steps of `log_prob`.
+        likelihood_steps, likelihood_solver: of the ODE in `log_prob`. On mixtures of narrow Gaussians, with the exact
+            score, 64 steps of rk4 are within 0.001 nats, 100 of midpoint, at 200 calls of the net to 256, 0.02 off.
         divergence: in `log_prob`: exact, hutchinson (an unbiased estimate), or auto: exact for points.
         conditional, drop_label, guidance: see `Timed`.
         net: makes the net, from (shape, classes).
@@ -88,10 +92,12 @@ class Score(Diffusion):
         sampler: str = "ode",
         sample_steps: int = 25,
         solver: str = "midpoint",
+        eta: float = 1.0,
         langevin_levels: int = 100,
         langevin_steps: int = 10,
         langevin_size: float = 0.5,
-        likelihood_steps: int = 100,
+        likelihood_steps: int = 64,
+        likelihood_solver: str = "rk4",
         divergence: str = "auto",
         conditional: bool = False,
         drop_label: float = 0.1,
@@ -101,6 +107,7 @@ class Score(Diffusion):
         super().__init__(spec, prediction, conditional, drop_label, guidance, net)
         choose("model.sampler", sampler, SAMPLERS)
         choose("model.solver", solver, SOLVERS)
+        choose("model.likelihood_solver", likelihood_solver, SOLVERS)
         choose("model.divergence", divergence, DIVERGENCES)
         for name, value in (
             ("sample_steps", sample_steps),
@@ -111,9 +118,12 @@ class Score(Diffusion):
         ):
             if not value > 0:
                 raise UserError(f"model.{name}: {value} is not positive")
-        self.sampler, self.sample_steps, self.solver = sampler, sample_steps, solver
+        if not 0 <= eta <= 1:
+            raise UserError(f"model.eta: {eta} is not in [0, 1]")
+        self.sampler, self.sample_steps, self.solver, self.eta = sampler, sample_steps, solver, eta
         self.langevin_levels, self.langevin_steps, self.langevin_size = langevin_levels, langevin_steps, langevin_size
-        self.likelihood_steps, self.divergence = likelihood_steps, divergence
+        self.likelihood_steps, self.likelihood_solver = likelihood_steps, likelihood_solver
+        self.divergence = divergence
 
     def loss(self, batch: Batch) -> Out:
         """E |ε - ε̂|², which is score matching with weight σ² (eq. 7), at t ~ U(T_MIN, 1)."""
@@ -131,13 +141,27 @@ class Score(Diffusion):
     @torch.no_grad()
     def sample(self, n: int, y: Tensor | None = None) -> Tensor:
         """Draw n samples (n, *shape), of the classes y (n,), or of a conditional model of classes as in training."""
-        y, levels = self.labels(n, y), ratios(self.sample_steps if self.sampler == "ode" else self.langevin_levels)
+        y = self.labels(n, y)
+        if self.sampler == "dpmpp":
+            return self.restore(self.dpmpp(self.noise(n), y))
+        levels = ratios(self.sample_steps if self.sampler == "ode" else self.langevin_levels)
         x = self.noise(n) * math.sqrt(1 + levels[0] ** 2)  # x_1 ~ N(0, I), over α
         if self.sampler == "ode":
             x = integrate(lambda points, ratio: self.noise_at(points, ratio, y, sampling=True), x, levels, self.solver)
         else:
             x = self.langevin(x, levels, y)
         return self.restore(x)
+
+    def dpmpp(self, x: Tensor, y: Tensor | None = None) -> Tensor:
+        """DPM-Solver++ from noise x (B, *shape), in the net's space."""
+        levels = ratios(max(1, self.sample_steps - 1), LEAST_RATIO)
+        pairs = [(1 / math.sqrt(1 + ratio**2), ratio / math.sqrt(1 + ratio**2)) for ratio in levels]
+
+        def clean(x_t: Tensor, i: int) -> Tensor:
+            t = torch.full((len(x_t),), time_of(levels[i]), dtype=x_t.dtype, device=x_t.device)
+            return self.denoise(x_t, t, *pairs[i], y, sampling=True)[0]
+
+        return dpmpp(clean, x, pairs, self.eta, self.bounded)
 
     def langevin(self, x: Tensor, levels: list[float], y: Tensor | None = None) -> Tensor:
         """Annealed Langevin dynamics of x̂ (B, *shape) through the noise levels ς, and one step of denoising."""
@@ -156,7 +180,8 @@ class Score(Diffusion):
         It is the density of x with the noise of `T_MIN`, in the model's range; of a conditional model, without class.
         """
         levels = ratios(self.likelihood_steps)
-        end, change = integrate_density(self.noise_at, x / self.scale, levels[::-1], "midpoint", self.divergence)
+        solver, points = self.likelihood_solver, x / self.scale
+        end, change = integrate_density(self.noise_at, points, levels[::-1], solver, self.divergence)
         log_alpha, size = -0.5 * log_ratio(1.0), math.prod(x.shape[1:])
         # x_1 = α x̂_1 ~ N(0, I).
         log_p = -0.5 * (end * math.exp(log_alpha)).square().flatten(1).sum(1)

@@ -14,6 +14,7 @@ from typing import Any
 
 from genlab.arguments import quote
 from genlab.errors import RunFailed, UserError, brief
+from genlab.metrics.measure import cost, known_word
 from genlab.run import Run, _write, to_json
 
 COLUMNS: tuple[str, ...] = ("rank", "job", "overrides", "measure", "value", "step", "seconds", "status", "reason")
@@ -29,7 +30,7 @@ class Job:
     status: str = "queued"  # queued, running, finished, failed, interrupted, pruned
     reason: str = ""
     measure: str = ""  # the monitored one
-    better: str = "min"  # whether less or more of it is better
+    better: str = "min"  # what is better of it, as in Measure.better
     value: float | None = None  # its best value
     step: int | None = None
     seconds: float = 0.0  # from start to end of its processes, resumed ones added
@@ -103,7 +104,7 @@ class Sweep:
         result = _read(self.run(job).folder / "result.json")
         best = result.get("best") or {}
         job.measure, job.value = best.get("measure", ""), _finite(best.get("value"))
-        job.better = best.get("better", "min")
+        job.better = known_word(best.get("better")) or "min"
         job.step = result.get("step") or _read(self.run(job).folder / "status.json").get("step")
 
     def differing(self, job: Job) -> str:
@@ -116,7 +117,7 @@ class Sweep:
         places: dict[int, int] = {}
         for measure in {job.measure for job in self.jobs}:
             rated = [job for job in self.jobs if job.measure == measure and job.value is not None]
-            rated.sort(key=lambda job: (job.value if job.better == "min" else -job.value, job.number))  # type: ignore
+            rated.sort(key=lambda job: (cost(job.value or 0.0, job.better), job.number))
             places |= {job.number: place for place, job in enumerate(rated, 1)}
         return places
 

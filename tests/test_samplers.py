@@ -1,0 +1,118 @@
+"""Samplers with the best net: the order of their steps, and modes as wide as those of the data."""
+
+import math
+from itertools import pairwise
+
+import pytest
+import torch
+from closed_forms import MEAN, STD, mixture_ddpm, mixture_flow_matching, mixture_score
+from torch import Tensor
+
+from genlab.data import gaussian2d
+from genlab.metrics.modes import BEST, mode_coverage
+from genlab.models import ddpm, flow_matching
+from genlab.models.samplers import Level, dpmpp, exact_step, ratio
+from genlab.models.schedules import alpha_bars
+
+
+def levels(steps: int, top: float = 20.0, low: float = 0.05) -> list[Level]:
+    """Of the variance-preserving path, σ/α in geometric progression."""
+    found = [top * (low / top) ** (i / steps) for i in range(steps + 1)]
+    return [(1 / math.sqrt(1 + r**2), r / math.sqrt(1 + r**2)) for r in found]
+
+
+def clean(x: Tensor, level: Level) -> Tensor:
+    """E[x_0 | x_t] of N(MEAN, STD²)."""
+    alpha, sigma = level
+    return MEAN + alpha * STD**2 / (alpha**2 * STD**2 + sigma**2) * (x - alpha * MEAN)
+
+
+def end_of_the_ode(x: Tensor, start: Level, end: Level) -> Tensor:
+    """Where the ODE carries x: its distance from α MEAN grows as the deviation of x_t does."""
+    deviations = [(alpha**2 * STD**2 + sigma**2).sqrt() for alpha, sigma in (start, end)]
+    return end[0] * MEAN + deviations[1] / deviations[0] * (x - start[0] * MEAN)
+
+
+def test_second_order_of_the_ode() -> None:
+    """The error at the last level falls as the square of the step; of DDIM, which does not look back, as the step."""
+    x = torch.randn(20, 2, generator=torch.Generator().manual_seed(0)).double()
+    errors: dict[str, list[float]] = {"dpmpp": [], "ddim": []}
+    for steps in (40, 80, 160):
+        path = levels(steps)
+        exact = end_of_the_ode(x, path[0], path[-1])
+        seen = {}
+        dpmpp(lambda x_t, i: seen.setdefault(i, (x_t, clean(x_t, path[i])))[1], x, path, 0.0, smooth=False)  # noqa: B023
+        errors["dpmpp"].append((seen[steps][0] - exact).abs().max().item())
+        ddim = x
+        for start, end in pairwise(path):
+            ddim = exact_step(ddim, clean(ddim, start), start, end, 0.0)
+        errors["ddim"].append((ddim - exact).abs().max().item())
+    orders = {name: math.log2(e[1] / e[2]) for name, e in errors.items()}
+    assert orders["dpmpp"] == pytest.approx(2, abs=0.15)
+    assert orders["ddim"] == pytest.approx(1, abs=0.15)
+
+
+@pytest.mark.parametrize("eta", [0.0, 0.5, 1.0])
+def test_a_step_keeps_the_marginals(eta: float) -> None:
+    """Where x_0 is known, x_s is α_s x_0 plus noise of variance σ_s²; the factors are those of DDIM."""
+    bars = alpha_bars("linear", 1000)
+    for t, s in ((1000, 400), (400, 30), (3, 1)):
+        start, end = ((bars[i].sqrt().item(), (1 - bars[i]).sqrt().item()) for i in (t, s))
+        from_x, from_noise, variance = ddpm.ddim(bars[s], bars[t], eta)
+        assert end[1] ** 2 * eta**2 * (1 - ratio(start, end) ** 2) == pytest.approx(variance.item(), rel=1e-9)
+        x_0, noise = torch.randn(4, 2).double(), torch.randn(4, 2).double()
+        torch.manual_seed(0)
+        found = exact_step(start[0] * x_0 + start[1] * noise, x_0, start, end, eta)
+        torch.manual_seed(0)
+        fresh = torch.randn_like(x_0)
+        torch.testing.assert_close(found, from_x * x_0 + from_noise * noise + variance.sqrt() * fresh)
+    x, velocity, t, end, s = torch.randn(4, 2).double(), torch.randn(4, 2).double(), 0.4, 0.7, 0.1
+    torch.manual_seed(0)
+    data = velocity + (1 - s) * (x - t * velocity)
+    found = exact_step(x, data, (t, 1 - (1 - s) * t), (end, 1 - (1 - s) * end), eta)
+    torch.manual_seed(0)
+    torch.testing.assert_close(found, flow_matching.stochastic_step(x, velocity, torch.randn_like(x), t, end, s, eta))
+
+
+SAMPLERS = {
+    "ddpm": mixture_ddpm,
+    "ddpm, η 0": lambda mixture: mixture_ddpm(mixture, eta=0.0),
+    "score": lambda mixture: mixture_score(mixture, sampler="dpmpp", sample_steps=50),
+    "score, ode": mixture_score,
+    "flow_matching": lambda mixture: mixture_flow_matching(mixture, solver="dpmpp", sample_steps=50),
+    "flow_matching, ode": mixture_flow_matching,
+}
+
+
+@pytest.mark.parametrize("kind", ["two", "ring", "grid"])
+@pytest.mark.parametrize("name", SAMPLERS)
+def test_modes_are_as_wide_as_those_of_the_data(name: str, kind: str) -> None:
+    torch.manual_seed(0)
+    mixture = gaussian2d.mixture(kind)
+    assert mixture is not None
+    found = mode_coverage(SAMPLERS[name](mixture).sample(10_000), mixture.modes, mixture.sigma)
+    assert found.covered == len(mixture.modes)
+    assert found.mode_std == pytest.approx(1, abs=0.025)
+    assert found.high_quality == pytest.approx(BEST, abs=0.008)
+
+
+def test_first_order_noise_draws_narrow_modes() -> None:
+    """What dpmpp mends: DDIM with η = 1 ends with the mean of x_0, and shrinks the modes at each step before."""
+    torch.manual_seed(0)
+    mixture = gaussian2d.mixture("ring")
+    assert mixture is not None
+    found = mode_coverage(mixture_ddpm(mixture, sampler="ddim").sample(5000), mixture.modes, mixture.sigma)
+    assert found.mode_std < 0.8
+    assert found.high_quality > BEST + 0.008
+
+
+@pytest.mark.parametrize("steps", [1, 2, 3])
+def test_few_steps_will_do(steps: int) -> None:
+    mixture = gaussian2d.mixture("two")
+    assert mixture is not None
+    for model in (
+        mixture_ddpm(mixture, sample_steps=steps),
+        mixture_score(mixture, sampler="dpmpp", sample_steps=steps),
+        mixture_flow_matching(mixture, solver="dpmpp", sample_steps=steps),
+    ):
+        assert model.sample(5).isfinite().all()
