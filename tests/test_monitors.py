@@ -247,6 +247,14 @@ def test_auto_knows_which_way_a_measure_is_better():
     assert Best("eval/active_units", "max", 1).better == "max"
 
 
+def test_high_quality_beyond_what_is_possible_is_no_better():
+    """Modes that are drawn too narrow have more than 98.9 % within 3σ."""
+    best = Best("eval/high_quality", "auto", 1)
+    found = [best.update(step, {"eval/high_quality": value}) for step, value in enumerate((0.9, 0.986, 0.999, 0.99))]
+    assert found == [True, True, False, True]
+    assert best.found == (0.99, 3)
+
+
 def test_patience_without_evaluations_is_refused():
     with pytest.raises(UserError, match="evaluate_every"):
         Options(patience=3, evaluate_every=0)

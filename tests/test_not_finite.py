@@ -89,20 +89,22 @@ def test_a_sweep_ranks_numbers_only(tmp_path):
     assert Sweep.open(tmp_path).jobs[0].value is None
 
 
-def test_a_search_is_told_the_finite_value(tmp_path, monkeypatch):
+@pytest.mark.parametrize(("measure", "value", "told"), [("eval/loss", 4.0, 4.0), ("eval/high_quality", 0.999, 0.01)])
+def test_a_search_is_told_the_finite_value_or_its_distance_from_the_best(tmp_path, measure, value, told):
     optuna = pytest.importorskip("optuna")
     from genlab.sweep.search import Search
 
     search = Search()
     search.study, search.current = optuna.create_study(), Sweep(tmp_path)
     search.trials = {0: search.study.ask()}
-    search.reported, search.base = {}, OmegaConf.create({"trainer": {"monitor": "eval/loss"}})
+    search.reported, search.base = {}, OmegaConf.create({"trainer": {"monitor": measure, "mode": "auto"}})
     run = Run(tmp_path / "0")
     run.folder.mkdir()
-    run.metrics.write_text('{"step": 1, "eval/loss": NaN}\n{"step": 2, "eval/loss": 4.0}\n')
-    search._tell(Job(0, "0", [], "finished", measure="eval/loss", value=4.0))
+    run.metrics.write_text(f'{{"step": 1, "{measure}": NaN}}\n{{"step": 2, "{measure}": {value}}}\n')
+    search._tell(Job(0, "0", [], "finished", measure=measure, value=value))
     (trial,) = search.study.trials
-    assert (trial.state.name, trial.value, trial.intermediate_values) == ("COMPLETE", 4.0, {2: 4.0})
+    assert (trial.state.name, list(trial.intermediate_values)) == ("COMPLETE", [2])
+    assert [trial.value, trial.intermediate_values[2]] == pytest.approx([told, told])
 
 
 def test_a_kl_that_is_nan_is_no_collapse():

@@ -8,12 +8,14 @@ import pytest
 import torch
 from scipy.stats import ks_2samp, special_ortho_group
 
-from genlab.data.gaussian2d import Gaussian2D, mixture
+from genlab.data.gaussian2d import Gaussian2D, Mixture, mixture
 from genlab.metrics.autoencoding import active_units, bound, importance_weighted, reconstruction_mse
 from genlab.metrics.catalogue import MEASURES
 from genlab.metrics.kolmogorov_smirnov import kolmogorov_smirnov
 from genlab.metrics.likelihood import bits_per_dim, excess, likelihood_measures, mean
+from genlab.metrics.measure import cost, known_word
 from genlab.metrics.mmd import median_distance, mmd
+from genlab.metrics.modes import mode_coverage
 from genlab.metrics.points import gaussian_noise, point_measures
 from genlab.metrics.spread import spread
 from genlab.metrics.training import series, volatility
@@ -259,3 +261,35 @@ def test_the_catalogue_names_each_measure_once():
     assert len(set(names)) == len(names)
     assert set(names) <= set(MEASURES)
     assert MEASURES["elbo"].better == "max"
+
+
+@pytest.mark.parametrize("width", [0.5, 0.8, 1.0, 1.25])
+def test_width_of_modes_is_of_what_lies_in_them(width):
+    """Strays leave it as it is. Wider modes than the true ones are cut at 3σ, as are the true ones: in closed form."""
+    m = mixture("grid")
+    assert m is not None
+    g = torch.Generator().manual_seed(0)
+    narrow = Mixture(m.modes, width * m.sigma)
+    strays = m.modes[:, None] + m.sigma * torch.tensor([[5.0, 0.0], [0.0, 8.0], [6.0, -6.0]])
+    x = torch.cat([narrow.sample(40_000, g)[0], strays.flatten(0, 1).repeat(40, 1)])
+
+    def cut(w: float) -> float:  # deviation of a coordinate of N(0, w²) in the plane within a radius of 3
+        edge = 4.5 / w**2
+        return w * math.sqrt(1 - edge * math.exp(-edge) / -math.expm1(-edge))
+
+    found = mode_coverage(x, m.modes, m.sigma)
+    assert found.mode_std == pytest.approx(cut(width) / cut(1.0), rel=0.01)
+
+
+def test_width_of_no_mode_is_not_a_number():
+    m = mixture("two_narrow")
+    assert m is not None
+    assert math.isnan(mode_coverage(torch.full((10, 2), 99.0), m.modes, m.sigma).mode_std)
+
+
+def test_cost_is_less_the_better():
+    assert [cost(v, "near 0.989") for v in (0.999, 0.989, 0.969)] == pytest.approx([0.01, 0.0, 0.02])
+    assert cost(2.0, "max") < cost(1.0, "max")
+    assert cost(2.0, "min") > cost(1.0, "min")
+    words = ("min", "max", "near 1", "", "near nan", "near ", "nearly", None, 3)
+    assert [known_word(word) for word in words] == ["min", "max", "near 1", "", "", "", "", "", ""]

@@ -211,6 +211,11 @@ def test_ranks_are_by_the_mode_and_within_a_measure(tmp_path):
     for job in sweep.jobs:
         job.better = "max"
     assert sweep.ranks() == {0: 1, 1: 2, 2: 1}
+    for job in sweep.jobs:
+        job.better = "near 1.5"
+    assert sweep.ranks() == {0: 2, 1: 1, 2: 1}
+    for job in sweep.jobs:
+        job.better = "max"
     assert [row["job"] for row in sweep.rows()] == [0, 1, 2, 3]
     sweep.save()
     assert Sweep.open(tmp_path) == sweep
