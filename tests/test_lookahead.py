@@ -24,6 +24,7 @@ RULES: dict[str, Any] = {
     "adam": partial(Adam, lr=0.05, betas=(0.5, 0.9)),
     "adam_without_mean": partial(Adam, lr=0.05, betas=(0.0, 0.9), weight_decay=0.1),
     "adamw": partial(AdamW, lr=0.05, weight_decay=0.1, maximize=True),
+    "adam_decoupled": partial(Adam, lr=0.05, weight_decay=0.1, decoupled_weight_decay=True),
     "rmsprop": partial(RMSprop, lr=0.01),
     "sgd": partial(SGD, lr=0.05),
     "sgd_momentum": partial(SGD, lr=0.05, momentum=0.8, dampening=0.3),
@@ -92,7 +93,7 @@ def test_weights_that_do_nothing_have_finite_derivatives():
 
 def test_what_cannot_look_ahead_is_refused():
     weight = [nn.Parameter(torch.zeros(1))]
-    with pytest.raises(UserError, match=r"optimizer\.d: cannot look ahead with LBFGS; allowed: Adam, AdamW"):
+    with pytest.raises(UserError, match=r"optimizer\.d: model\.unrolled does not support LBFGS; use Adam, AdamW"):
         Lookahead(LBFGS(weight), "optimizer.d")
     with pytest.raises(UserError, match=r"optimizer\.d\.amsgrad"):
         Lookahead(Adam(weight, amsgrad=True), "optimizer.d")

@@ -213,6 +213,7 @@ def test_ranks_are_by_the_mode_and_within_a_measure(tmp_path):
     assert sweep.ranks() == {0: 1, 1: 2, 2: 1}
     for job in sweep.jobs:
         job.better = "near 1.5"
+    sweep.jobs[0].better = "max"  # of a job from before it was known that a value in the middle is best
     assert sweep.ranks() == {0: 2, 1: 1, 2: 1}
     for job in sweep.jobs:
         job.better = "max"

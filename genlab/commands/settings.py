@@ -49,8 +49,9 @@ def apply(config: DictConfig, values: dict[str, Any]) -> DictConfig:
     """
     for key, value in values.items():
         try:
-            # An option of the trainer that an older config does not have is checked when the trainer is made.
-            OmegaConf.update(config, key, value, force_add=key.startswith("trainer."))
+            # An option that an older config does not have is checked when the trainer or the model is made.
+            new = key.startswith("trainer.") or (key.startswith("model.") and key.count(".") == 1)
+            OmegaConf.update(config, key, value, force_add=new)
         except OmegaConfBaseException as error:
             raise UserError(unknown_option(key, config)) from error
     return config

@@ -163,15 +163,14 @@ def rank(configurations: Sequence[Configuration], measure: str, better: str) -> 
 
 
 def direction(runs: Iterable[History], measure: str) -> str:
-    """What is better of a measure, as in Measure.better: as the evaluations of these runs say, else as is known."""
-    for run in runs:
-        row = run.evaluation.get("measures", {}).get(measure)
-        if row and (better := known_word(row.get("better"))):
-            return better
+    """What is better of a measure, as in Measure.better: as is known of it, else as these runs' evaluations say."""
     from genlab.metrics.catalogue import MEASURES  # imports torch
 
     known = MEASURES.get(measure.removeprefix("eval/"))
-    return (known and known.better) or "min"
+    if known and known.better:
+        return known.better
+    words = (known_word(run.evaluation.get("measures", {}).get(measure, {}).get("better")) for run in runs)
+    return next(filter(None, words), "min")
 
 
 def calibration(runs: Iterable[History], column: str) -> dict[str, float]:

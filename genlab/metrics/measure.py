@@ -16,7 +16,7 @@ class Measure(NamedTuple):
 
 
 def cost(value: float, better: str) -> float:
-    """A number that is the less the better the value of a measure is, by what `Measure.better` says ("": as "min")."""
+    """A sort key: the lower, the better the value, by what `Measure.better` says. "" counts as "min"."""
     if better.startswith(NEAR):
         return abs(value - float(better.removeprefix(NEAR)))
     return -value if better == "max" else value
@@ -30,7 +30,7 @@ def sign(better: str) -> str:
 
 
 def known_word(better: object) -> str:
-    """`better` as a file of a run has it, where it is a word that `cost` takes; else ""."""
+    """`better` as read from a run's file if `cost` understands it, else ""."""
     if not isinstance(better, str) or better in ("min", "max", ""):
         return better if isinstance(better, str) else ""
     try:

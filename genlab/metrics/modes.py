@@ -1,8 +1,8 @@
 """How well samples cover a known Gaussian mixture.
 
 A sample is of high quality when it lies within 3σ of the nearest mode; a perfect sampler has 1 - e^{-9/2} = 98.9 %.
-More is not better: it comes from modes that are drawn too narrow. So their deviation belongs beside it, of high-quality
-samples alone, which strays between modes leave as it is.
+More is not better: it comes from modes that are drawn too narrow. So the deviation within modes belongs beside it. It
+is measured on high-quality samples only, so that strays between modes do not affect it, and only if there are enough.
 A mode is covered when at least a quarter of its fair share n/K of all samples is of high quality and nearest to it.
 (The measures of VEEGAN, Srivastava et al. 2017, https://arxiv.org/abs/1705.07761, which counts a mode at any sample.)
 """
@@ -13,6 +13,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+ENOUGH = 0.1  # high_quality from which on the samples within 3σ are more than a sea of strays
 BEST = -math.expm1(-4.5)  # high_quality of a perfect sampler: within 3σ, in the plane
 WITHIN = math.sqrt(1 - 4.5 * math.exp(-4.5) / BEST)  # deviation of a coordinate of the samples within 3σ, in σ
 
@@ -21,7 +22,7 @@ class Coverage(NamedTuple):
     covered: int  # modes covered
     high_quality: float  # share of samples within 3σ of a mode
     reverse_kl: float  # KL(share of each mode among high-quality samples || uniform), nats; NaN without any
-    mode_std: float  # standard deviation of high-quality samples within their modes over the true one; NaN without any
+    mode_std: float  # standard deviation of high-quality samples within their modes over the true one; NaN of too few
     std_ratio: Tensor  # (K,) std of the samples nearest to each mode over the true one, NaN below two samples
 
 
@@ -30,6 +31,7 @@ def mode_coverage(x: Tensor, modes: Tensor, sigma: float) -> Coverage:
     x = x.cpu().double()
     distance, nearest = torch.cdist(x, modes.double()).min(dim=1)
     good = distance <= 3 * sigma
+    enough = good.double().mean() >= ENOUGH
     counts = torch.bincount(nearest[good], minlength=len(modes))
     share = counts / counts.sum().clamp(min=1)
     ratios, squares, freedom = [], 0.0, 0
@@ -45,7 +47,7 @@ def mode_coverage(x: Tensor, modes: Tensor, sigma: float) -> Coverage:
         high_quality=good.double().mean().item(),
         # Of no sample on any mode there are no shares: 0 would say that they are even.
         reverse_kl=torch.xlogy(share, share * len(modes)).sum().item() if counts.any() else math.nan,
-        mode_std=math.sqrt(squares / freedom) / (WITHIN * sigma) if freedom else math.nan,
+        mode_std=math.sqrt(squares / freedom) / (WITHIN * sigma) if freedom and enough else math.nan,
         std_ratio=torch.stack(ratios),
     )
 

@@ -20,7 +20,7 @@ Moments = list[list[Tensor]]  # of an optimizer: for each kind (mean, square, ..
 
 
 class Rule(Protocol):
-    """What an optimizer would do next, as a differentiable function; the optimizer and the weights stay as they are."""
+    """The next steps of an optimizer as a differentiable function; the optimizer and the weights stay as they are."""
 
     def start(self) -> Moments:
         """The optimizer's moments as they are now."""
@@ -61,7 +61,9 @@ class Family(nn.Module):
     prefers: ClassVar[Range] = "symmetric"  # the range that image data comes in unless the user says otherwise
     conditional: bool = False  # whether `sample` draws from the classes that it is given
     domains: ClassVar[int] = 1  # 2: batches hold "a" and "b" (genlab.data.pairs)
-    foresees: tuple[str, ...] = ()  # phases whose optimizer's rule a loss needs: the trainer puts it into `rules`
+    foresees: tuple[
+        str, ...
+    ] = ()  # phases whose optimizers a loss looks ahead with: the trainer puts their rules into `rules`
 
     def __init__(self, spec: Spec) -> None:
         super().__init__()

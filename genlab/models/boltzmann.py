@@ -89,6 +89,9 @@ class Boltzmann(Flow):
             if isinstance(module, ActNorm):
                 module.initialised.fill_(True)  # no data to take a mean from
 
+    def initialise(self, batch: Batch) -> None:
+        """Take nothing: the data only give the shape."""
+
     def loss(self, batch: Batch) -> Out:
         """KL(q || p_β) - log Z_β in nats from as many samples as the batch is long."""
         x, log_q = self.draw(torch.randn_like(batch["x"]))

@@ -69,7 +69,7 @@ def times(steps: int) -> list[float]:
 def even_times(count: int, sigma_min: float) -> list[float]:
     """`count` times: 0, then those at which the noise over the data falls in geometric progression."""
     top, low = math.log(MOST_RATIO), math.log(max(LEAST_RATIO, sigma_min))
-    inner = [math.exp(top + (low - top) * i / max(1, count - 2)) for i in range(count - 1)]
+    inner = [math.exp(low + (top - low) * i / max(1, count - 2)) for i in reversed(range(count - 1))]
     return [0.0, *(1 / (ratio + 1 - sigma_min) for ratio in inner)]
 
 

@@ -58,9 +58,10 @@ class GAN(Family):
         feature_matching: G's loss is the distance between the mean features of real and fake samples.
         minibatch: kernels of minibatch discrimination, 0 for none.
         replay: past samples kept in a pool, which half of D's fakes come from; 0 for none.
-        unrolled: k; G's loss is minus D's whole loss after k more steps of D, whatever `loss` is; 0 for none.
-        unrolled_rate: η, to imagine these as plain gradient descent; None: as steps of D's own optimizer, from its
-            own moments, which the trainer tells.
+        unrolled: k; G's loss is minus D's whole loss after k more steps of D on this batch (of several parts or ranks,
+            on each part alone), whatever `loss` is; 0 for none.
+        unrolled_rate: step size η of plain gradient descent for these steps; None: those of D's own optimizer, from its
+            current moments (supplied by the trainer).
         instance_noise: σ of the noise added to all that D sees at step 0; it falls to 0 over `noise_steps`.
         packing: m, how many samples D judges at once; it must divide the batch.
         r1: γ, twice the weight of the squared gradient of D at real samples; 0 for none. D may not use BatchNorm then:
@@ -95,6 +96,7 @@ class GAN(Family):
             ("minibatch", minibatch, 0),
             ("replay", replay, 0),
             ("unrolled", unrolled, 0),
+            ("unrolled_rate", unrolled_rate or 0.0, 0),
             ("instance_noise", instance_noise, 0),
             ("noise_steps", noise_steps, 1),
             ("packing", packing, 1),
@@ -162,15 +164,15 @@ class GAN(Family):
         return Out(-loss(stabilizers.unroll(net, loss, self.unrolled, self.rule())))
 
     def rule(self) -> Rule:
-        """How D moves in steps that are imagined.
+        """How D moves in imagined steps.
 
         Raises:
-            UserError: by its own optimizer, but there is no trainer that tells.
+            UserError: as its own optimizer does, but no trainer has supplied that.
         """
         if self.unrolled_rate is not None:
             return stabilizers.Descent(self.unrolled_rate)
         if "discriminator" not in self.rules:
-            raise UserError("model.unrolled: the trainer tells how D moves; without one, set model.unrolled_rate")
+            raise UserError("model.unrolled: outside a Trainer D's optimizer is unknown; set model.unrolled_rate")
         return self.rules["discriminator"]
 
     def noisy(self, x: Tensor, batch: Batch) -> Tensor:

@@ -27,6 +27,7 @@ import torch
 from torch import Tensor
 
 Level = tuple[float, float]  # α, σ
+LITTLE_NOISE = 0.02  # σ/α, where the data have deviation 1
 
 
 def ratio(start: Level, end: Level) -> float:
@@ -52,9 +53,9 @@ def dpmpp(
         x: at the first level.
         levels: of falling noise; what comes out is x_0, whatever noise the last one has.
         eta: η in [0, 1]; 1 makes up for errors of a net that is not trained to the end.
-        smooth: whether the data have a density that is smooth at the scale of the last noise. Then E[ε|x_t] falls to 0
-            in proportion to the noise, and half of the way to x̂_0 is where the ODE ends; else (pixels, of 256 values)
-            it is x̂_0 itself.
+        smooth: whether the data have a smooth density, as points have, and pixels of 256 values have not. Below the
+            scale on which it is smooth, E[ε|x_t] falls to 0 in proportion to the noise, and the ODE ends halfway
+            between x_t/α and x̂_0. If not, or if the last level has more noise than `LITTLE_NOISE`, the result is x̂_0.
     """
     before: tuple[Tensor, float] | None = None  # x̂_0 and h of the last step
     for i, (start, end) in enumerate(pairwise(levels)):
@@ -67,4 +68,4 @@ def dpmpp(
         x = exact_step(x, guess, start, end, eta)
         before = clean, h
     clean, last = denoise(x, len(levels) - 1), levels[-1]
-    return 0.5 * (x / last[0] + clean) if smooth and last[0] else clean
+    return 0.5 * (x / last[0] + clean) if smooth and last[1] <= LITTLE_NOISE * last[0] else clean

@@ -79,12 +79,13 @@ class Permute(Invertible):
 class ActNorm(Invertible):
     """z = (x - m) / d · exp(s) + t for each channel (Glow, section 3.1).
 
-    m and d are the mean and the standard deviation of the first batch that comes in training mode: buffers, so that a
-    resume and the averaged twin have the very same ones. s and t start at 0 and are learned.
+    m and d are the mean and the standard deviation of the first batch that comes in training mode (the trainer shows
+    the family 256 samples or more before the first step): buffers, so that a resume and the averaged twin have the very
+    same ones. s and t start at 0 and are learned.
 
-    d is `LEAST_DEVIATION` or more: a channel that is constant in the first batch (a column with two ones in a thousand
-    rows) may not be so in the next, and dividing by almost 0 would put its values where no training brings them back
-    from. Of a single value d is 1.
+    d is at least `LEAST_DEVIATION`. A channel that is constant in the first batch (a column with two ones in a thousand
+    rows) need not be so in the next, and dividing by almost 0 would throw its values so far out that training cannot
+    recover. For a single value d is 1.
     """
 
     mean: Tensor

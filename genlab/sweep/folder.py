@@ -60,7 +60,7 @@ class Sweep:
         except (OSError, ValueError, TypeError, KeyError) as error:
             raise UserError(f"damaged {path}: {brief(error)}") from error
         for job in sweep.jobs:
-            job.value = _finite(job.value)
+            job.value, job.better = _finite(job.value), known_word(job.better) or "min"
         return sweep
 
     @staticmethod
@@ -117,7 +117,8 @@ class Sweep:
         places: dict[int, int] = {}
         for measure in {job.measure for job in self.jobs}:
             rated = [job for job in self.jobs if job.measure == measure and job.value is not None]
-            rated.sort(key=lambda job: (cost(job.value or 0.0, job.better), job.number))
+            better = max((job.better for job in rated), default="")  # "near ..." where older jobs still say "max"
+            rated.sort(key=lambda job: (cost(job.value or 0.0, better), job.number))
             places |= {job.number: place for place, job in enumerate(rated, 1)}
         return places
 

@@ -21,7 +21,7 @@ from omegaconf import DictConfig
 
 from genlab import build
 from genlab.errors import UserError, brief
-from genlab.metrics.measure import cost
+from genlab.metrics.measure import NEAR, cost
 from genlab.sweep.folder import Job
 from genlab.sweep.grid import check_options, count, flags, new_sweep, prepare, readable
 from genlab.sweep.pool import Pool, resources
@@ -175,9 +175,12 @@ class Search(Sweeper):
                 self.trials[job.number].report(self._told(value), step)
 
     def _told(self, value: float) -> float:
-        """What the study gets to know: the value, or where one in the middle is best, the distance from it."""
+        """What Optuna is told: the value, or its distance from the best one where that lies in the middle.
+
+        A study that maximises was begun when more of this measure was held to be better, and goes on so.
+        """
         way = better(self.base.trainer)
-        return value if way in ("min", "max") else cost(value, way)
+        return cost(value, way) if way.startswith(NEAR) and self.study.direction.name == "MINIMIZE" else value
 
     def _words(self) -> list[str]:
         """The command line, for a resume."""

@@ -30,24 +30,29 @@ UNSUPPORTED = {SGD: (), RMSprop: ("centered", "momentum"), Adam: ("amsgrad",), A
 class Lookahead:
     """Steps that an optimizer would take from where it stands.
 
-    `read` is called before each update, outside of any graph: it takes up the rate, the count of steps and the moments
-    as tensors, so that a compiled graph need not be made anew when they change.
+    `read` is called before each update, outside of any graph. It copies the learning rate, the step count and the
+    moments into tensors, so that a compiled graph need not be rebuilt when they change.
 
     Args:
         path: where the config names the optimizer.
         limit: largest norm of the gradients, as `trainer.clip_grad_norm` has it; 0 for none.
 
     Raises:
-        UserError: no rule is known for this optimizer, or for an option that it has on.
+        UserError: this optimizer, or one of the options that it has on, is not supported.
     """
 
     def __init__(self, optimizer: Optimizer, path: str, limit: float = 0.0) -> None:
         kind, group = type(optimizer), optimizer.param_groups[0]
         if kind not in KEYS:
-            raise UserError(f"{path}: cannot look ahead with {kind.__name__}; allowed: Adam, AdamW, RMSprop, SGD")
+            raise UserError(
+                f"{path}: model.unrolled does not support {kind.__name__}; use Adam, AdamW, RMSprop or SGD, "
+                "or set model.unrolled_rate"
+            )
         on = [name for name in UNSUPPORTED[kind] if group[name]]
         if on:
-            raise UserError(f"{path}.{on[0]}: cannot look ahead with it; switch it off")
+            raise UserError(
+                f"{path}.{on[0]}: model.unrolled does not support this option; turn it off, or set model.unrolled_rate"
+            )
         self.optimizer, self.kind, self.limit = optimizer, kind, limit
         first: Tensor = group["params"][0]
         self.rate = torch.zeros((), device=first.device, dtype=first.dtype)
@@ -94,7 +99,7 @@ class Lookahead:
         if group["maximize"]:
             gradients = [-gradient for gradient in gradients]
         if decay := group["weight_decay"]:
-            if self.kind is AdamW:
+            if group.get("decoupled_weight_decay", self.kind is AdamW):
                 weights = [(1 - self.rate * decay) * weight for weight in weights]
             else:
                 gradients = [g + decay * w for g, w in zip(gradients, weights, strict=True)]

@@ -213,10 +213,12 @@ class Trainer:
         self.step += 1
 
     def _initialise(self) -> None:
-        """Show the family the first batches, all parts of them: the same on every rank, however a batch is cut."""
+        """Show the family the first samples: the same on every rank, in as many parts as they are cut into."""
+        if type(self.family).initialise is Family.initialise:
+            return
         device.seed(self.device, self.seed, self.step)
-        batches = range(-(-LEAST_FIRST // self.options.batch_size))
-        parts = [self.stream(number, part) for number in batches for part in range(self.parts)]
+        needed = range(-(-LEAST_FIRST * self.parts // self.options.batch_size))
+        parts = [self.stream(*divmod(i, self.parts)) for i in needed]
         self.family.initialise({key: torch.cat([part[key] for part in parts]) for key in parts[0]})
 
     def _parts(self, number: int, carried: list[Batch], now: torch.Tensor) -> Iterator[Batch]:

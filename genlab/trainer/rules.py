@@ -58,7 +58,8 @@ class Fused(Rule):
 
     def __init__(self, optimizer: Optimizer, parameters: list[Tensor]) -> None:
         super().__init__(optimizer, parameters, *_ADAM)
-        self.kernel: Callable[..., None] = torch._fused_adamw_ if isinstance(optimizer, AdamW) else torch._fused_adam_
+        decoupled = optimizer.param_groups[0].get("decoupled_weight_decay", isinstance(optimizer, AdamW))
+        self.kernel: Callable[..., None] = torch._fused_adamw_ if decoupled else torch._fused_adam_
 
     @staticmethod
     def fits(optimizer: Optimizer, parameters: list[Tensor]) -> bool:
