@@ -17,7 +17,7 @@ from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 
 from genlab import configs, names, parts, stored, targets  # noqa: F401 (names: resolvers that the configs use)
-from genlab.errors import UserError, brief, causes, choose, out_of_memory
+from genlab.errors import OptionError, UserError, brief, causes, choose, out_of_memory
 from genlab.run import Run
 from genlab.signature import arguments, check, target_of
 
@@ -211,6 +211,8 @@ def _make(node: DictConfig, path: str, **given: Any) -> Any:
     except InstantiationException as error:
         chain = list(causes(error))
         for cause in chain:
+            if isinstance(cause, OptionError) and not cause.name.startswith(f"{path}."):
+                raise UserError(f"{path}.{cause}") from None
             if isinstance(cause, UserError) or out_of_memory(cause):
                 raise cause from None
         # A value that the target itself refuses: a negative width, say.

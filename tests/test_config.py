@@ -147,10 +147,10 @@ def test_the_range_follows_the_model_and_can_be_chosen():
         ("model.critic.net=resnext", "net: 'resnext' is none of"),
         (
             "model.critic.norm=auti",
-            "norm of an mlp: 'auti' is none of auto, none, batch, layer, post_batch; did you mean",
+            "model.critic.norm: 'auti' is none of auto, none, batch, layer, post_batch; did you mean",
         ),
-        ("model=vae model.anneal_steps=-5", "model.anneal_steps: -5 is negative"),
-        ("model=vae_gan model.beta=-1", "model.beta: -1 is negative"),
+        ("model=vae model.anneal_steps=-5", "model.anneal_steps: must be >= 0, got -5"),
+        ("model=vae_gan model.beta=-1", "model.beta: must be >= 0, got -1"),
         ("model.z_dim=-3", "model: "),
         ("model._target_=genlab.models.nothing", "cannot import"),
     ],

@@ -100,7 +100,7 @@ def test_one_importance_sample_is_the_plain_loss():
 
     assert torch.equal(loss(), loss(importance_samples=1))
     assert loss(importance_samples=2) != loss()
-    with pytest.raises(UserError, match="not positive"):
+    with pytest.raises(UserError, match="importance_samples: must be >= 1"):
         loss(importance_samples=0)
 
 

@@ -59,8 +59,8 @@ class Folder(Dataset):
         *,
         version: int = 2,
     ) -> None:
-        choose("data.size", str(size), map(str, SIZES))
-        choose("data.channels", str(channels), ("auto", "1", "3"))
+        choose("size", str(size), map(str, SIZES))
+        choose("channels", str(channels), ("auto", "1", "3"))
         check_version(version)
         folder = find(path, "folder")
         files = scan(folder, version)

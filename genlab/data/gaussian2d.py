@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from genlab.data.base import Dataset, Split, digest, mix
-from genlab.errors import choose
+from genlab.errors import choose, within
 
 
 class Mixture:
@@ -126,8 +126,8 @@ class Gaussian2D(Dataset):
     """
 
     def __init__(self, kind: str = "two", n: int = 100_000, seed: int = 0) -> None:
-        choose("data.kind", kind, KINDS)
-        choose("data.n", "positive" if n > 0 else str(n), ["positive"])
+        choose("kind", kind, KINDS)
+        within("n", n, 1)
         self.mixture = mixture(kind)
         self.kind = kind
 

@@ -54,7 +54,7 @@ class MNIST(Dataset):
         validation: int = 5000,
         limit: int | None = None,
     ) -> None:
-        choose("data.size", str(size), map(str, SIZES))
+        choose("size", str(size), map(str, SIZES))
         x, y = load(self.source, root, train=True)
         if not 0 < validation < len(x):
             raise UserError(f"data.validation: {validation} is not between 1 and {len(x) - 1}")

@@ -7,6 +7,7 @@ https://doi.org/10.1126/science.1127647.
 from torch import Tensor
 
 from genlab.data.base import Batch, Spec
+from genlab.errors import inside
 from genlab.models.base import Family, Out, Phase
 from genlab.networks.choice import Decoder, Encoder, decoder, encoder
 
@@ -23,8 +24,10 @@ class Autoencoder(Family):
 
     def __init__(self, spec: Spec, z_dim: int = 64, encoder: Encoder = encoder, decoder: Decoder = decoder) -> None:
         super().__init__(spec)
-        self.encoder = encoder(spec.shape, (z_dim,))
-        self.decoder = decoder(z_dim, spec.shape)
+        with inside("encoder"):
+            self.encoder = encoder(spec.shape, (z_dim,))
+        with inside("decoder"):
+            self.decoder = decoder(z_dim, spec.shape)
 
     def phases(self) -> tuple[Phase, ...]:
         return (Phase("model", (self.encoder, self.decoder), self.loss),)

@@ -61,9 +61,7 @@ class Family(nn.Module):
     prefers: ClassVar[Range] = "symmetric"  # the range that image data comes in unless the user says otherwise
     conditional: bool = False  # whether `sample` draws from the classes that it is given
     domains: ClassVar[int] = 1  # 2: batches hold "a" and "b" (genlab.data.pairs)
-    foresees: tuple[
-        str, ...
-    ] = ()  # phases whose optimizers a loss looks ahead with: the trainer puts their rules into `rules`
+    foresees: tuple[str, ...] = ()  # phases whose optimizers a loss looks ahead with; the trainer sets `rules`
 
     def __init__(self, spec: Spec) -> None:
         super().__init__()

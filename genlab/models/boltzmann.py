@@ -19,7 +19,7 @@ import torch
 from torch import Tensor
 
 from genlab.data.base import Batch, Spec
-from genlab.errors import UserError, choose
+from genlab.errors import OptionError, UserError, choose, within
 from genlab.models.base import Out
 from genlab.models.flow import Flow, effective_sample_size
 from genlab.networks.coupling import ActNorm
@@ -75,12 +75,11 @@ class Boltzmann(Flow):
         if spec.columns:
             raise UserError("model: boltzmann learns from an energy of points, not from a table; use data=gaussian2d")
         if isinstance(energy, str):
-            choose("model.energy", energy, ENERGIES)
+            choose("energy", energy, ENERGIES)
             if spec.shape != (2,):
-                raise UserError(f"model.energy: {energy} lives in the plane, the data have shape {spec.shape}")
+                raise OptionError("energy", f"{energy} lives in the plane, the data have shape {spec.shape}")
             energy = ENERGIES[energy]
-        if not 0 < start <= 1:
-            raise UserError(f"model.start: {start} is not in (0, 1]")
+        within("start", start, above=0, high=1)
         super().__init__(
             spec, "realnvp", coupling, couplings, hidden=hidden, activation=activation, bins=bins, bound=bound
         )

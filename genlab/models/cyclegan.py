@@ -22,7 +22,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from genlab.data.base import Batch, Spec
-from genlab.errors import UserError, choose
+from genlab.errors import choose, inside, within
 from genlab.models.base import Family, Out, Phase
 from genlab.models.gan import LOSSES, discriminator_loss, generator_loss
 from genlab.networks import resnet
@@ -57,15 +57,16 @@ class CycleGAN(Family):
         discriminator: resnet.Translator = patches,
     ) -> None:
         super().__init__(spec)
-        choose("model.loss", loss, LOSSES)
+        choose("loss", loss, LOSSES)
         for name, value in (("cycle", cycle), ("identity", identity or 0), ("pool", pool)):
-            if value < 0:
-                raise UserError(f"model.{name}: {value} is negative")
+            within(name, value, 0)
         self.loss, self.cycle = loss, cycle
         self.identity = (0.5 if spec.is_image else 0.0) if identity is None else identity
         # By the domain that a net leads to, judges or remembers: G is generators["b"], F is generators["a"].
-        self.generators = nn.ModuleDict({domain: generator(spec.shape) for domain in DOMAINS})
-        self.discriminators = nn.ModuleDict({domain: discriminator(spec.shape) for domain in DOMAINS})
+        with inside("generator"):
+            self.generators = nn.ModuleDict({domain: generator(spec.shape) for domain in DOMAINS})
+        with inside("discriminator"):
+            self.discriminators = nn.ModuleDict({domain: discriminator(spec.shape) for domain in DOMAINS})
         self.pools = nn.ModuleDict({domain: Pool(spec.shape, pool) for domain in DOMAINS})
 
     def phases(self) -> tuple[Phase, ...]:

@@ -25,7 +25,7 @@ import torch
 from torch import Tensor
 
 from genlab.data.base import Batch, Spec
-from genlab.errors import UserError, choose
+from genlab.errors import OptionError, choose, within
 from genlab.models.base import Out
 from genlab.models.diffusion import Diffusion, column, mixture
 from genlab.models.samplers import dpmpp
@@ -95,21 +95,20 @@ class DDPM(Diffusion):
         net: Denoiser = denoiser,
     ) -> None:
         super().__init__(spec, prediction, conditional, drop_label, guidance, net)
-        choose("model.schedule", schedule, SCHEDULES)
-        choose("model.sampler", sampler, ("auto", *SAMPLERS))
+        choose("schedule", schedule, SCHEDULES)
+        choose("sampler", sampler, ("auto", *SAMPLERS))
         if sampler == "auto":
             sampler = "ddim" if spec.is_image else "dpmpp"
-        choose("model.variance", variance, VARIANCES)
-        choose("model.bound_variance", bound_variance, ("auto", *VARIANCES))
+        choose("variance", variance, VARIANCES)
+        choose("bound_variance", bound_variance, ("auto", *VARIANCES))
         if bound_variance == "auto":
             bound_variance = "small" if spec.is_image else "large"
         least = 20 if schedule == "linear" else 2  # below, the linear schedule's β would reach 1
         if timesteps < least:
-            raise UserError(f"model.timesteps: {timesteps} is less than {least}, the least of schedule {schedule}")
+            raise OptionError("timesteps", f"{timesteps} is less than {least}, the least of schedule {schedule}")
         if not 1 <= sample_steps <= timesteps:
-            raise UserError(f"model.sample_steps: {sample_steps} is not between 1 and timesteps ({timesteps})")
-        if not 0 <= eta <= 1:
-            raise UserError(f"model.eta: {eta} is not in [0, 1]")
+            raise OptionError("sample_steps", f"{sample_steps} is not between 1 and timesteps ({timesteps})")
+        within("eta", eta, 0, 1)
         self.timesteps, self.variance, self.bound_variance = timesteps, variance, bound_variance
         self.sampler, self.sample_steps, self.eta = sampler, sample_steps, eta
         self.bars = alpha_bars(schedule, timesteps)  # float64, on the CPU: samplers read numbers from it

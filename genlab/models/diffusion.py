@@ -27,7 +27,7 @@ import torch
 from torch import Tensor
 
 from genlab.data.base import Batch, Spec
-from genlab.errors import UserError, choose
+from genlab.errors import OptionError, choose, inside, within
 from genlab.models.base import Family, Out, Phase
 from genlab.models.labels import ClassPrior
 from genlab.networks.denoisers import Denoiser, denoiser
@@ -88,11 +88,11 @@ class Timed(Family):
     ) -> None:
         super().__init__(spec)
         if conditional and not spec.classes:
-            raise UserError("model.conditional: this data has no labels")
-        if not 0 <= drop_label <= 1:
-            raise UserError(f"model.drop_label: {drop_label} is no probability")
+            raise OptionError("conditional", "this data has no labels")
+        within("drop_label", drop_label, 0, 1)
         self.conditional, self.drop_label, self.guidance = conditional, drop_label, guidance
-        self.net = net(spec.shape, spec.classes if conditional else 0)
+        with inside("net"):
+            self.net = net(spec.shape, spec.classes if conditional else 0)
         self.class_prior = ClassPrior(spec) if conditional else None
         self.register_buffer("mean_square", torch.ones(()))
 
@@ -173,7 +173,7 @@ class Diffusion(Timed):
         net: Denoiser = denoiser,
     ) -> None:
         super().__init__(spec, conditional, drop_label, guidance, net)
-        choose("model.prediction", prediction, PREDICTIONS)
+        choose("prediction", prediction, PREDICTIONS)
         self.prediction = prediction
         self.bounded = spec.range == "real"  # whether it learns the range of its data
         if self.bounded:  # extremes of each coordinate in training; they start the wrong way round, which clips nothing

@@ -27,7 +27,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from genlab.data.base import Batch, Spec
-from genlab.errors import UserError, choose
+from genlab.errors import OptionError, UserError, choose, within
 from genlab.models.base import Family, Out, Phase
 from genlab.networks.coupling import Affine, Invertible, Spline
 from genlab.networks.dcgan import levels as halvings
@@ -89,20 +89,20 @@ class Flow(Family):
         temperature: float = 1.0,
     ) -> None:
         super().__init__(spec)
-        choose("model.architecture", architecture, ARCHITECTURES)
-        choose("model.coupling", coupling, COUPLINGS)
-        choose("model.dequantization", dequantization, DEQUANTIZATIONS)
+        choose("architecture", architecture, ARCHITECTURES)
+        choose("coupling", coupling, COUPLINGS)
+        choose("dequantization", dequantization, DEQUANTIZATIONS)
         if spec.range == "binary":
             raise UserError("data.range: a flow is a density, binary pixels have none; allowed: unit, symmetric")
-        if not 0 <= alpha < 1:
-            raise UserError(f"model.alpha: {alpha} is not in [0, 1)")
+        within("alpha", alpha, 0, below=1)
         most = min(halvings(side)[0] for side in spec.shape[1:]) if spec.is_image else 0
         if architecture == "auto":
             architecture = "glow" if most else "realnvp"
         if architecture == "glow" and not (most and levels <= most):
-            raise UserError(f"model.architecture: glow cannot halve {spec.shape} {max(levels, 1)} times; use realnvp")
+            what = f"glow cannot halve {spec.shape} {max(levels, 1)} times; use realnvp"
+            raise OptionError("architecture", what)
         if dequantization == "variational" and not most:
-            raise UserError("model.dequantization: variational needs images with even sides; use uniform")
+            raise OptionError("dequantization", "variational needs images with even sides; use uniform")
         self.alpha, self.temperature = alpha, temperature
         transform = Spline(bins, bound) if coupling == "spline" else Affine()
         self.flow: Invertible

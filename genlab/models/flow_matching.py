@@ -36,7 +36,7 @@ import torch
 from torch import Tensor
 
 from genlab.data.base import Batch, Spec
-from genlab.errors import UserError, choose
+from genlab.errors import choose, within
 from genlab.models.base import Out
 from genlab.models.diffusion import Timed, column
 from genlab.models.ode import DIVERGENCES, SOLVERS, integrate, integrate_density
@@ -117,18 +117,15 @@ class FlowMatching(Timed):
         net: Denoiser = denoiser,
     ) -> None:
         super().__init__(spec, conditional, drop_label, guidance, net)
-        choose("model.time_density", time_density, TIME_DENSITIES)
-        choose("model.solver", solver, (*SOLVERS, "stochastic", "dpmpp"))
-        choose("model.likelihood_solver", likelihood_solver, SOLVERS)
-        choose("model.divergence", divergence, DIVERGENCES)
-        if not 0 <= sigma_min < 1:
-            raise UserError(f"model.sigma_min: {sigma_min} is not in [0, 1)")
-        for name, value in (("sample_steps", sample_steps), ("likelihood_steps", likelihood_steps)):
-            if value < 1:
-                raise UserError(f"model.{name}: {value} is not positive")
+        choose("time_density", time_density, TIME_DENSITIES)
+        choose("solver", solver, (*SOLVERS, "stochastic", "dpmpp"))
+        choose("likelihood_solver", likelihood_solver, SOLVERS)
+        choose("divergence", divergence, DIVERGENCES)
+        within("sigma_min", sigma_min, 0, below=1)
+        within("sample_steps", sample_steps, 1)
+        within("likelihood_steps", likelihood_steps, 1)
         self.sigma_min, self.time_density = sigma_min, time_density
-        if not 0 <= eta <= 1:
-            raise UserError(f"model.eta: {eta} is not in [0, 1]")
+        within("eta", eta, 0, 1)
         self.sample_steps, self.solver, self.eta = sample_steps, solver, eta
         self.likelihood_steps, self.likelihood_solver = likelihood_steps, likelihood_solver
         self.divergence = divergence

@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from genlab.data.base import Batch, Spec
-from genlab.errors import UserError, choose
+from genlab.errors import OptionError, UserError, choose, inside, within
 from genlab.models import stabilizers
 from genlab.models.base import Family, Out, Phase, Rule
 from genlab.models.labels import ClassPrior
@@ -91,7 +91,7 @@ class GAN(Family):
         discriminator: Encoder = encoder,
     ) -> None:
         super().__init__(spec)
-        choose("model.loss", loss, LOSSES)
+        choose("loss", loss, LOSSES)
         for name, value, lowest in (
             ("minibatch", minibatch, 0),
             ("replay", replay, 0),
@@ -102,22 +102,21 @@ class GAN(Family):
             ("packing", packing, 1),
             ("r1", r1, 0),
         ):
-            if not value >= lowest:
-                raise UserError(f"model.{name}: {value} is less than {lowest}")
+            within(name, value, lowest)
         if conditional and not spec.classes:
-            raise UserError("model.conditional: this data has no labels")
+            raise OptionError("conditional", "this data has no labels")
         if feature_matching and unrolled:
-            raise UserError("model.feature_matching and model.unrolled both replace the generator's loss: choose one")
+            raise OptionError("feature_matching", "replaces the generator's loss, and so does unrolled: choose one")
         self.z_dim, self.loss, self.conditional, self.matching = z_dim, loss, conditional, feature_matching
         self.unrolled, self.unrolled_rate = unrolled, unrolled_rate
         self.foresees = ("discriminator",) if unrolled and unrolled_rate is None else ()
         self.noise, self.noise_steps, self.r1 = instance_noise, noise_steps, r1
-        self.generator = generator(z_dim + conditional * stabilizers.EMBEDDING, spec.shape)
-        self.discriminator = stabilizers.Discriminator(discriminator, spec, conditional, packing, minibatch)
+        with inside("generator"):
+            self.generator = generator(z_dim + conditional * stabilizers.EMBEDDING, spec.shape)
+        with inside("discriminator"):
+            self.discriminator = stabilizers.Discriminator(discriminator, spec, conditional, packing, minibatch)
         if r1 and any(isinstance(module, nn.modules.batchnorm._BatchNorm) for module in self.discriminator.modules()):
-            raise UserError(
-                "model.discriminator.norm: model.r1 forbids BatchNorm in the discriminator; use none or layer"
-            )
+            raise OptionError("discriminator.norm", "r1 forbids BatchNorm in the discriminator; use none or layer")
         self.embedding = nn.Embedding(spec.classes, stabilizers.EMBEDDING) if conditional else None
         self.class_prior = ClassPrior(spec) if conditional else None
         self.replay = stabilizers.Replay(replay, spec.shape) if replay else None

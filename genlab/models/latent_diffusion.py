@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 from genlab.data.base import Batch, Spec
-from genlab.errors import UserError
+from genlab.errors import OptionError, inside
 from genlab.models.base import Codec, Family, Out, Phase, Sampler
 from genlab.models.ddpm import DDPM
 from genlab.models.vae import VAE
@@ -47,26 +47,29 @@ class LatentDiffusion(Family):
     ) -> None:
         super().__init__(spec)
         self.frozen = autoencoder is not None
-        self.autoencoder = autoencoder if autoencoder is not None else own(spec)
+        with inside("own"):
+            self.autoencoder = autoencoder if autoencoder is not None else own(spec)
         if not isinstance(self.autoencoder, Codec):
-            raise UserError(f"model.autoencoder: a {type(self.autoencoder).__name__} cannot encode and decode")
+            raise OptionError("autoencoder", f"a {type(self.autoencoder).__name__} cannot encode and decode")
         theirs = self.autoencoder.spec
         if (theirs.shape, theirs.range) != (spec.shape, spec.range):
-            raise UserError(
-                f"model.autoencoder: trained on shape {theirs.shape}, data.range={theirs.range}, "
-                f"while this data has shape {spec.shape}, data.range={spec.range}"
+            raise OptionError(
+                "autoencoder",
+                f"trained on shape {theirs.shape}, data.range={theirs.range}, "
+                f"while this data has shape {spec.shape}, data.range={spec.range}",
             )
         named, known = ([column.name for column in each.columns] for each in (spec, theirs))
         if named != known:
             its, here = (", ".join(names) or "none" for names in (known, named))
-            raise UserError(f"model.autoencoder: trained on other columns ({its}) than this data has ({here})")
+            raise OptionError("autoencoder", f"trained on other columns ({its}) than this data has ({here})")
         if self.frozen:
             self.autoencoder.requires_grad_(False)
         self.autoencoder.eval()  # so that the probe leaves no trace in BatchNorm's statistics
         with torch.no_grad():
             code = self.coder.encode(torch.zeros(1, *spec.shape))
         self.autoencoder.train(not self.frozen)
-        self.prior = prior(Spec(tuple(code.shape[1:]), spec.classes, counts=spec.counts))
+        with inside("prior"):
+            self.prior = prior(Spec(tuple(code.shape[1:]), spec.classes, counts=spec.counts))
         self.conditional = self.prior.conditional
 
     def draw_labels(self, n: int) -> Tensor | None:

@@ -28,7 +28,7 @@ import torch
 from torch import Tensor
 
 from genlab.data.base import Batch, Spec
-from genlab.errors import UserError, choose
+from genlab.errors import choose, within
 from genlab.models.base import Out
 from genlab.models.diffusion import Diffusion
 from genlab.models.ode import DIVERGENCES, SOLVERS, integrate, integrate_density
@@ -105,10 +105,10 @@ class Score(Diffusion):
         net: Denoiser = denoiser,
     ) -> None:
         super().__init__(spec, prediction, conditional, drop_label, guidance, net)
-        choose("model.sampler", sampler, SAMPLERS)
-        choose("model.solver", solver, SOLVERS)
-        choose("model.likelihood_solver", likelihood_solver, SOLVERS)
-        choose("model.divergence", divergence, DIVERGENCES)
+        choose("sampler", sampler, SAMPLERS)
+        choose("solver", solver, SOLVERS)
+        choose("likelihood_solver", likelihood_solver, SOLVERS)
+        choose("divergence", divergence, DIVERGENCES)
         for name, value in (
             ("sample_steps", sample_steps),
             ("langevin_levels", langevin_levels),
@@ -116,10 +116,8 @@ class Score(Diffusion):
             ("langevin_size", langevin_size),
             ("likelihood_steps", likelihood_steps),
         ):
-            if not value > 0:
-                raise UserError(f"model.{name}: {value} is not positive")
-        if not 0 <= eta <= 1:
-            raise UserError(f"model.eta: {eta} is not in [0, 1]")
+            within(name, value, above=0)
+        within("eta", eta, 0, 1)
         self.sampler, self.sample_steps, self.solver, self.eta = sampler, sample_steps, solver, eta
         self.langevin_levels, self.langevin_steps, self.langevin_size = langevin_levels, langevin_steps, langevin_size
         self.likelihood_steps, self.likelihood_solver = likelihood_steps, likelihood_solver

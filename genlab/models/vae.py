@@ -25,7 +25,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from genlab.data.base import Batch, Spec
-from genlab.errors import UserError, choose
+from genlab.errors import OptionError, choose, inside, within
 from genlab.models.base import Family, Out, Phase, full_precision
 from genlab.networks.choice import Decoder, Encoder, decoder, encoder
 
@@ -67,22 +67,22 @@ class VAE(Family):
         decoder: Decoder = decoder,
     ) -> None:
         super().__init__(spec)
-        choose("model.likelihood", likelihood, LIKELIHOODS)
+        choose("likelihood", likelihood, LIKELIHOODS)
         unit = spec.range in ("unit", "binary")
         if likelihood == "auto":
             likelihood = "bernoulli" if unit else "gaussian"
         if likelihood == "bernoulli" and not unit:
-            raise UserError(f"model.likelihood: bernoulli needs data.range unit or binary, not {spec.range}")
-        if importance_samples < 1:
-            raise UserError(f"model.importance_samples: {importance_samples} is not positive")
-        for name, value in (("beta", beta), ("anneal_steps", anneal_steps)):
-            if not value >= 0:
-                raise UserError(f"model.{name}: {value} is negative")
+            raise OptionError("likelihood", f"bernoulli needs data.range unit or binary, not {spec.range}")
+        within("importance_samples", importance_samples, 1)
+        within("beta", beta, 0)
+        within("anneal_steps", anneal_steps, 0)
         self.z_dim, self.likelihood, self.beta, self.anneal_steps = z_dim, likelihood, beta, anneal_steps
         self.importance_samples = importance_samples
         self.noise = not spec.is_image if noise is None else noise
-        self.encoder = encoder(spec.shape, (2 * z_dim,))
-        self.decoder = decoder(z_dim, spec.shape)
+        with inside("encoder"):
+            self.encoder = encoder(spec.shape, (2 * z_dim,))
+        with inside("decoder"):
+            self.decoder = decoder(z_dim, spec.shape)
         # A parameter when it is learned, a buffer when it is given; unused by a Bernoulli decoder.
         log_sigma = torch.tensor(math.log(sigma or 1.0))
         if likelihood == "gaussian" and sigma is None:

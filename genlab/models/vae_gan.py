@@ -20,7 +20,7 @@ import torch
 from torch import Tensor
 
 from genlab.data.base import Batch, Spec
-from genlab.errors import UserError
+from genlab.errors import OptionError, inside, within
 from genlab.models.base import Family, Out, Phase
 from genlab.models.gan import discriminator_loss, generator_loss
 from genlab.models.vae import VAE
@@ -58,17 +58,17 @@ class VAEGAN(Family):
         discriminator: Encoder = encoder,
     ) -> None:
         super().__init__(spec)
-        for name, value in (("adversarial_weight", adversarial_weight), ("vae_weight", vae_weight)):
-            if not value >= 0:
-                raise UserError(f"model.{name}: {value} is negative")
+        within("adversarial_weight", adversarial_weight, 0)
+        within("vae_weight", vae_weight, 0)
         if not adversarial_weight + vae_weight:
-            raise UserError("model.adversarial_weight and model.vae_weight are both 0: nothing to learn from")
+            raise OptionError("adversarial_weight", "0, as vae_weight is: nothing to learn from")
         self.adversarial_weight, self.vae_weight = adversarial_weight, vae_weight
         # The VAE comes first, so that with the same seed it starts from the weights of a plain one.
         self.vae = VAE(
             spec, z_dim, likelihood, sigma, beta, anneal_steps, noise=noise, encoder=encoder, decoder=decoder
         )
-        self.discriminator = discriminator(spec.shape, ())
+        with inside("discriminator"):
+            self.discriminator = discriminator(spec.shape, ())
 
     def phases(self) -> tuple[Phase, ...]:
         autoencoder = Phase("autoencoder", (self.vae,), self.autoencoder_loss)

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from genlab.data.base import Batch, Spec
-from genlab.errors import UserError
+from genlab.errors import OptionError, inside
 from genlab.models.base import Family, Out, Phase, full_precision, input_gradient
 from genlab.networks.choice import Decoder, Encoder, decoder, encoder
 
@@ -44,8 +44,10 @@ class WGAN(Family):
     ) -> None:
         super().__init__(spec)
         self.z_dim, self.n_critic, self.clip = z_dim, n_critic, clip
-        self.generator = generator(z_dim, spec.shape)
-        self.critic = critic(spec.shape, ())
+        with inside("generator"):
+            self.generator = generator(z_dim, spec.shape)
+        with inside("critic"):
+            self.critic = critic(spec.shape, ())
 
     def phases(self) -> tuple[Phase, ...]:
         return (
@@ -99,9 +101,7 @@ class WGANGP(WGAN):
     ) -> None:
         super().__init__(spec, z_dim, n_critic, generator=generator, critic=critic)
         if any(isinstance(module, nn.modules.batchnorm._BatchNorm) for module in self.critic.modules()):
-            raise UserError(
-                "model.critic.norm: the gradient penalty forbids BatchNorm in the critic; use none or layer"
-            )
+            raise OptionError("critic.norm", "the gradient penalty forbids BatchNorm in the critic; use none or layer")
         self.gp_weight = gp_weight
 
     def phases(self) -> tuple[Phase, ...]:

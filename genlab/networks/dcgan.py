@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 from torch import Tensor, nn
 
-from genlab.errors import UserError, choose
+from genlab.errors import OptionError, choose
 from genlab.networks.activation import ACTIVATIONS
 
 NORMS = ("auto", "none", "batch", "layer")  # auto: batch, as in the paper
@@ -26,11 +26,12 @@ def levels(side: int) -> tuple[int, int]:
 def _checked(shape: Sequence[int], norm: str, activation: str) -> str:
     """The norm, `auto` resolved, of options that a DCGAN net can have."""
     choose("activation", activation, ACTIVATIONS)
-    choose("norm of a dcgan", norm, NORMS)
+    choose("norm", norm, NORMS)
     if len(shape) != 3 or shape[1] != shape[2] or shape[1] % 2 or levels(shape[1])[1] > 8:
-        raise UserError(
-            f"net dcgan: it needs square images whose side halves down to 8 or less (28, 32, 64, ...), "
-            f"not samples of shape {tuple(shape)}; choose net=mlp"
+        raise OptionError(
+            "net",
+            "dcgan needs square images whose side halves down to 8 or less (28, 32, 64, ...), "
+            f"not samples of shape {tuple(shape)}; use mlp",
         )
     return "batch" if norm == "auto" else norm
 

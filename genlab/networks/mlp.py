@@ -36,7 +36,7 @@ class MLP(nn.Module):
     ) -> None:
         super().__init__()
         choose("activation", activation, ACTIVATIONS)
-        choose("norm of an mlp", norm, NORMS)
+        choose("norm", norm, NORMS)
         self.outputs = tuple(outputs)
         layers: list[nn.Module] = []
         self.fourier = Fourier(octaves)

@@ -16,7 +16,7 @@ from collections.abc import Callable, Sequence
 
 from torch import Tensor, nn
 
-from genlab.errors import UserError, choose
+from genlab.errors import OptionError, choose
 from genlab.networks.mlp import MLP
 
 Translator = Callable[[Sequence[int]], nn.Module]  # from the shape of a sample
@@ -63,9 +63,10 @@ def _pick(net: str, shape: Sequence[int]) -> str:
     choose("net", net, ("auto", "mlp", "resnet"))
     fits = len(shape) == 3 and all(side % 4 == 0 and side >= 16 for side in shape[1:])
     if net == "resnet" and not fits:
-        raise UserError(
-            f"net resnet: it needs images whose sides are 16 or more and divide by 4, not samples of shape "
-            f"{tuple(shape)}; choose net=mlp"
+        raise OptionError(
+            "net",
+            "resnet needs images whose sides are 16 or more and divide by 4, "
+            f"not samples of shape {tuple(shape)}; use mlp",
         )
     return ("resnet" if fits else "mlp") if net == "auto" else net
 

@@ -21,7 +21,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from genlab.errors import UserError
+from genlab.errors import OptionError
 from genlab.networks.timed_mlp import TimeEmbedding
 
 GROUPS = 8  # of each group norm
@@ -37,14 +37,15 @@ def sides(shape: Sequence[int], patch: int = 1) -> list[int]:
         UserError: the images are not square, do not halve so far, or cannot be cut into patches.
     """
     if patch < 1 or shape[-1] % patch:
-        raise UserError(f"patch: images of side {shape[-1]} cannot be cut into patches of side {patch}")
+        raise OptionError("patch", f"images of side {shape[-1]} cannot be cut into patches of side {patch}")
     found = [shape[-1] // patch]
     while found[-1] > 8 and found[-1] % 2 == 0:
         found.append(found[-1] // 2)
     if len(shape) != 3 or shape[1] != shape[2] or found[-1] > 8:
-        raise UserError(
-            f"net unet: it needs square images whose side halves down to 8 or less (28, 32, 64, ...), "
-            f"not samples of shape {tuple(shape)}; choose net=mlp"
+        raise OptionError(
+            "net",
+            "unet needs square images whose side halves down to 8 or less (28, 32, 64, ...), "
+            f"not samples of shape {tuple(shape)}; use mlp",
         )
     return found
 
@@ -68,7 +69,7 @@ class UNet(nn.Module):
     ) -> None:
         super().__init__()
         if width < GROUPS or width % GROUPS:
-            raise UserError(f"width: {width} is no multiple of {GROUPS}, the groups of the norm of a unet")
+            raise OptionError("width", f"{width} is not a multiple of {GROUPS}, the groups of a unet's norm")
         channels = [width] + [2 * width] * (len(sides(shape, patch)) - 1)
         self.patch, pixels = patch, shape[0] * patch**2
         self.embedding = TimeEmbedding(width, classes)
