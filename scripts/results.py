@@ -226,8 +226,8 @@ TABLES = (
     Table(
         "widths",
         "What do samplers do to the width of a mode?",
-        "The ring's models of the table above, drawn from in other ways; seconds for all the samples.",
-        ("modes", "high_quality", "mode_std", "w2", "seconds"),
+        "The models of the ring above, drawn from in other ways: many samples near a mode may be modes that are too narrow.",
+        ("modes", "high_quality", "mode_std", "w2"),
         tuple(
             Row(f"widths_{name}", label, of=f"ring_{model}", evaluate=f"samples=10000 likelihood=2 {of_model(words)}")
             for name, (label, model, words) in WIDTHS.items()
