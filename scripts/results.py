@@ -226,7 +226,7 @@ TABLES = (
     Table(
         "widths",
         "What do samplers do to the width of a mode?",
-        "The models of the ring above, drawn from in other ways: many samples near a mode may be modes that are too narrow.",
+        "The ring's models from above, drawn from in other ways: high quality may come from modes that are too narrow.",
         ("modes", "high_quality", "mode_std", "w2"),
         tuple(
             Row(f"widths_{name}", label, of=f"ring_{model}", evaluate=f"samples=10000 likelihood=2 {of_model(words)}")
