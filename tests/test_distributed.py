@@ -248,7 +248,7 @@ def test_all_ranks_fail_together(ranks):
 @pytest.mark.parametrize(
     ("wrong", "words"),
     [
-        ({"devices": 0}, "trainer.devices: 0 is not positive"),
+        ({"devices": 0}, "trainer.devices: must be >= 1, got 0"),
         ({"devices": 3, "batch_size": 128}, "trainer.batch_size: 128 cannot be cut evenly for 3 devices"),
         ({"devices": 4, "accumulate": 2, "batch_size": 12}, "for 4 devices x 2 accumulated parts"),
         ({"devices": 2, "device": "cuda:1"}, "trainer.device: 'cuda:1' is one device"),

@@ -288,7 +288,7 @@ def test_threads_are_given_back_after_the_run():
 
 
 def test_threads_that_are_none_are_refused():
-    with pytest.raises(UserError, match=r"trainer\.threads: 0 is not positive"):
+    with pytest.raises(UserError, match=r"trainer\.threads: must be >= 1, got 0"):
         Options(threads=0)
 
 

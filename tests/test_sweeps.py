@@ -250,9 +250,9 @@ def test_other_launchers_have_the_table_too(cli, tmp_path):
         (["hydra.sweeper.storage=nowhere"], "hydra.sweeper.storage: 'nowhere'"),
         (
             ["hydra/sweeper=grid", "optimizer.critic.lr=1,2", "hydra.sweeper.max_batch_size=0"],
-            "max_batch_size: 0 is not",
+            "max_batch_size: must be >= 1, got 0",
         ),
-        (["hydra.sweeper.seed=-1"], "hydra.sweeper.seed: -1 is negative"),
+        (["hydra.sweeper.seed=-1"], "hydra.sweeper.seed: must be >= 0, got -1"),
     ],
 )
 def test_wrong_options_of_a_search_are_one_line(cli, tmp_path, words, said):

@@ -23,7 +23,7 @@ from hydra.types import HydraContext
 from omegaconf import DictConfig, OmegaConf, open_dict
 
 from genlab import build, configs, rerun
-from genlab.errors import Interrupted, RunFailed, UserError, brief
+from genlab.errors import Interrupted, RunFailed, UserError, brief, within
 from genlab.explain import refuse_unread
 from genlab.run import Run
 from genlab.signature import describe, fits
@@ -139,8 +139,8 @@ class Grid(Sweeper):
 
     def __init__(self, max_batch_size: int | None = None, params: dict[str, str] | None = None) -> None:
         check_options(Grid, locals())
-        if max_batch_size is not None and max_batch_size < 1:
-            raise UserError(f"hydra.sweeper.max_batch_size: {max_batch_size} is not positive")
+        if max_batch_size is not None:
+            within("hydra.sweeper.max_batch_size", max_batch_size, 1)
         self.max_batch_size, self.params = max_batch_size, params or {}
 
     def setup(self, *, hydra_context: HydraContext, task_function: Any, config: DictConfig) -> None:

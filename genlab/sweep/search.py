@@ -20,7 +20,7 @@ from hydra.types import HydraContext
 from omegaconf import DictConfig
 
 from genlab import build
-from genlab.errors import UserError, brief
+from genlab.errors import UserError, brief, within
 from genlab.metrics.measure import NEAR, cost
 from genlab.sweep.folder import Job
 from genlab.sweep.grid import check_options, count, flags, new_sweep, prepare, readable
@@ -54,8 +54,7 @@ class Search(Sweeper):
     ) -> None:
         check_options(Search, locals())
         for name, value in (("seed", seed), ("startup_trials", startup_trials), ("prune_after", prune_after)):
-            if value < 0:
-                raise UserError(f"hydra.sweeper.{name}: {value} is negative")
+            within(f"hydra.sweeper.{name}", value, 0)
         self.n_trials, self.storage, self.seed, self.startup_trials = n_trials, storage, seed, startup_trials
         self.prune, self.prune_after, self.prune_from = prune, prune_after, prune_from
 

@@ -4,7 +4,7 @@ import re
 from dataclasses import dataclass
 from typing import Literal, get_args
 
-from genlab.errors import UserError
+from genlab.errors import UserError, within
 
 Execution = Literal["auto", "eager", "compile", "graph"]  # of an update, and of the net of a sampler
 EXECUTIONS: tuple[str, ...] = get_args(Execution)
@@ -50,30 +50,19 @@ class Options:
     profile: int = 0  # steps to record operation by operation
 
     def __post_init__(self) -> None:
-        positive = {
-            "steps": self.steps,
-            "batch_size": self.batch_size,
-            "accumulate": self.accumulate,
-            "devices": self.devices,
-        }
-        for name, value in positive.items():
-            if value < 1:
-                raise UserError(f"trainer.{name}: {value} is not positive")
-        limits = {"epochs": self.epochs, "max_minutes": self.max_minutes, "decay_steps": self.decay_steps}
-        for name, value in limits.items():
-            if value is not None and not value > 0:
-                raise UserError(f"trainer.{name}: {value} is not positive")
+        for name in ("steps", "batch_size", "accumulate", "devices"):
+            within(f"trainer.{name}", getattr(self, name), 1)
+        for name in ("epochs", "max_minutes", "decay_steps"):
+            if getattr(self, name) is not None:
+                within(f"trainer.{name}", getattr(self, name), above=0)
         for name in ("clip_grad_norm", "warmup", "keep", "patience", "overfit_batches", "profile", *INTERVALS):
-            if not getattr(self, name) >= 0:
-                raise UserError(f"trainer.{name}: {getattr(self, name)} is negative")
+            within(f"trainer.{name}", getattr(self, name), 0)
+        within("trainer.decay_to", self.decay_to, 0, 1)
+        within("trainer.ema", self.ema, 0, below=1)
+        if self.threads != "auto":
+            within("trainer.threads", self.threads, 1)
         if self.patience and not self.evaluate_every:
             raise UserError("trainer.patience: it counts evaluations, and trainer.evaluate_every is 0")
-        if not 0 <= self.decay_to <= 1:
-            raise UserError(f"trainer.decay_to: {self.decay_to} is not in [0, 1]")
-        if not 0 <= self.ema < 1:
-            raise UserError(f"trainer.ema: {self.ema} is not in [0, 1)")
-        if self.threads != "auto" and self.threads < 1:
-            raise UserError(f"trainer.threads: {self.threads} is not positive")
         if self.batch_size % self.accumulate:
             raise UserError(f"trainer.accumulate: {self.accumulate} does not divide batch_size {self.batch_size}")
         self.check_ranks(self.devices)
