@@ -66,8 +66,8 @@ class DDPM(Diffusion):
         eta: η of ddim and dpmpp, in [0, 1]; the noise of 1 makes up for errors of a net that is not trained to the end.
         variance: of the ancestral sampler's steps: large (β) or small (β̃).
         bound_variance: of the steps of the model that `elbo` bounds: large, small, or auto: small for images, large for
-            the rest. Small is the better bound where the data are narrow (by 0.12 bits/dim on MNIST), large where they
-            are wide (by 0.7 nats for a wide Gaussian in the plane).
+            the rest. Small is the better bound where the data are narrow, large where they are wide: with the best net
+            of a Gaussian in the plane of deviations 0.5 and 1.2 by 0.9 nats.
         conditional, drop_label, guidance: see `Timed`.
         net: makes the net, from (shape, classes).
 
@@ -169,6 +169,7 @@ class DDPM(Diffusion):
         size, x = len(x), x / self.scale
         times = torch.arange(2, self.timesteps + 1, device=x.device)
         share = (1 / times) / (1 / times).sum()
+        upper = share.cumsum(0)
         bound = self.decoder(x) - self.prior_kl(x)
         if k >= len(times):
             for t in times:
@@ -177,7 +178,7 @@ class DDPM(Diffusion):
             # Offsets of a batch lie evenly in [0, 1), in random order: each is uniform, and their terms cover the sum.
             offset = (torch.rand((), device=x.device) + torch.randperm(size, device=x.device) / size) % 1
             for i in range(k):
-                place = torch.searchsorted(share.cumsum(0), (i + offset) / k, right=True).clamp(max=len(times) - 1)
+                place = torch.searchsorted(upper, (i + offset) / k, right=True).clamp(max=len(times) - 1)
                 bound = bound - self.step_kl(x, times[place], torch.randn_like(x)) / (k * share[place])
         return bound - math.prod(x.shape[1:]) * self.scale.log()
 

@@ -40,7 +40,7 @@ from genlab.errors import choose, within
 from genlab.models.base import Out
 from genlab.models.diffusion import Timed, column
 from genlab.models.ode import DIVERGENCES, SOLVERS, integrate, integrate_density
-from genlab.models.samplers import dpmpp
+from genlab.models.samplers import Level, dpmpp, exact_step
 from genlab.networks.denoisers import Denoiser, denoiser
 
 MOST_RATIO, LEAST_RATIO = 50.0, 1e-3  # noise over data between which dpmpp steps evenly
@@ -66,6 +66,16 @@ def times(steps: int) -> list[float]:
     return [1 - (1 - i / steps) ** 2 for i in range(steps + 1)]
 
 
+def level(t: float, sigma_min: float) -> Level:
+    """Factors of the data and of the noise in x_t."""
+    return t, 1 - (1 - sigma_min) * t
+
+
+def clean(x: Tensor, velocity: Tensor, t: float, sigma_min: float) -> Tensor:
+    """x̂_1, the data that v(x_t, t) sees in x_t: 2 x (B, *shape) -> (B, *shape)."""
+    return velocity + (1 - sigma_min) * (x - t * velocity)
+
+
 def even_times(count: int, sigma_min: float) -> list[float]:
     """`count` times: 0, then those at which the noise over the data falls in geometric progression."""
     top, low = math.log(MOST_RATIO), math.log(max(LEAST_RATIO, sigma_min))
@@ -77,11 +87,8 @@ def stochastic_step(
     x: Tensor, velocity: Tensor, noise: Tensor, t: float, end: float, sigma_min: float, eta: float = 1.0
 ) -> Tensor:
     """x_u at u = `end` from x_t (B, *shape), v(x_t, t) and fresh ε of the same shape, 0 <= t < u <= 1."""
-    sigma_t, sigma_u = 1 - (1 - sigma_min) * t, 1 - (1 - sigma_min) * end
-    old = x - t * velocity
-    data = velocity + (1 - sigma_min) * old
-    variance = eta**2 * (sigma_u / sigma_t) ** 2 * (sigma_t**2 - (t / end * sigma_u) ** 2)
-    return end * data + math.sqrt(max(sigma_u**2 - variance, 0.0)) * old + math.sqrt(variance) * noise
+    data = clean(x, velocity, t, sigma_min)
+    return exact_step(x, data, level(t, sigma_min), level(end, sigma_min), eta, noise)
 
 
 class FlowMatching(Timed):
@@ -124,8 +131,8 @@ class FlowMatching(Timed):
         within("sigma_min", sigma_min, 0, below=1)
         within("sample_steps", sample_steps, 1)
         within("likelihood_steps", likelihood_steps, 1)
-        self.sigma_min, self.time_density = sigma_min, time_density
         within("eta", eta, 0, 1)
+        self.sigma_min, self.time_density = sigma_min, time_density
         self.sample_steps, self.solver, self.eta = sample_steps, solver, eta
         self.likelihood_steps, self.likelihood_solver = likelihood_steps, likelihood_solver
         self.divergence = divergence
@@ -143,9 +150,10 @@ class FlowMatching(Timed):
     @torch.no_grad()
     def sample(self, n: int, y: Tensor | None = None) -> Tensor:
         """Draw n samples (n, *shape), of the classes y (n,), or of a conditional model of classes as in training."""
-        y, x, moments = self.labels(n, y), self.noise(n), times(self.sample_steps)
+        y, x = self.labels(n, y), self.noise(n)
         if self.solver == "dpmpp":
             return self.restore(self.dpmpp(x, y))
+        moments = times(self.sample_steps)
         if self.solver != "stochastic":
             return self.restore(integrate(lambda x, t: self.velocity(x, t, y), x, moments, self.solver))
         for t, end in pairwise(moments):
@@ -155,13 +163,12 @@ class FlowMatching(Timed):
     def dpmpp(self, x: Tensor, y: Tensor | None = None) -> Tensor:
         """DPM-Solver++ from noise x (B, *shape), in the net's space."""
         moments = even_times(self.sample_steps, self.sigma_min)
-        levels = [(t, 1 - (1 - self.sigma_min) * t) for t in moments]
+        levels = [level(t, self.sigma_min) for t in moments]
 
-        def clean(x_t: Tensor, i: int) -> Tensor:
-            velocity = self.velocity(x_t, moments[i], y)
-            return velocity + (1 - self.sigma_min) * (x_t - moments[i] * velocity)
+        def denoise(x_t: Tensor, i: int) -> Tensor:
+            return clean(x_t, self.velocity(x_t, moments[i], y), moments[i], self.sigma_min)
 
-        return dpmpp(clean, x, levels, self.eta, self.spec.range == "real")
+        return dpmpp(denoise, x, levels, self.eta, self.spec.range == "real")
 
     @torch.no_grad()
     def log_prob(self, x: Tensor) -> Tensor:

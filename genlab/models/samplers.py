@@ -35,12 +35,18 @@ def ratio(start: Level, end: Level) -> float:
     return end[1] * start[0] / (end[0] * start[1])
 
 
-def exact_step(x: Tensor, clean: Tensor, start: Level, end: Level, eta: float) -> Tensor:
-    """x_s from x_t (B, *shape) and x̂_0, with fresh noise where η > 0, from the level `start` to `end`."""
+def exact_step(x: Tensor, clean: Tensor, start: Level, end: Level, eta: float, noise: Tensor | None = None) -> Tensor:
+    """x_s from x_t (B, *shape) and x̂_0, from the level `start` to `end`.
+
+    Args:
+        noise: ε (B, *shape); None: drawn, where η > 0.
+    """
     (alpha_t, sigma_t), (alpha_s, sigma_s) = start, end
     fresh = eta**2 * (1 - ratio(start, end) ** 2)
-    x = alpha_s * clean + sigma_s * math.sqrt(1 - fresh) / sigma_t * (x - alpha_t * clean)
-    return x + sigma_s * math.sqrt(fresh) * torch.randn_like(x) if eta and sigma_s else x
+    kept = alpha_s * clean + sigma_s * math.sqrt(1 - fresh) / sigma_t * (x - alpha_t * clean)
+    if not (eta and sigma_s):
+        return kept
+    return kept + sigma_s * math.sqrt(fresh) * (torch.randn_like(x) if noise is None else noise)
 
 
 def dpmpp(
@@ -59,11 +65,10 @@ def dpmpp(
     """
     before: tuple[Tensor, float] | None = None  # x̂_0 and h of the last step
     for i, (start, end) in enumerate(pairwise(levels)):
-        clean = denoise(x, i)
+        guess = clean = denoise(x, i)
         q = ratio(start, end)
-        h = -math.log(q) if q else math.inf
-        guess = clean
-        if before is not None and math.isfinite(h) and math.isfinite(before[1]):
+        h = -math.log(q) if q else math.inf  # from pure noise: the next step then takes no line, as h/h' is 0
+        if before is not None:
             guess = clean + 0.5 * h / before[1] * (clean - before[0])
         x = exact_step(x, guess, start, end, eta)
         before = clean, h

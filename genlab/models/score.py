@@ -32,7 +32,7 @@ from genlab.errors import choose, within
 from genlab.models.base import Out
 from genlab.models.diffusion import Diffusion
 from genlab.models.ode import DIVERGENCES, SOLVERS, integrate, integrate_density
-from genlab.models.samplers import dpmpp
+from genlab.models.samplers import Level, dpmpp
 from genlab.networks.denoisers import Denoiser, denoiser
 
 BETA_0, BETA_1 = 0.1, 20.0  # the values of appendix C of Song et al. 2021
@@ -64,6 +64,12 @@ def ratios(steps: int, least: float | None = None) -> list[float]:
     """`steps` + 1 values of ς in geometric progression, from t = 1 down to `least`, or to that of `T_MIN`."""
     top, low = math.log(noise_ratio(1.0)), math.log(least or noise_ratio(T_MIN))
     return [math.exp(top + (low - top) * i / steps) for i in range(steps + 1)]
+
+
+def level(ratio: float) -> Level:
+    """α and σ where σ/α is `ratio`."""
+    alpha = 1 / math.sqrt(1 + ratio**2)
+    return alpha, alpha * ratio
 
 
 class Score(Diffusion):
@@ -132,9 +138,14 @@ class Score(Diffusion):
 
     def noise_at(self, x: Tensor, ratio: float, y: Tensor | None = None, sampling: bool = False) -> Tensor:
         """ε̂ at x̂ (B, *shape) = x_t/α with σ/α = `ratio`: the velocity dx̂/dς, and -ς times the score of x̂."""
-        alpha = 1 / math.sqrt(1 + ratio**2)
-        t = torch.full((len(x),), time_of(ratio), dtype=x.dtype, device=x.device)
-        return self.denoise(alpha * x, t, alpha, alpha * ratio, y, sampling)[1]
+        return self.denoise_at(level(ratio)[0] * x, ratio, y, sampling)[1]
+
+    def denoise_at(
+        self, x_t: Tensor, ratio: float, y: Tensor | None = None, sampling: bool = False
+    ) -> tuple[Tensor, Tensor]:
+        """x̂_0 and ε̂ of x_t with σ/α = `ratio` for all: (B, *shape) -> 2 x (B, *shape)."""
+        t = torch.full((len(x_t),), time_of(ratio), dtype=x_t.dtype, device=x_t.device)
+        return self.denoise(x_t, t, *level(ratio), y, sampling)
 
     @torch.no_grad()
     def sample(self, n: int, y: Tensor | None = None) -> Tensor:
@@ -152,14 +163,12 @@ class Score(Diffusion):
 
     def dpmpp(self, x: Tensor, y: Tensor | None = None) -> Tensor:
         """DPM-Solver++ from noise x (B, *shape), in the net's space."""
-        levels = ratios(max(1, self.sample_steps - 1), LEAST_RATIO)
-        pairs = [(1 / math.sqrt(1 + ratio**2), ratio / math.sqrt(1 + ratio**2)) for ratio in levels]
+        steps = ratios(max(1, self.sample_steps - 1), LEAST_RATIO)
 
         def clean(x_t: Tensor, i: int) -> Tensor:
-            t = torch.full((len(x_t),), time_of(levels[i]), dtype=x_t.dtype, device=x_t.device)
-            return self.denoise(x_t, t, *pairs[i], y, sampling=True)[0]
+            return self.denoise_at(x_t, steps[i], y, sampling=True)[0]
 
-        return dpmpp(clean, x, pairs, self.eta, self.bounded)
+        return dpmpp(clean, x, [level(ratio) for ratio in steps], self.eta, self.bounded)
 
     def langevin(self, x: Tensor, levels: list[float], y: Tensor | None = None) -> Tensor:
         """Annealed Langevin dynamics of x̂ (B, *shape) through the noise levels ς, and one step of denoising."""

@@ -61,7 +61,7 @@ class VAEGAN(Family):
         within("adversarial_weight", adversarial_weight, 0)
         within("vae_weight", vae_weight, 0)
         if not adversarial_weight + vae_weight:
-            raise OptionError("adversarial_weight", "0, as vae_weight is: nothing to learn from")
+            raise OptionError("adversarial_weight", "must not be 0 where vae_weight is 0: nothing to learn from")
         self.adversarial_weight, self.vae_weight = adversarial_weight, vae_weight
         # The VAE comes first, so that with the same seed it starts from the weights of a plain one.
         self.vae = VAE(

@@ -14,7 +14,7 @@ from typing import Any
 
 from genlab.arguments import quote
 from genlab.errors import RunFailed, UserError, brief
-from genlab.metrics.measure import cost, known_word
+from genlab.metrics.measure import NEAR, cost, known_word
 from genlab.run import Run, _write, to_json
 
 COLUMNS: tuple[str, ...] = ("rank", "job", "overrides", "measure", "value", "step", "seconds", "status", "reason")
@@ -117,7 +117,9 @@ class Sweep:
         places: dict[int, int] = {}
         for measure in {job.measure for job in self.jobs}:
             rated = [job for job in self.jobs if job.measure == measure and job.value is not None]
-            better = max((job.better for job in rated), default="")  # "near ..." where older jobs still say "max"
+            words = [job.better for job in rated]
+            # Of a measure that was found to be best near a value, older jobs still say "max".
+            better = next((word for word in words if word.startswith(NEAR)), words[0] if words else "")
             rated.sort(key=lambda job: (cost(job.value or 0.0, better), job.number))
             places |= {job.number: place for place, job in enumerate(rated, 1)}
         return places
