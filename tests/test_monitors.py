@@ -247,6 +247,13 @@ def test_auto_knows_which_way_a_measure_is_better():
     assert Best("eval/active_units", "max", 1).better == "max"
 
 
+def test_modes_that_shrink_to_points_are_a_collapse():
+    """All modes are there and every sample is near one; within them there is nothing left to see."""
+    narrow, right = points(8, 0.999) | {"eval/mode_std": 0.05}, points(8, 0.989) | {"eval/mode_std": 0.98}
+    assert warned(ModeCollapse(8), [narrow] * 6) != []
+    assert warned(ModeCollapse(8), [right] * 6) == []
+
+
 def test_high_quality_beyond_what_is_possible_is_no_better():
     """Modes that are drawn too narrow have more than 98.9 % within 3σ."""
     best = Best("eval/high_quality", "auto", 1)

@@ -51,6 +51,7 @@ ADAMS = {
     "adam": partial(Adam, betas=(0.5, 0.9)),
     "amsgrad": partial(Adam, amsgrad=True, weight_decay=0.1, maximize=True),
     "adamw": partial(AdamW, weight_decay=0.3),
+    "decoupled": partial(Adam, weight_decay=0.1, decoupled_weight_decay=True),
 }
 
 
