@@ -3,6 +3,8 @@
 import gzip
 import math
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -163,6 +165,18 @@ def test_real_mnist_has_the_published_counts_and_splits():
     }
     assert MNIST().spec == Spec((1, 28, 28), 10, "unit")
     assert data.real("test", 10_000).mean().item() == pytest.approx(0.1325, abs=1e-4)  # the known mean of the set
+
+
+@pytest.mark.real_data
+def test_jobs_that_start_together_unpack_once(tmp_path):
+    source = data_root() / "FashionMNIST" / "raw"
+    target = tmp_path / "FashionMNIST" / "raw"
+    target.mkdir(parents=True)
+    for path in source.glob("*.gz"):
+        shutil.copy(path, target)
+    script = f"from genlab.data.mnist import FashionMNIST; FashionMNIST(root={str(tmp_path)!r})"
+    jobs = [subprocess.Popen([sys.executable, "-c", script], stderr=subprocess.PIPE, text=True) for _ in range(4)]
+    assert [(job.communicate()[1], job.returncode) for job in jobs] == [("", 0)] * 4
 
 
 @pytest.mark.real_data

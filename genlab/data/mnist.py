@@ -9,10 +9,12 @@ import hashlib
 import math
 import socket
 import struct
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import torch
+from filelock import FileLock
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -89,9 +91,9 @@ def load(source: str, root: str | None, train: bool) -> tuple[Tensor, Tensor]:
     from torchvision import datasets  # 2 s to import: only those who use it pay
 
     folder = data_root(root)
-    check_headers(folder / source, train)
     try:
-        with _timeout(20):
+        with _alone(folder / source), _timeout(20):
+            check_headers(folder / source, train)
             found = getattr(datasets, source)(str(folder), train=train, download=True)
     except (RuntimeError, OSError, EOFError, ValueError, AssertionError) as error:
         name = source.lower()
@@ -127,6 +129,22 @@ def check_headers(folder: Path, train: bool) -> None:
                 found = file.read(len(expected))
             if found != expected or path.stat().st_size != len(expected) + math.prod(header[1:]):
                 raise _damaged(folder)
+
+
+@contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    """Within, no other process fetches or unpacks the files of `folder`: the jobs of a sweep start at the same time."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        lock = FileLock(folder / ".lock")
+        lock.acquire()
+    except OSError:  # a folder that cannot be written: there is nothing to unpack
+        yield
+        return
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 def _damaged(folder: Path) -> UserError:
