@@ -86,7 +86,7 @@ class Runner:
             words += [f"out={out}"] if out != run else []
             if not self.call(["evaluate", *words], out):
                 return False
-        keep(job, measured(job, out))
+        keep(job, measured(job, out) | {"together": self.at_a_time})
         return True
 
     def call(self, words: list[str], target: Path) -> bool:

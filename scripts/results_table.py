@@ -53,10 +53,21 @@ def how(table: Table, found: list[tuple[Row, list[dict[str, Any]]]]) -> str:
     lines = [line for _, each in found for line in each]
     samples = sorted({line["samples"] for line in lines if line["samples"]})
     nets = sorted({line["net"] for line in lines if line["net"]})
-    machines = sorted({f"{line['device']}, {line['threads']} thread{'s' * (line['threads'] > 1)}" for line in lines})
+    machines: dict[str, list[str]] = {}
+    for row, each in found:
+        for name in sorted({machine(line) for line in each}):
+            machines.setdefault(name, []).append(row.label)
+    common = max(machines, key=lambda name: len(machines[name]))
     parts += [f"{' or '.join(f'{n:,}' for n in samples)} samples"] if samples else []
     parts += [f"feature net {', '.join(nets)}"] if nets else []
-    return "; ".join([*parts, *machines])
+    parts += [common, *(f"{', '.join(machines[name])} on {name}" for name in machines if name != common)]
+    return "; ".join(parts)
+
+
+def machine(line: dict[str, Any]) -> str:
+    """What a run was made on; runs that shared a GPU are slower than one alone would be."""
+    shared = f", {line['together']} runs at a time" if line.get("together", 1) > 1 and "NVIDIA" in line["device"] else ""
+    return f"{line['device']}, {line['threads']} thread{'s' * (line['threads'] > 1)}{shared}"
 
 
 def value(line: dict[str, Any], column: str, kind: str = "values") -> float | None:
