@@ -150,11 +150,10 @@ def _spec(state: dict[str, Any]) -> "Spec":
     Raises:
         UserError: it names none.
     """
-    from genlab.data.base import Range, Spec
+    from genlab.data.base import Spec
 
     try:
         spec = Spec.of(state["spec"], state.get("counts", ()))
-        choose("range", spec.range, typing.get_args(Range))
         if not all(isinstance(each, int) for each in (*spec.shape, spec.classes, *spec.counts)):
             raise ValueError("a shape of no integers")
         if len(spec.counts) not in (0, spec.classes) or min(spec.counts, default=0) < 0:

@@ -127,7 +127,7 @@ def snapshot(family: Family, data: Dataset, n: int = 64, reasons: Reasons | None
         reasons: takes in, by name, why a picture cannot be drawn, and the others go on; None raises.
     """
     makers: dict[str, Callable[[], np.ndarray]] = {}
-    image = data.spec.is_image
+    image = data.spec.layout == "image"
     if isinstance(family, Sampler):
         makers["samples"] = lambda: draw_images(family, data, n) if image else draw_points(family, data)
     if isinstance(family, Reconstructor):
@@ -146,7 +146,7 @@ def plot(
     data: Dataset, real: Tensor | None, fake: Tensor, heights: Callable[[Tensor], Tensor] | None = None
 ) -> np.ndarray:
     """Points in data units, generated (M, D) over real ones (N, D): in the plane a scatter plot, else a pair plot."""
-    if data.spec.shape == (2,) and not data.spec.columns:
+    if math.prod(data.spec.shape) == 2 and not data.spec.columns:
         return scatter(real, fake, heights)
     return pairplot(real, fake, [column.name for column in data.spec.columns])
 
@@ -169,9 +169,9 @@ def draw_points(family: Family, data: Dataset) -> np.ndarray:
 
 def draw_reconstructions(family: Reconstructor, data: Dataset) -> np.ndarray:
     """Test samples and their reconstructions."""
-    x = data.head("test", 32 if data.spec.is_image else POINTS)["x"]
+    x = data.head("test", 32 if data.spec.layout == "image" else POINTS)["x"]
     real, again = data.decode(x), data.decode(family.reconstruct(x))
-    return rows(real, again) if data.spec.is_image else plot(data, real, again)
+    return rows(real, again) if data.spec.layout == "image" else plot(data, real, again)
 
 
 def draw_interpolation(family: Codec, data: Dataset) -> np.ndarray:
@@ -193,8 +193,8 @@ def is_plane(family: Codec, data: Dataset) -> bool:
 
 def draw_translations(family: Translator, data: Dataset) -> np.ndarray:
     """Images with their translations and what comes back; or translated points over those of the other domain."""
-    batch = data.head("test", 32 if data.spec.is_image else POINTS)
+    batch = data.head("test", 32 if data.spec.layout == "image" else POINTS)
     there, back = round_trip(family, batch["a"])
-    if data.spec.is_image:
+    if data.spec.layout == "image":
         return rows(data.decode(batch["a"]), data.decode(there), data.decode(back))
     return plot(data, data.decode(batch["b"]), data.decode(there))

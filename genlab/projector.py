@@ -39,7 +39,7 @@ def write_codes(folder: Path, family: Family, data: Dataset) -> bool:
         lines = "".join(f"{label}\n" for label in batch["y"].tolist())
         (target / "labels.tsv").write_text(lines, encoding="utf-8")
         embedding.metadata_path = "projector/labels.tsv"
-    if data.spec.is_image:
+    if data.spec.layout == "image":
         picture, size = sprite(data.real("validation", SHOWN))
         Image.fromarray(picture).save(target / "sprite.png")
         embedding.sprite.image_path = "projector/sprite.png"

@@ -22,5 +22,5 @@ with torch.no_grad():
     points = data.decode(family.sample(1000))
     nats = -family.log_prob(data.head("test", 1000)["x"]).mean()
 print(f"{result.step} steps, {result.samples_per_s:,.0f} samples/s: {nats:.2f} nats a test point")
-if data.mixture:
-    print(f"the best that any model can reach: {data.mixture.entropy():.2f} nats")
+if data.truth:
+    print(f"the best that any model can reach: {data.truth.entropy():.2f} nats")

@@ -66,7 +66,9 @@ def how(table: Table, found: list[tuple[Row, list[dict[str, Any]]]]) -> str:
 
 def machine(line: dict[str, Any]) -> str:
     """What a run was made on; runs that shared a GPU are slower than one alone would be."""
-    shared = f", {line['together']} runs at a time" if line.get("together", 1) > 1 and "NVIDIA" in line["device"] else ""
+    shared = (
+        f", {line['together']} runs at a time" if line.get("together", 1) > 1 and "NVIDIA" in line["device"] else ""
+    )
     return f"{line['device']}, {line['threads']} thread{'s' * (line['threads'] > 1)}{shared}"
 
 

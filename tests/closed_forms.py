@@ -18,7 +18,7 @@ from genlab.networks.denoisers import denoiser
 POINTS = Spec((2,), classes=2)
 
 
-IMAGES = Spec((1, 28, 28), classes=10, range="symmetric")
+IMAGES = Spec((1, 28, 28), classes=10, fields="symmetric")
 
 
 MEAN, STD = torch.tensor([0.3, -0.8]).double(), torch.tensor([0.5, 1.2]).double()  # of Gaussian data in the plane

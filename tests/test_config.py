@@ -130,9 +130,9 @@ def test_schedules_do_not_depend_on_how_long_the_run_is():
 
 
 def test_the_range_follows_the_model_and_can_be_chosen():
-    assert family("model=gan", "data=mnist").spec.range == "symmetric"
-    assert family("model=vae", "data=mnist").spec.range == "unit"
-    assert family("model=vae", "data=mnist", "data.range=binary").spec.range == "binary"
+    assert family("model=gan", "data=mnist").spec.values == "symmetric"
+    assert family("model=vae", "data=mnist").spec.values == "unit"
+    assert family("model=vae", "data=mnist", "data.range=binary").spec.values == "binary"
 
 
 @pytest.mark.parametrize(

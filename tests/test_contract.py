@@ -57,7 +57,7 @@ def test_abilities_return_the_shapes_they_promise(model, kind):
             device.seed(CPU, 1)
             assert torch.equal(first, family.sample(5))
             assert first.shape == (5, *data.spec.shape)
-            low, high = {"symmetric": (-1, 1), "real": (-torch.inf, torch.inf)}.get(data.spec.range, (0, 1))
+            low, high = {"symmetric": (-1, 1), "real": (-torch.inf, torch.inf)}.get(data.spec.values, (0, 1))
             assert low <= first.min()
             assert first.max() <= high
         if isinstance(family, Reconstructor):

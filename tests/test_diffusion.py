@@ -9,7 +9,7 @@ from closed_forms import MEAN, STD, Exact, best_ddpm, best_score, log_density, s
 
 from genlab.data.base import Spec
 from genlab.errors import UserError
-from genlab.models import ddpm, schedules
+from genlab.models import ddpm, head, schedules
 from genlab.models.ddpm import DDPM
 from genlab.models.diffusion import PREDICTIONS, mixture, separate, target
 
@@ -186,12 +186,12 @@ def test_bins_of_pixels_sum_to_one() -> None:
     for mean, sigma in [(0.0, 0.01), (-1.3, 0.1), (0.999, 1e-3), (3.0, 0.5)]:
         above = torch.where(values > 1 - 1 / 255, math.inf, (values + 1 / 255 - mean) / sigma)
         below = torch.where(values < -1 + 1 / 255, -math.inf, (values - 1 / 255 - mean) / sigma)
-        assert ddpm.log_interval(below, above).logsumexp(0).item() == pytest.approx(0, abs=1e-9)
+        assert head.log_interval(below, above).logsumexp(0).item() == pytest.approx(0, abs=1e-9)
 
 
 def test_bound_of_images_is_finite() -> None:
     for values in ("symmetric", "unit", "binary"):
-        spec = Spec((1, 28, 28), range=values)
+        spec = Spec((1, 28, 28), fields=values)
         x = torch.rand(4, 1, 28, 28).round()
         x = 2 * x - 1 if values == "symmetric" else x
         bound = DDPM(spec, net=small).elbo(x, k=2)
@@ -254,4 +254,4 @@ def test_clean_samples_are_clipped_to_the_range_of_the_training_samples() -> Non
     old = DDPM(Spec((2,)), net=small)
     old.load_state_dict(state)  # a checkpoint from before there were extremes
     assert torch.equal(old.clip(far), far)
-    assert not {"lowest", "highest"} & set(DDPM(Spec((1, 28, 28), range="symmetric"), net=small).state_dict())
+    assert not {"lowest", "highest"} & set(DDPM(Spec((1, 28, 28), fields="symmetric"), net=small).state_dict())

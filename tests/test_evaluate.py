@@ -11,9 +11,9 @@ from conftest import MODELS, POINTS_ONLY, Cli, blobs, dataset, hurried, trainer
 
 from genlab.data.array import Array
 from genlab.data.base import Dataset, Split
+from genlab.data.fields import numeric
 from genlab.data.gaussian2d import Gaussian2D
 from genlab.data.pairs import Pairs, turn
-from genlab.data.spec import Column
 from genlab.evaluation.abilities import translation_errors
 from genlab.evaluation.evaluate import Plan, evaluate, judge_samples, with_units
 from genlab.evaluation.report import Report
@@ -256,9 +256,9 @@ def test_units_are_those_that_the_figures_have(cli: Cli, tmp_path: Path):
 def test_the_worst_of_many_columns_is_named():
     names = [f"c{i}" for i in range(6)]
     x = torch.randn(200, 6, generator=torch.Generator().manual_seed(0))
-    columns = tuple(Column(name, 0.0, 1.0) for name in names)
+    columns = tuple(numeric(name, 0.0, 1.0) for name in names)
     splits = {name: Split(x) for name in ("train", "validation", "test")}
-    data, report = Dataset("table", splits, "real", columns=columns), Report(source="here")
+    data, report = Dataset("table", splits, columns), Report(source="here")
     fake = x.clone()
     fake[:, 4] += 3.0
     judge_samples(fake, data, Plan(samples=200), None, report)
@@ -270,9 +270,9 @@ def test_the_worst_of_many_columns_is_named():
 
 def test_translations_of_a_table_are_judged_standardised():
     """Else the column of the largest numbers drowns the others."""
-    columns = (Column("wide", 0.0, 1000.0), Column("narrow", 0.0, 1.0))
+    columns = (numeric("wide", 0.0, 1000.0), numeric("narrow", 0.0, 1.0))
     x = torch.randn(40, 2, generator=torch.Generator().manual_seed(0))
-    pairs = Pairs(Dataset("table", dict.fromkeys(("train", "validation", "test"), Split(x)), "real", columns=columns))
+    pairs = Pairs(Dataset("table", dict.fromkeys(("train", "validation", "test"), Split(x)), columns))
     batch = pairs.head("test", 20)
     same = pairs.decode(batch["a"])
     found = translation_errors(pairs, batch, same, same)

@@ -31,7 +31,7 @@ def test_the_example_learns_in_a_thread_and_leaves_nothing_behind(tmp_path, monk
     assert errors == []
     assert names["points"].shape == (1000, 2)
     # Above the entropy, but for chance in 1000 points (σ of the mean 0.03 nats), and near it after so few steps.
-    assert names["nats"].item() == pytest.approx(names["data"].mixture.entropy(), abs=0.3)
+    assert names["nats"].item() == pytest.approx(names["data"].truth.entropy(), abs=0.3)
     assert {number: signal.getsignal(number) for number in handlers} == handlers
     assert list(tmp_path.iterdir()) == []
     assert "nats a test point" in capsys.readouterr().out

@@ -10,11 +10,12 @@ from torch import Tensor, nn
 
 from genlab.data import base
 from genlab.data.base import Dataset, Spec, Stream
+from genlab.data.fields import numeric
 from genlab.data.gaussian2d import Gaussian2D
-from genlab.data.spec import Column
 from genlab.errors import UserError
 from genlab.models.boltzmann import Boltzmann, double_well, quadrature, right
-from genlab.models.flow import Flow, effective_sample_size, normal_log_prob
+from genlab.models.flow import Flow, effective_sample_size
+from genlab.models.line_head import normal_log_prob
 from genlab.networks.coupling import ActNorm, Affine, Chain, Coupling, Invertible, InvertibleConv, Permute, Spline
 from genlab.networks.glow import Dequantizer, Flatten, Split, Squeeze, conv_net, glow, realnvp
 from genlab.networks.mlp import MLP
@@ -23,7 +24,7 @@ from genlab.trainer.loop import Trainer
 from genlab.trainer.options import Options
 
 IMAGE, POINTS = (4, 4, 4), (5,)
-PIXELS = Spec((1, 8, 8), range="unit")
+PIXELS = Spec((1, 8, 8), fields="unit")
 Module = TypeVar("Module", bound=nn.Module)
 
 
@@ -157,7 +158,7 @@ def test_a_rare_column_does_not_ruin_a_flow():
     ones = torch.zeros(2000)
     ones[torch.randperm(2000)[:4]] = 1.0
     x = torch.stack([(ones - ones.mean()) / ones.std(), torch.randn(2000)], dim=1)
-    data = Dataset("rare", {name: base.Split(x) for name in ("train", "validation", "test")}, range="real")
+    data = Dataset("rare", {name: base.Split(x) for name in ("train", "validation", "test")}, "real")
     flow = Flow(data.spec, couplings=2, hidden=(16,))
     options = Options(steps=150, batch_size=64, device="cpu")
     Trainer(flow, data, {"model": partial(torch.optim.Adam, lr=1e-2)}, options).fit()
@@ -216,7 +217,7 @@ def test_draw_agrees_with_density(alpha: float):
 
 @pytest.mark.parametrize("range", ["unit", "symmetric"])
 def test_samples_are_pixels(range):
-    flow = Flow(Spec((1, 8, 8), range=range), steps=1, width=8)
+    flow = Flow(Spec((1, 8, 8), fields=range), steps=1, width=8)
     torch.manual_seed(0)
     pixels = 255 * flow.spec.decode(flow.sample(3))
     assert pixels.shape == (3, 1, 8, 8)
@@ -227,7 +228,7 @@ def test_samples_are_pixels(range):
 
 @pytest.mark.parametrize("shape", [(1, 28, 28), (1, 32, 32), (1, 64, 64), (3, 5, 7)])
 def test_images_of_any_size(shape):
-    flow = Flow(Spec(shape, range="unit"), steps=1, width=4, couplings=2, hidden=(8,))
+    flow = Flow(Spec(shape, fields="unit"), steps=1, width=4, couplings=2, hidden=(8,))
     x = torch.rand(2, *shape)
     assert flow.loss({"x": x}).loss.isfinite()
     assert flow.sample(2).shape == x.shape
@@ -242,9 +243,9 @@ def test_bf16_keeps_the_log_determinant_in_full_precision():
 
 def test_wrong_words():
     with pytest.raises(UserError, match="binary"):
-        Flow(Spec((1, 8, 8), range="binary"))
+        Flow(Spec((1, 8, 8), fields="binary"))
     with pytest.raises(UserError, match="cannot halve"):
-        Flow(Spec((1, 6, 6), range="unit"), architecture="glow", levels=3)
+        Flow(Spec((1, 6, 6), fields="unit"), architecture="glow", levels=3)
     with pytest.raises(UserError, match="did you mean"):
         Flow(Spec((2,)), coupling="splin")
     with pytest.raises(UserError, match="images"):
@@ -308,9 +309,9 @@ def test_boltzmann_learns_both_wells_of_a_small_barrier():
 
 def test_boltzmann_refuses_tables_and_images():
     with pytest.raises(UserError, match="not from a table"):
-        Boltzmann(Spec((2,), columns=(Column("a", 1.0, 2.0), Column("b", 0.0, 1.0))))
+        Boltzmann(Spec((2,), fields=(numeric("a", 1.0, 2.0), numeric("b", 0.0, 1.0))))
     with pytest.raises(UserError, match="not from images"):
-        Boltzmann(Spec((1, 8, 8), range="unit"))
+        Boltzmann(Spec((1, 8, 8), fields="unit"))
 
 
 def test_boltzmann_anneals_by_the_step_alone():

@@ -10,7 +10,7 @@ from omegaconf import OmegaConf
 
 from genlab import build
 from genlab.data.base import Spec
-from genlab.data.spec import Column
+from genlab.data.fields import numeric
 from genlab.errors import UserError
 from genlab.models.base import Family
 from genlab.models.ddpm import DDPM
@@ -63,7 +63,7 @@ def test_latent_diffusion_trains_its_own_autoencoder() -> None:
 
 def test_latent_diffusion_refuses_what_does_not_fit() -> None:
     with pytest.raises(UserError, match=r"data\.range"):
-        latent(VAE(Spec((2,), range="unit")))
+        latent(VAE(Spec((2,), fields="unit")))
     with pytest.raises(UserError, match="cannot encode"):
         latent(GAN(POINTS))
 
@@ -73,7 +73,7 @@ def test_autoencoder_of_a_run(tmp_path: Path) -> None:
     run, vae = Run(tmp_path), VAE(POINTS, z_dim=3)
     vae_node = {"_target_": "genlab.models.vae.VAE", "z_dim": 3}
     run.write_config(OmegaConf.create({"model": vae_node, "data": {}, "trainer": {}, "optimizer": {}, "seed": 0}))
-    spec = [list(POINTS.shape), POINTS.classes, POINTS.range]
+    spec = [list(POINTS.shape), POINTS.classes, POINTS.values]
     checkpoint.save(run.checkpoints, {"step": 1, "spec": spec, "family": vae.state_dict(), "ema": None}, keep=0)
     node = {"_target_": "genlab.models.latent_diffusion.LatentDiffusion", "autoencoder": str(tmp_path)}
     config = OmegaConf.create({"model": node})
@@ -89,13 +89,13 @@ def test_autoencoder_of_a_run(tmp_path: Path) -> None:
 
 
 def test_an_autoencoder_of_other_columns_is_refused() -> None:
-    a, b, c = (Column(name, 0.0, 1.0) for name in "abc")
-    vae = VAE(Spec((2,), columns=(a, b)), z_dim=3)
+    a, b, c = (numeric(name, 0.0, 1.0) for name in "abc")
+    vae = VAE(Spec((2,), fields=(a, b)), z_dim=3)
     with pytest.raises(UserError, match=r"other columns \(a, b\) than this data has \(a, c\)"):
-        LatentDiffusion(Spec((2,), columns=(a, c)), vae, prior=small_prior)
+        LatentDiffusion(Spec((2,), fields=(a, c)), vae, prior=small_prior)
     with pytest.raises(UserError, match=r"other columns \(a, b\) than this data has \(none\)"):
         LatentDiffusion(Spec((2,)), vae, prior=small_prior)
-    units = Spec((2,), columns=(a._replace(mean=5.0), b))  # the same columns elsewhere
+    units = Spec((2,), fields=(a._replace(mean=5.0), b))  # the same columns elsewhere
     assert LatentDiffusion(units, vae, prior=small_prior).sample(3).shape == (3, 2)
 
 

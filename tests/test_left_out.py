@@ -60,12 +60,12 @@ def whole_report(family: Family, data: Dataset) -> Report:
 
 @cache
 def whole_values(family: Family, data: Dataset) -> dict[str, float]:
-    return evaluator(data, CPU, 0, net() if data.spec.is_image else None)(family)
+    return evaluator(data, CPU, 0, net() if data.spec.layout == "image" else None)(family)
 
 
 def report_of(family: Family, data: Dataset) -> Report:
     report = Report(source="here")
-    evaluate(family, data, Plan(samples=12, likelihood=4, k=2), net() if data.spec.is_image else None, report)
+    evaluate(family, data, Plan(samples=12, likelihood=4, k=2), net() if data.spec.layout == "image" else None, report)
     return report
 
 
@@ -148,7 +148,7 @@ def test_a_floor_that_cannot_be_had_is_an_empty_cell(families, monkeypatch):
 )
 def test_each_measure_of_training_may_fail_alone(families, monkeypatch, case, module, name, lost):
     family, data = families[case]
-    judging = net() if data.spec.is_image else None
+    judging = net() if data.spec.layout == "image" else None
     whole = whole_values(family, data)
     monkeypatch.setattr(module, name, fail)
     reasons: dict[str, str] = {}

@@ -119,8 +119,8 @@ def test_monitors_that_take_up_a_state_say_the_same_as_those_that_never_stopped(
 def game(generator_rate: float, steps: int, **options: Any) -> Result:
     """A GAN on the ring, with a generator that learns at this rate and a discriminator at 1e-4."""
     data = Gaussian2D("ring", n=500)
-    assert data.mixture is not None
-    known = data.mixture.modes, data.mixture.sigma
+    assert data.truth is not None
+    known = data.truth.modes, data.truth.sigma
     torch.manual_seed(0)
     gan = GAN(data.spec, z_dim=2, discriminator=SMALL[0], generator=SMALL[1])
     rates = {"discriminator": 1e-4, "generator": generator_rate}

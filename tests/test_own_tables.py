@@ -15,8 +15,9 @@ from hypothesis import strategies as st
 from own_files import NAMES, paint, values, write
 
 from genlab.data.array import Array
-from genlab.data.base import Column, Spec
+from genlab.data.base import Spec
 from genlab.data.csv_file import number, read_csv
+from genlab.data.fields import numeric
 from genlab.data.splits import plan
 from genlab.errors import UserError
 from genlab.models.base import Density
@@ -483,9 +484,9 @@ def test_version_1_reads_and_splits_as_before_there_were_versions(tmp_path):
     assert equal(old.splits["test"].y, torch.tensor([2, 1]))
     assert Array(str(tmp_path / "t.csv"), label="k").fingerprint != old.fingerprint
     (tmp_path / "t.csv").write_text("Unnamed: 0,b,k\n" + lines(range(20), ["1_0", "01"] * 10, ["nan", "None"] * 10))
-    columns = (Column("Unnamed: 0", 8.8125, 5.491114982405668), Column("b", 4.9375, 4.4647053374214964))
+    columns = (numeric("Unnamed: 0", 8.8125, 5.491114982405668), numeric("b", 4.9375, 4.4647053374214964))
     spec = Array(str(tmp_path / "t.csv"), label="k", version=1).spec
-    assert spec == Spec((2,), 2, "real", columns, ("None", "nan"))
+    assert spec == Spec((2,), 2, columns, ("None", "nan"))
     with pytest.raises(UserError, match=r"data\.version: '3' is none of 1, 2"):
         Array(str(tmp_path / "t.csv"), version=3)
 

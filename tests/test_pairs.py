@@ -8,9 +8,9 @@ from conftest import moons, noise
 
 from genlab import build
 from genlab.data.base import Dataset, Split
+from genlab.data.fields import numeric
 from genlab.data.gaussian2d import Gaussian2D
 from genlab.data.pairs import ANGLE, SHIFT, Pairs
-from genlab.data.spec import Column
 from genlab.errors import UserError
 from genlab.models.base import Translator
 
@@ -53,10 +53,10 @@ def test_b_is_the_transform_of_the_second_half():
 
 
 def test_the_other_domain_of_a_table_is_in_its_units():
-    columns = (Column("wide", 50_000.0, 1000.0), Column("narrow", 0.0, 0.001))
+    columns = (numeric("wide", 50_000.0, 1000.0), numeric("narrow", 0.0, 0.001))
     x, y = torch.randn(40, 2), torch.tensor([0] * 30 + [1] * 10)
     splits = {name: Split(x, y) for name in ("train", "validation", "test")}
-    pairs = Pairs(Dataset("t", splits, "real", 2, columns, ("a", "b"), "abc"))
+    pairs = Pairs(Dataset("t", splits, columns, 2, ("a", "b"), "abc"))
     target = pairs.target()
     assert target.spec == pairs.spec
     torch.testing.assert_close(target.real("test", 20), pairs.decode(pairs.head("test", 20)["b"]))

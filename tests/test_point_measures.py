@@ -42,7 +42,7 @@ def test_a_perfect_sampler_covers_every_mode_at_98_9_percent(kind, modes):
 def test_rows_of_model_floor_and_noise_are_in_order():
     data = Gaussian2D("grid")
     real, train = data.real("test", 800), data.real("train", 800)
-    floor, noise = (point_measures(x, real, data.mixture) for x in (train, gaussian_noise(train, 800)))
+    floor, noise = (point_measures(x, real, data.truth) for x in (train, gaussian_noise(train, 800)))
     for name in ("reverse_kl", "ks_x", "ks_y", "sliced_w2", "w2"):
         assert MEASURES[name].better == "min"
         assert floor[name] < noise[name], name
@@ -50,7 +50,7 @@ def test_rows_of_model_floor_and_noise_are_in_order():
     assert floor["high_quality"] > 0.97
     assert noise["high_quality"] < 0.1
     one = torch.full_like(real, 2.0)[:300]  # always the mean of the same mode
-    collapsed = point_measures(one, real, data.mixture)
+    collapsed = point_measures(one, real, data.truth)
     for name in ("ks_x", "ks_y", "sliced_w2", "w2", "mmd"):
         assert noise[name] < collapsed[name], name
     assert collapsed["high_quality"] == 1.0  # which is why it is never read alone
@@ -177,7 +177,7 @@ def test_bits_per_dim_agrees_with_the_flow():
     from genlab.data.base import Spec
     from genlab.models.flow import Flow
 
-    flow = Flow(Spec((1, 4, 4), range="unit"), architecture="realnvp", couplings=2, hidden=[8])
+    flow = Flow(Spec((1, 4, 4), fields="unit"), architecture="realnvp", couplings=2, hidden=[8])
     nats = torch.tensor([3.0, -20.0])
     assert bits_per_dim(-nats, 16, width=1 / 256).value == pytest.approx(flow.to_bits(nats).mean().item())
 

@@ -23,8 +23,8 @@ from torch import Tensor
 
 from genlab import build
 from genlab.data.base import Dataset, Split
+from genlab.data.fields import numeric
 from genlab.data.pairs import Pairs
-from genlab.data.spec import Column
 from genlab.models.base import Family, Sampler, Translator
 from genlab.trainer import device
 from genlab.trainer.loop import Trainer
@@ -58,9 +58,9 @@ def table(n: int = 60) -> Dataset:
         x[:, 1] = 0.6 * x[:, 0] + 0.8 * x[:, 1]
         return Split(x, (x[:, 0] > 0).long())
 
-    columns = (Column("a", 10.0, 2.0), Column("b", 0.0, 1.0), Column("c", -3.0, 50.0))
+    columns = (numeric("a", 10.0, 2.0), numeric("b", 0.0, 1.0), numeric("c", -3.0, 50.0))
     splits = {name: split(size) for name, size in (("train", n), ("validation", 20), ("test", 20))}
-    return Dataset("table", splits, "real", classes=2, columns=columns)
+    return Dataset("table", splits, columns, classes=2)
 
 
 def make(model: str, kind: str, execution: str) -> Trainer:

@@ -189,7 +189,7 @@ def picture(
     from genlab.pairplot import pairplot
     from genlab.pictures import grid, known_classes, rows, scatter
 
-    if model.spec.is_image:
+    if model.spec.layout == "image":
         if "cycles" in arrays:
             return rows(*(arrays[name][:SHOWN] for name in ("originals", "samples", "cycles")), columns=10)
         columns = len(known_classes(model)) if "labels" in arrays and str(y) == "each" else None
@@ -201,6 +201,6 @@ def picture(
             real = data.decode(data.head("test", n)["b"]) if "cycles" in arrays else real_rows(data, n, arrays, y)
         except UserError as error:  # samples need no data, but for what they are drawn over
             print(f"grid.png shows no real samples: {error}")
-    if model.spec.shape != (2,) or model.spec.columns:
+    if math.prod(model.spec.shape) != 2 or model.spec.columns:
         return pairplot(real, arrays["samples"], [column.name for column in model.spec.columns])
     return scatter(real, arrays["samples"])

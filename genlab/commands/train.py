@@ -168,7 +168,7 @@ def describe(trainer: "Trainer") -> str:
 def classes(trainer: "Trainer") -> list[str]:
     """The classes with the training samples of each, in a line; none of data without labels, or points of modes."""
     spec = trainer.data.spec
-    if not spec.counts or not (spec.labels or spec.is_image):
+    if not spec.counts or not (spec.labels or spec.layout == "image"):
         return []
     shown = [f"{spec.class_name(k)} {n:,}" for k, n in enumerate(spec.counts[:CLASSES])]
     more = [f"and {len(spec.counts) - CLASSES} more"] * (len(spec.counts) > CLASSES)
@@ -178,9 +178,9 @@ def classes(trainer: "Trainer") -> list[str]:
 def summary(trainer: "Trainer", result: "Result") -> str:
     """One line on how it went: the measures in words, the speed."""
     measures, parts = result.measures, []
-    mixture = getattr(trainer.data, "mixture", None)
-    if "eval/modes" in measures and mixture:
-        parts.append(f"{measures['eval/modes']:.0f} of {len(mixture.modes)} modes covered")
+    truth = trainer.data.truth
+    if "eval/modes" in measures and truth:
+        parts.append(f"{measures['eval/modes']:.0f} of {len(truth.modes)} modes covered")
         parts.append(f"{100 * measures['eval/high_quality']:.1f} % of samples within 3σ of a mode")
     if "eval/sliced_w2" in measures:
         parts.append(f"sliced W2 {measures['eval/sliced_w2']:.3g}")

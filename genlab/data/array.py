@@ -71,16 +71,16 @@ class Array(Dataset):
         y, labels = classes(file, table.labels, label or "y", version)
         places, sizes = plan(len(table.x), y if version > 1 else None, validation, test)
         y = None if y is None else y[places]
-        x, scales = table.x[places.numpy()], ()
+        x, fields = table.x[places.numpy()], range
         content = hashlib.sha256(np.ascontiguousarray(table.x).tobytes()).hexdigest()
         what = (content, str(x.dtype), x.shape, table.names, table.labels)
         fingerprint = digest(*what, validation, test) if version == 1 else digest(*what, sizes, version)
         if x.ndim == 2:
-            scales = scale(file, table.names, x[: sizes[0]])
+            fields = scale(file, table.names, x[: sizes[0]])
             if version > 1:
-                check_precision(file, table, places, sizes[0], scales)
-            x, range = standardise(x, scales), "real"
-        super().__init__(file.name, cut(torch.from_numpy(x), y, sizes), range, len(labels), scales, labels, fingerprint)
+                check_precision(file, table, places, sizes[0], fields)
+            x = standardise(x, fields)
+        super().__init__(file.name, cut(torch.from_numpy(x), y, sizes), fields, len(labels), labels, fingerprint)
 
 
 def read(

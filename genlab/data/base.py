@@ -14,7 +14,9 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from genlab.data.spec import Column, Range, Spec
+from genlab.data.fields import Field, Range
+from genlab.data.mixture import Mixture
+from genlab.data.spec import Spec
 from genlab.errors import UserError
 from genlab.machine import cache_root
 
@@ -33,34 +35,35 @@ class Dataset:
 
     Args:
         splits: raw tensors by split name; uint8 ones are pixels in 0..255.
-        range: the values a batch has; pixels are scaled to it, float data must be "real".
+        fields: what the channels mean, see `Spec`; or the range of all values: uint8 pixels are scaled to it, float
+            data are "real". Columns are standardised already.
         classes: the number of labels, 0 for none.
-        columns, labels: see `Spec`; float values then are standardised already.
+        labels: the names of the classes, where they have names.
         fingerprint: changes when the samples do; "" where nobody says.
+        truth: the distribution that the samples were drawn from, where it is known.
     """
 
     def __init__(
         self,
         name: str,
         splits: dict[str, Split],
-        range: Range,
+        fields: tuple[Field, ...] | Range,
         classes: int = 0,
-        columns: tuple[Column, ...] = (),
         labels: tuple[str, ...] = (),
         fingerprint: str = "",
+        truth: Mixture | None = None,
     ) -> None:
         self.name = name
         self.splits = splits
         self.whole = splits["train"]  # all training data, on the host; a set that is told to train on a part says so
-        self.fingerprint = fingerprint
+        self.fingerprint, self.truth = fingerprint, truth
         self.device = splits["train"].x.device  # where batches lie; the splits may stay in host memory
-        pixels = splits["train"].x.dtype == torch.uint8
-        if pixels == (range == "real"):
-            allowed = "symmetric, unit or binary" if pixels else "real"
-            raise UserError(f"data.range: '{range}' does not fit {name}; allowed: {allowed}")
-        y = splits["train"].y
+        x, y = splits["train"]
         counts = () if y is None or not classes else tuple(y.bincount(minlength=classes).tolist())
-        self.spec = Spec(tuple(splits["train"].x.shape[1:]), classes, range, columns, labels, counts)
+        self.spec = Spec(tuple(x.shape[1:]), classes, fields, labels, counts)
+        if (x.dtype == torch.uint8) != self.spec.only("pixel"):
+            allowed = "symmetric, unit or binary" if x.dtype == torch.uint8 else "real"
+            raise UserError(f"data.range: '{self.spec.values}' does not fit {name}; allowed: {allowed}")
 
     def __len__(self) -> int:
         return self.splits["train"].x.size(0)
@@ -90,18 +93,11 @@ class Dataset:
         return rows.to(self.device, non_blocking=True)
 
     def encode(self, raw: Tensor) -> Tensor:
-        """Raw samples -> float32 in the model's range. Binary draws each pixel from Bernoulli(pixel / 255)."""
-        x = raw.float()
-        if self.spec.range == "symmetric":
-            return x.div_(127.5).sub_(1.0)
-        if self.spec.range == "unit":
-            return x.div_(255.0)
-        if self.spec.range == "binary":
-            return (torch.rand_like(x) < x.div_(255.0)).float()
-        return x
+        """Raw samples -> float32 in the model's range."""
+        return self.spec.encode(raw)
 
     def decode(self, x: Tensor) -> Tensor:
-        """The model's range -> data units: images in [0, 1], columns in their own units, points as they are."""
+        """The model's range -> data units, see `Spec.decode`."""
         return self.spec.decode(x)
 
     def batch(self, split: str, index: Tensor) -> Batch:
@@ -134,8 +130,7 @@ class Dataset:
 
     def real(self, split: str, n: int) -> Tensor:
         """The first `n` samples in data units (images in [0, 1], never binarized), for measures and pictures."""
-        raw = self.splits[split].x[:n].to(self.device).float()
-        return self.decode(raw) if self.spec.range == "real" else raw / 255.0
+        return self.spec.units(self.splits[split].x[:n].to(self.device).float())
 
 
 class Stream:

@@ -1,49 +1,17 @@
 """Points in the plane: Gaussian mixtures with exact density, and the usual toy shapes without one.
 
-A mixture of K equal modes N(m_k, σ² I) has p(x) = 1/K Σ_k N(x; m_k, σ² I). Its entropy is the floor of every
-model's negative log-likelihood on held-out points.
+The entropy of a mixture is the floor of every model's negative log-likelihood on held-out points.
 """
 
 import math
 from collections.abc import Callable
 
-import numpy as np
 import torch
 from torch import Tensor
 
 from genlab.data.base import Dataset, Split, digest, mix
+from genlab.data.mixture import Mixture
 from genlab.errors import choose, within
-
-
-class Mixture:
-    """Equal-weight mixture of isotropic Gaussians in the plane.
-
-    Args:
-        modes: (K, 2) the means.
-        sigma: the standard deviation of every mode, in data units.
-    """
-
-    def __init__(self, modes: Tensor, sigma: float) -> None:
-        self.modes, self.sigma = modes, sigma
-
-    def sample(self, n: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
-        """Draw (n, 2) points and the modes (n,) they came from."""
-        y = torch.randint(len(self.modes), (n,), generator=generator)
-        return self.modes[y] + self.sigma * torch.randn(n, 2, generator=generator), y
-
-    def log_prob(self, x: Tensor) -> Tensor:
-        """Exact log-density in nats: (B, 2) -> (B,)."""
-        distance = (x[:, None] - self.modes.to(x)).square().sum(-1)  # (B, K)
-        constant = math.log(len(self.modes)) + math.log(2 * math.pi * self.sigma**2)
-        return torch.logsumexp(-distance / (2 * self.sigma**2), dim=1) - constant
-
-    def entropy(self) -> float:
-        """-E[log p(x)] in nats, by Gauss-Hermite quadrature over each mode (64 x 64 nodes, float64)."""
-        nodes, weights = np.polynomial.hermite_e.hermegauss(64)
-        grid = torch.tensor(np.stack(np.meshgrid(nodes, nodes), -1).reshape(-1, 2))
-        weight = torch.tensor(np.outer(weights, weights).reshape(-1) / (2 * math.pi))
-        means = [(weight * self.log_prob(m.double() + self.sigma * grid)).sum().item() for m in self.modes]
-        return -sum(means) / len(means)
 
 
 def _circle(k: int, radius: float) -> Tensor:
@@ -128,14 +96,14 @@ class Gaussian2D(Dataset):
     def __init__(self, kind: str = "two", n: int = 100_000, seed: int = 0) -> None:
         choose("kind", kind, KINDS)
         within("n", n, 1)
-        self.mixture = mixture(kind)
+        truth = mixture(kind)
         self.kind = kind
 
         def split(size: int, stream: int) -> Split:
             g = torch.Generator().manual_seed(mix(seed, stream))
-            return Split(*(self.mixture.sample(size, g) if self.mixture else SHAPES[kind][0](size, g)))
+            return Split(*(truth.sample(size, g) if truth else SHAPES[kind][0](size, g)))
 
         splits = {"train": split(n, 0), "validation": split(5000, 1), "test": split(10000, 2)}
-        classes = len(self.mixture.modes) if self.mixture else SHAPES[kind][1]
+        classes = len(truth.modes) if truth else SHAPES[kind][1]
         fingerprint = digest("gaussian2d", kind, n, seed)
-        super().__init__(f"gaussian2d {kind}", splits, range="real", classes=classes, fingerprint=fingerprint)
+        super().__init__(f"gaussian2d {kind}", splits, "real", classes, fingerprint=fingerprint, truth=truth)

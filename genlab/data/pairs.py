@@ -3,8 +3,9 @@
 From one set, b is a known map T of *other* samples of the same set, so a model that learns a -> b without seeing a
 pair can be judged against T itself:
 
-    points   T(x) = R x + s,  R a rotation by 30° of the first two coordinates, s a shift
-    images   T(x) = 1 - max of each pixel and its four neighbours: inverted contrast, strokes two pixels thicker
+    reals       T(x) = R x + s,  R a rotation by 30° of the first two coordinates, s a shift
+    pixels      T(x) = 1 - max of each pixel and its four neighbours: inverted contrast, strokes two pixels thicker
+    categories  each becomes the next one
 
 In every split a is the first half of the samples and b comes from the second half: no sample stands on both sides.
 From two sets, a is the first and b the second, whole, and no true map is known.
@@ -22,6 +23,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from genlab.data.base import Batch, Dataset, Split, digest
+from genlab.data.fields import LIMITS, Group
 from genlab.errors import UserError
 
 ANGLE = math.radians(30.0)
@@ -44,10 +46,10 @@ class Pairs(Dataset):
 
     def __init__(self, first: Dataset, second: Dataset | None = None) -> None:
         self.known = second is None  # whether `transform` is the true map
-        if second is not None and (first.spec.shape, first.spec.range) != (second.spec.shape, second.spec.range):
+        if second is not None and (first.spec.shape, first.spec.values) != (second.spec.shape, second.spec.values):
             raise UserError(
-                f"data.other: {second.name} has {second.spec.range} samples of {tuple(second.spec.shape)}, "
-                f"{first.name} {first.spec.range} ones of {tuple(first.spec.shape)}; they must be the same"
+                f"data.other: {second.name} has {second.spec.values} samples of {tuple(second.spec.shape)}, "
+                f"{first.name} {first.spec.values} ones of {tuple(first.spec.shape)}; they must be the same"
             )
         # Shallow copies: the sets that were given keep all their samples, and none is copied.
         self.a, self.b = copy.copy(first), copy.copy(second or first)
@@ -57,11 +59,11 @@ class Pairs(Dataset):
             self.b.splits = {name: half for name, (_, half) in halves.items()}
         name = f"{first.name} and {second.name if second else 'its transform'}"
         fingerprint = digest(first.fingerprint, second.fingerprint if second else "")
-        super().__init__(name, self.a.splits, first.spec.range, fingerprint=fingerprint)
+        super().__init__(name, self.a.splits, first.spec.fields, fingerprint=fingerprint)
         self.counts = first.spec.counts  # of both halves
         own = self.a.splits["train"].y
         counts = () if own is None or not first.spec.classes else own.bincount(minlength=first.spec.classes).tolist()
-        self.spec = first.spec._replace(counts=tuple(counts))
+        self.spec = first.spec.counted(counts)
 
     def __len__(self) -> int:
         """Samples of the longer side; a pass over the data repeats the shorter one."""
@@ -87,16 +89,15 @@ class Pairs(Dataset):
             return self.b
         splits = {name: self._transformed(split) for name, split in self.b.splits.items()}
         spec = self.spec
-        target = Dataset(
-            f"{self.b.name} transformed", splits, spec.range, spec.classes, spec.columns, spec.labels, self.fingerprint
-        )
-        target.spec = spec._replace(counts=self.counts)
+        name = f"{self.b.name} transformed"
+        target = Dataset(name, splits, spec.fields, spec.classes, spec.labels, self.fingerprint)
+        target.spec = spec.counted(self.counts)
         return target
 
     def _transformed(self, split: Split) -> Split:
-        """The true map of raw samples: pixels as uint8 or points, `CHUNK` at a time."""
-        if not self.spec.is_image:
-            return Split(turn(split.x), split.y)
+        """The true map of raw samples, uint8 pixels `CHUNK` at a time."""
+        if split.x.dtype != torch.uint8:
+            return Split(self.spec.each(moved, split.x), split.y)
         return Split(torch.cat([255 - thicken(part.float()) for part in split.x.split(CHUNK)]).byte(), split.y)
 
     def transform(self, x: Tensor) -> Tensor:
@@ -107,10 +108,17 @@ class Pairs(Dataset):
         """
         if not self.known:
             raise UserError(f"{self.name}: no true map from one to the other is known")
-        if not self.spec.is_image:
-            return turn(x)
-        thick = thicken(x)
-        return -thick if self.spec.range == "symmetric" else 1 - thick
+        return self.spec.each(moved, x)
+
+
+def moved(group: Group, x: Tensor) -> Tensor:
+    """The true map of the channels of one group, as a model sees them: (B, C, ...) -> (B, C, ...)."""
+    if group.kind == "real":
+        return turn(x)
+    if group.kind == "category":
+        return x.roll(1, dims=1)
+    low, high = LIMITS[group.range]
+    return low + high - thicken(x)
 
 
 def turn(x: Tensor) -> Tensor:

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 from torch import Tensor
 
-from genlab.data.base import Column
+from genlab.data.fields import Field, numeric
 from genlab.data.files import quoted, several
 from genlab.data.tables import Table
 from genlab.errors import UserError
@@ -16,7 +16,7 @@ COARSE = 0.01  # of the width of the bulk: the largest error of a number in it
 ROWS = 200_000  # that are looked at for it; they are in pseudo-random order
 
 
-def scale(file: Path, names: Sequence[str], x: np.ndarray) -> tuple[Column, ...]:
+def scale(file: Path, names: Sequence[str], x: np.ndarray) -> tuple[Field, ...]:
     """Mean and deviation of each column of the training rows x (N, D).
 
     Raises:
@@ -37,16 +37,16 @@ def scale(file: Path, names: Sequence[str], x: np.ndarray) -> tuple[Column, ...]
     if bad.any():
         wrong = [names[i] for i in np.flatnonzero(bad).tolist()]
         raise UserError(f"{file.name}: numbers too large or too alike to standardise in column {quoted(wrong)}")
-    return tuple(Column(n, float(m), float(s)) for n, m, s in zip(names, means, deviations, strict=True))
+    return tuple(numeric(n, float(m), float(s)) for n, m, s in zip(names, means, deviations, strict=True))
 
 
-def standardise(x: np.ndarray, columns: Sequence[Column]) -> np.ndarray:
+def standardise(x: np.ndarray, columns: Sequence[Field]) -> np.ndarray:
     """(N, D) values -> (value - mean) / deviation in float32."""
     with np.errstate(over="ignore"):
         return ((x - [c.mean for c in columns]) / [c.deviation for c in columns]).astype(np.float32)
 
 
-def check_precision(file: Path, table: Table, places: Tensor, training: int, columns: Sequence[Column]) -> None:
+def check_precision(file: Path, table: Table, places: Tensor, training: int, columns: Sequence[Field]) -> None:
     """Check that the bulk of each column survives single precision, which one wild cell can spoil.
 
     The bulk is the middle 90 % of the training rows and, as most of them may be one number, of the different numbers

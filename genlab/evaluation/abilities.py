@@ -63,9 +63,8 @@ def bounds(family: Bounded, data: Dataset, split: str, n: int, k: int) -> dict[s
 def density(family: Density, data: Dataset, split: str, n: int) -> dict[str, float]:
     """The NLL of points in data units, beside the entropy of the data where that is known exactly, nats."""
     x = data.head(split, n)["x"]
-    mixture = getattr(data, "mixture", None)
     log_q = torch.cat([family.log_prob(part) for part in x.split(CHUNK)]) - data.spec.log_scale
-    return likelihood.likelihood_measures(log_q, mixture.log_prob(x.double()) if mixture else None)
+    return likelihood.likelihood_measures(log_q, data.truth.log_prob(x.double()) if data.truth else None)
 
 
 def bits(family: Family, data: Dataset, split: str, n: int, k: int) -> dict[str, float]:
@@ -81,15 +80,16 @@ def bits(family: Family, data: Dataset, split: str, n: int, k: int) -> dict[str,
     else:
         assert isinstance(family, Density)
         found = torch.cat([family.log_prob(dequantize(part, data)) for part in x.split(DENSITY_CHUNK)])
-        width = 2 / 256 if data.spec.range == "symmetric" else 1 / 256
-        mean = likelihood.bits_per_dim(found, size, width)
+        low, high = data.spec.limits
+        mean = likelihood.bits_per_dim(found, size, (high - low) / 256)
     return {"bits_per_dim": mean.value, "bits_per_dim_error": mean.error}
 
 
 def dequantize(x: Tensor, data: Dataset) -> Tensor:
     """Images in the model's range -> uniform draws within each pixel value's own 1/256 of that range."""
     v = (255 * data.decode(x) + torch.rand_like(x)) / 256
-    return 2 * v - 1 if data.spec.range == "symmetric" else v
+    low, high = data.spec.limits
+    return (high - low) * v + low
 
 
 def translations(family: Translator, data: Pairs, split: str, n: int) -> tuple[Batch, Tensor, Tensor]:
@@ -112,8 +112,7 @@ def translation_errors(data: Pairs, batch: Batch, there: Tensor, back: Tensor) -
 
 def entropy(data: Dataset, split: str, n: int) -> dict[str, float]:
     """What the data's own density gets on the same samples: floors of `elbo` and `iwae_nll`; {} where it is unknown."""
-    mixture = getattr(data, "mixture", None)
-    if mixture is None:
+    if data.truth is None:
         return {}
-    nats = mixture.log_prob(data.head(split, n)["x"].double()).mean().item()
+    nats = data.truth.log_prob(data.head(split, n)["x"].double()).mean().item()
     return {"elbo": nats, "iwae_nll": -nats}

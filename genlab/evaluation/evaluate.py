@@ -162,7 +162,7 @@ def _autoencoding(family: Family, data: Dataset, plan: Plan, report: Report) -> 
 
 
 def _likelihood(family: Family, data: Dataset, plan: Plan, report: Report) -> None:
-    n, image = min(plan.likelihood, len(data.splits[plan.split].x)), data.spec.is_image
+    n, image = min(plan.likelihood, len(data.splits[plan.split].x)), data.spec.only("pixel")
     report.likelihood, report.k = n, plan.k
     with timed(report, "likelihood"):
         if isinstance(family, Bounded):
@@ -177,6 +177,6 @@ def _likelihood(family: Family, data: Dataset, plan: Plan, report: Report) -> No
         report.add(with_units(data), attempt_all(parts, report.left_out))
     if not isinstance(family, (Bounded, Density, Discrete)):
         report.left_out["likelihood"] = "the model has none, and no bound of one"
-    elif "iwae_nll" in report.measures and image and data.spec.range != "binary":
-        why = f"pixels are not binary (data.range={data.spec.range}); nats of papers are of data.range=binary"
+    elif "iwae_nll" in report.measures and image and data.spec.values != "binary":
+        why = f"pixels are not binary (data.range={data.spec.values}); nats of papers are of data.range=binary"
         report.left_out["published NLL"] = why

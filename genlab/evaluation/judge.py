@@ -28,9 +28,9 @@ class Judge:
         self, data: Dataset, split: str, n: int, net: FeatureNet | None, reasons: Reasons | None = None
     ) -> None:
         self.data, self.real, self.reasons = data, data.spec.standardise(data.real(split, n)), reasons
-        self.split, self.mixture = split, getattr(data, "mixture", None)
+        self.split = split
         self.reference = None
-        if data.spec.is_image and net is not None:
+        if data.spec.layout == "image" and net is not None:
             train = data.real("train", TRAIN)
             self.reference = attempt("fid", lambda: Reference(self.real, train, net, data.spec.even), reasons)
 
@@ -41,8 +41,8 @@ class Judge:
             labels: (N,) the classes that the samples were asked to be of.
         """
         samples = self.data.spec.standardise(samples)
-        if not self.data.spec.is_image:
-            return point_measures(samples, self.real, self.mixture, self.reasons)
+        if self.data.spec.layout != "image":
+            return point_measures(samples, self.real, self.data.truth, self.reasons)
         reference, n = self.reference, min(len(samples), len(self.real))
         by_features = reference and attempt("fid", lambda: reference.judge(samples, labels, self.reasons), self.reasons)
         pixels = {
@@ -77,7 +77,7 @@ class Judge:
 
     def noise(self, n: int) -> Tensor:
         """Uniform pixels, or points of the mean and covariance of the real ones: (n, *shape)."""
-        if not self.data.spec.is_image:
+        if self.data.spec.layout != "image":
             return gaussian_noise(self.data.real(self.split, n), n)
         generator = torch.Generator().manual_seed(mix(n))
         return torch.rand(n, *self.data.spec.shape, generator=generator).to(self.real)

@@ -34,11 +34,10 @@ def evaluator(
             distance has a large bias: compare it within a training, not with what `genlab evaluate` reports.
         reasons: takes in, by name, why a measure cannot be had, and the others go on; None raises.
     """
-    count = min(MEASURED // 5 if data.spec.is_image else MEASURED, len(data.splits["validation"].x))
-    mixture = getattr(data, "mixture", None)
-    known = (mixture.modes, mixture.sigma) if mixture else (None, 1.0)
+    count = min(MEASURED // 5 if data.spec.layout == "image" else MEASURED, len(data.splits["validation"].x))
+    known = (data.truth.modes, data.truth.sigma) if data.truth else (None, 1.0)
     judge = None
-    if net and data.spec.is_image:
+    if net and data.spec.layout == "image":
         judge = attempt("eval/fid", lambda: features_judge(data, count, net, reasons), reasons)
 
     @torch.no_grad()

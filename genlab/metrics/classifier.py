@@ -66,7 +66,7 @@ def ready_classifier(data: Dataset, root: Path, device: torch.device | str = "cp
 
 
 def _labelled(data: Dataset) -> bool:
-    return data.spec.is_image and bool(data.spec.classes) and data.whole.y is not None
+    return data.spec.layout == "image" and bool(data.spec.classes) and data.whole.y is not None
 
 
 def _paths(data: Dataset, root: Path) -> list[Path]:

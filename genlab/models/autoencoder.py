@@ -43,7 +43,7 @@ class Autoencoder(Family):
 
     def decode(self, z: Tensor) -> Tensor:
         """(B, z_dim) -> (B, *shape)."""
-        return self.squash(self.decoder(z))
+        return self.head.mean(self.decoder(z))
 
     def reconstruct(self, x: Tensor) -> Tensor:
         """Decode the code of x: (B, *shape) -> (B, *shape)."""

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from genlab.data.base import Batch, Range, Spec
+from genlab.models.head import Head
 from genlab.models.labels import ClassPrior
 from genlab.networks.activation import differentiated_twice
 
@@ -66,6 +67,7 @@ class Family(nn.Module):
     def __init__(self, spec: Spec) -> None:
         super().__init__()
         self.spec = spec
+        self.head = Head(spec)
         self.class_prior: ClassPrior | None = None  # of a conditional family
         self.rules: Mapping[str, Rule] = {}
 
@@ -83,14 +85,6 @@ class Family(nn.Module):
     @property
     def device(self) -> torch.device:
         return next(self.parameters()).device
-
-    def squash(self, raw: Tensor) -> Tensor:
-        """A net's raw output -> the range of the data."""
-        if self.spec.range == "symmetric":
-            return raw.tanh()
-        if self.spec.range in ("unit", "binary"):
-            return raw.sigmoid()
-        return raw
 
 
 def full_precision(x: Tensor) -> AbstractContextManager[object]:

@@ -13,6 +13,7 @@ F. Noé, S. Olsson, J. Köhler, H. Wu, "Boltzmann generators: Sampling equilibri
 learning", 2019, https://arxiv.org/abs/1812.01729.
 """
 
+import math
 from collections.abc import Callable, Sequence
 
 import torch
@@ -39,6 +40,7 @@ def right(x: Tensor) -> Tensor:
     return x[:, 0] > 0
 
 
+PLANE = 2  # dimensions: of the energies, and where quadrature is exact
 ENERGIES: dict[str, Energy] = {"double_well": double_well}
 
 
@@ -70,13 +72,12 @@ class Boltzmann(Flow):
         bins: int = 16,
         bound: float = 5.0,
     ) -> None:
-        if spec.is_image:
-            raise UserError("model: boltzmann learns from an energy of points, not from images; use data=gaussian2d")
-        if spec.columns:
-            raise UserError("model: boltzmann learns from an energy of points, not from a table; use data=gaussian2d")
+        if spec.columns or not spec.only("real"):
+            what = "a table" if spec.columns else f"{spec.layout}s of {spec.values} values"
+            raise UserError(f"model: boltzmann learns from an energy of points, not from {what}; use data=gaussian2d")
         if isinstance(energy, str):
             choose("energy", energy, ENERGIES)
-            if spec.shape != (2,):
+            if math.prod(spec.shape) != PLANE:
                 raise OptionError("energy", f"{energy} lives in the plane, the data have shape {spec.shape}")
             energy = ENERGIES[energy]
         within("start", start, above=0, high=1)
@@ -122,7 +123,7 @@ class Boltzmann(Flow):
         """Effective sample size as a share of n; in the plane F of the right well less F of the left, and its error."""
         difference, size = self.free_energy_difference(n)
         values = {"effective_sample_size": size.item() / n}
-        if self.spec.shape == (2,):
+        if math.prod(self.spec.shape) == PLANE:
             reference = quadrature(self.energy)
             values |= {
                 "free_energy_difference": difference.item(),

@@ -39,7 +39,7 @@ class CycleGAN(Family):
     Args:
         loss: of the adversarial game: lsgan, non_saturating, minimax or hinge.
         cycle: λ, weight of the cycle loss.
-        identity: μ, weight of the identity loss as a share of λ; None: 0.5 for images, 0 for points.
+        identity: μ, weight of the identity loss as a share of λ; None: 0.5 for pixels, 0 for all else.
         pool: past fakes kept for each discriminator; 0 shows it the latest only.
         generator, discriminator: make the nets, from (shape).
     """
@@ -61,7 +61,7 @@ class CycleGAN(Family):
         for name, value in (("cycle", cycle), ("identity", identity or 0), ("pool", pool)):
             within(name, value, 0)
         self.loss, self.cycle = loss, cycle
-        self.identity = (0.5 if spec.is_image else 0.0) if identity is None else identity
+        self.identity = (0.5 if spec.only("pixel") else 0.0) if identity is None else identity
         # By the domain that a net leads to, judges or remembers: G is generators["b"], F is generators["a"].
         with inside("generator"):
             self.generators = nn.ModuleDict({domain: generator(spec.shape) for domain in DOMAINS})
@@ -111,4 +111,4 @@ class CycleGAN(Family):
     def translate(self, x: Tensor, to: str = "b") -> Tensor:
         """G(x) for to="b", F(x) for to="a", fp32: (B, *shape) -> (B, *shape)."""
         choose("to", to, DOMAINS)
-        return self.squash(self.generators[to](x).float())
+        return self.head.mean(self.generators[to](x).float())

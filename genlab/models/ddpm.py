@@ -35,7 +35,6 @@ from genlab.networks.denoisers import Denoiser, denoiser
 
 SAMPLERS = ("ddim", "ancestral", "dpmpp")
 VARIANCES = ("large", "small")
-HALF_BIN = {"symmetric": 1 / 255, "unit": 0.5 / 255, "binary": 0.5}  # half the distance of two pixel values
 
 
 def posterior(bar_s: Tensor, bar_t: Tensor) -> tuple[Tensor, Tensor, Tensor]:
@@ -98,11 +97,11 @@ class DDPM(Diffusion):
         choose("schedule", schedule, SCHEDULES)
         choose("sampler", sampler, ("auto", *SAMPLERS))
         if sampler == "auto":
-            sampler = "ddim" if spec.is_image else "dpmpp"
+            sampler = "ddim" if spec.only("pixel") else "dpmpp"
         choose("variance", variance, VARIANCES)
         choose("bound_variance", bound_variance, ("auto", *VARIANCES))
         if bound_variance == "auto":
-            bound_variance = "small" if spec.is_image else "large"
+            bound_variance = "small" if spec.only("pixel") else "large"
         least = 20 if schedule == "linear" else 2  # below, the linear schedule's β would reach 1
         if timesteps < least:
             raise OptionError("timesteps", f"{timesteps} is less than {least}, the least of schedule {schedule}")
@@ -133,7 +132,7 @@ class DDPM(Diffusion):
         times = sample_times(start, min(self.sample_steps, start))
         if self.sampler == "dpmpp":
             levels = [(self.bars[t].sqrt().item(), (1 - self.bars[t]).sqrt().item()) for t in times[:-1]]
-            return self.restore(dpmpp(lambda x, i: self.at(x, times[i], y)[0], x, levels, self.eta, self.bounded))
+            return self.restore(dpmpp(lambda x, i: self.at(x, times[i], y)[0], x, levels, self.eta, self.head.smooth))
         for t, s in pairwise(times):
             x = self.reverse(x, t, s, y)
         return self.restore(x)
@@ -180,7 +179,7 @@ class DDPM(Diffusion):
             for i in range(k):
                 place = torch.searchsorted(upper, (i + offset) / k, right=True).clamp(max=len(times) - 1)
                 bound = bound - self.step_kl(x, times[place], torch.randn_like(x)) / (k * share[place])
-        return bound - math.prod(x.shape[1:]) * self.scale.log()
+        return bound - self.log_scale
 
     def bits_per_dim(self, x: Tensor, k: int = 1) -> Tensor:
         """The bound in bits/dim of 8-bit images, from k of its terms: (B, *shape) -> (B,)."""
@@ -209,20 +208,4 @@ class DDPM(Diffusion):
         """log p(x_0|x_1) in nats at one x_1 ~ q(x_1|x_0): of the pixel's bin (eq. 13), or the density of points."""
         one = torch.ones(len(x), dtype=torch.long, device=x.device)
         mean, _ = self.predict(mixture(x, torch.randn_like(x), self.alpha[1], self.sigma[1]), one)
-        sigma = self.sigma[1]  # √β_1
-        if self.spec.range == "real":
-            log_p = -0.5 * ((x - mean) / sigma).square() - sigma.log() - 0.5 * math.log(2 * math.pi)
-            return log_p.flatten(1).sum(1)
-        half, low = HALF_BIN[self.spec.range], -1.0 if self.spec.range == "symmetric" else 0.0
-        above = torch.where(x > 1 - half, math.inf, (x - mean + half) / sigma)  # the outermost bins are open
-        below = torch.where(x < low + half, -math.inf, (x - mean - half) / sigma)
-        return log_interval(below, above).flatten(1).sum(1)
-
-
-def log_interval(a: Tensor, b: Tensor) -> Tensor:
-    """log(Φ(b) - Φ(a)) for a < b with Φ the normal distribution function, exact far out in the tails as well."""
-    # Mirror intervals right of 0 to the left, where log Φ is exact.
-    mirror = a > 0
-    a, b = torch.where(mirror, -b, a), torch.where(mirror, -a, b)
-    high, low = torch.special.log_ndtr(b), torch.special.log_ndtr(a)
-    return high + torch.log1p(-(low - high).exp().clamp(max=1 - 1e-7))
+        return self.head.log_interval(x, mean, self.sigma[1])  # √β_1

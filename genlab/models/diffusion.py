@@ -104,24 +104,28 @@ class Timed(Family):
 
     @property
     def scale(self) -> Tensor:
-        """What one unit of the net's space is in the data's, ()."""
-        return self.mean_square.sqrt()
+        """What one unit of the net's space is in the data's: (), or (C, 1, ...) where fields differ in it."""
+        return self.head.scale(self.mean_square.sqrt())
+
+    @property
+    def log_scale(self) -> Tensor:
+        """The sum of the logarithm of `scale` over a sample, (): log p in the data's space is log p here, less this."""
+        return self.head.size * self.mean_square.sqrt().log()
 
     def measure(self, batch: Batch) -> Tensor:
-        """x / scale. In training the scale is first brought up to date; images are left as they are."""
+        """x / scale. In training the scale is first brought up to date; pixels and categories are left as they are."""
         x = batch["x"]
-        if self.training and self.spec.range == "real":
+        reals = self.head.reals(x)
+        if self.training and reals is not None:
             with torch.no_grad():
                 step = batch["step"].float()
                 rate = torch.where(step < SCALE_STEPS, 1 / (1 + step), 0.0)  # the mean of all steps so far
-                self.mean_square.lerp_(x.float().square().mean(), rate)
+                self.mean_square.lerp_(reals.float().square().mean(), rate)
         return x / self.scale
 
     def restore(self, x: Tensor) -> Tensor:
-        """From the net's space back to the data's; what a solver leaves outside the range of images is clipped."""
-        x = x * self.scale
-        low = -1.0 if self.spec.range == "symmetric" else 0.0
-        return x if self.spec.range == "real" else x.clamp(low, 1.0)
+        """From the net's space back to the data's, pixels clipped and categories whole."""
+        return self.head.project(x * self.scale)
 
     def noise(self, n: int) -> Tensor:
         """n draws of ε ~ N(0, I): (n, *shape)."""
@@ -175,7 +179,7 @@ class Diffusion(Timed):
         super().__init__(spec, conditional, drop_label, guidance, net)
         choose("prediction", prediction, PREDICTIONS)
         self.prediction = prediction
-        self.bounded = spec.range == "real"  # whether it learns the range of its data
+        self.bounded = not spec.only("pixel")  # whether it learns the range of its data
         if self.bounded:  # extremes of each coordinate in training; they start the wrong way round, which clips nothing
             self.register_buffer("lowest", torch.full(spec.shape, torch.inf))
             self.register_buffer("highest", torch.full(spec.shape, -torch.inf))
@@ -192,7 +196,7 @@ class Diffusion(Timed):
     def clip(self, x: Tensor) -> Tensor:
         """Clip clean samples (B, *shape) in the net's space to the range of the training samples; see the module."""
         if not self.bounded:
-            return x.clamp(-1, 1) if self.spec.range == "symmetric" else x
+            return x.clamp(-1, 1) if self.head.centred else x
         margin = MARGIN * (self.highest - self.lowest)
         clipped = x.clamp((self.lowest - margin) / self.scale, (self.highest + margin) / self.scale)
         return torch.where(self.lowest <= self.highest, clipped, x)
@@ -240,7 +244,7 @@ class Diffusion(Timed):
         if self.bounded and sampling:
             clipped = self.clip(x)
             return clipped, torch.where(clipped == x, noise, (x_t - alpha * clipped) / sigma)
-        if self.spec.range == "symmetric":
+        if self.head.centred:
             x = self.clip(x)
             noise = (x_t - alpha * x) / sigma
         return x, noise

@@ -3,18 +3,11 @@
     log p(x) = log N(f(x); 0, I) + log |det ∂f/∂x|                                              (RealNVP, eq. 3)
     x = f⁻¹(T z),  z ~ N(0, I)                                                                   T: temperature
 
-Pixels k in {0, ..., 255} are no continuous numbers: with noise u in [0, 1) the point v = (k + u) / 256 lies in the
-unit cube, and a density p on the cube bounds the probability of the image,
-
-    log P(k) >= E_q(u|k) [log p(v) - log q(u|k)] - D log 256                             (Flow++, section 3.1)
-    bits/dim = -log P(k) / (D log 2), with the bound in place of log P(k)
-
-with q uniform (log q = 0) or learned (variational). A uniform p has 8 bits/dim. On the cube the flow works on
-y = logit(s), s = α/2 + (1 - α) v: α keeps y finite, and log |∂y/∂v| = log(1 - α) - log s - log(1 - s) is counted.
+Pixels and categories are no continuous numbers: `line_head` makes such of them, v, and the density of v bounds their
+probability. Of images, bits/dim = -log P / (D log 2), with the bound in place of log P; a uniform p has 8 bits/dim.
 
 L. Dinh, J. Sohl-Dickstein, S. Bengio, "Density estimation using Real NVP", 2017, https://arxiv.org/abs/1605.08803.
 D. P. Kingma, P. Dhariwal, "Glow", 2018, https://arxiv.org/abs/1807.03039.
-J. Ho et al., "Flow++", 2019, https://arxiv.org/abs/1902.00275.
 C. Durkan et al., "Neural Spline Flows", 2019, https://arxiv.org/abs/1906.04032.
 """
 
@@ -24,11 +17,11 @@ from typing import NamedTuple
 
 import torch
 from torch import Tensor
-from torch.nn import functional as F
 
 from genlab.data.base import Batch, Spec
 from genlab.errors import OptionError, UserError, choose, within
 from genlab.models.base import Family, Out, Phase
+from genlab.models.line_head import LineHead, normal_log_prob
 from genlab.networks.coupling import Affine, Invertible, Spline
 from genlab.networks.dcgan import levels as halvings
 from genlab.networks.glow import Dequantizer, glow, realnvp
@@ -69,6 +62,7 @@ class Flow(Family):
     """
 
     prefers = "unit"
+    head: LineHead
 
     def __init__(
         self,
@@ -92,10 +86,11 @@ class Flow(Family):
         choose("architecture", architecture, ARCHITECTURES)
         choose("coupling", coupling, COUPLINGS)
         choose("dequantization", dequantization, DEQUANTIZATIONS)
-        if spec.range == "binary":
+        if any(group.range == "binary" for group in spec.groups):
             raise UserError("data.range: a flow is a density, binary pixels have none; allowed: unit, symmetric")
         within("alpha", alpha, 0, below=1)
-        most = min(halvings(side)[0] for side in spec.shape[1:]) if spec.is_image else 0
+        self.head = LineHead(spec, alpha)
+        most = min((halvings(side)[0] for side in spec.shape[1:]), default=0)
         if architecture == "auto":
             architecture = "glow" if most else "realnvp"
         if architecture == "glow" and not (most and levels <= most):
@@ -103,7 +98,7 @@ class Flow(Family):
             raise OptionError("architecture", what)
         if dequantization == "variational" and not most:
             raise OptionError("dequantization", "variational needs images with even sides; use uniform")
-        self.alpha, self.temperature = alpha, temperature
+        self.temperature = temperature
         transform = Spline(bins, bound) if coupling == "spline" else Affine()
         self.flow: Invertible
         if architecture == "glow":
@@ -123,17 +118,17 @@ class Flow(Family):
     def loss(self, batch: Batch) -> Out:
         """-log p(x) in nats, for images of the dequantized point (see `log_prob`)."""
         nats = -self.log_prob(batch["x"]).mean()
-        return Out(nats, {"bits_per_dim": self.to_bits(nats)} if self.spec.is_image else {"nll": nats})
+        return Out(nats, {"bits_per_dim": self.to_bits(nats)} if self.spec.only("pixel") else {"nll": nats})
 
     def log_prob(self, x: Tensor) -> Tensor:
-        """log p(x) in nats: (B, *shape) -> (B,). Exact for points.
+        """log p(x) in nats: (B, *shape) -> (B,). Exact for reals.
 
-        Images: log p(v) - log q(u|x), the density of v = (255 x + u) / 256 in the unit cube, with one fresh u. Its
-        mean over u, less D log 256, is a lower bound of the log-probability of the pixels.
+        Pixels and categories: log p(v) - log q(v|x) with one fresh v. Its mean over v is a lower bound of log p(x); of
+        pixels, it is the density in the unit cube, and less D log 256 the bound of their log-probability.
         """
-        if not self.spec.is_image:
+        if self.head.smooth:
             return self.log_density(x)
-        v, log_q = self.dequantize(x, torch.randn_like(x))
+        v, log_q = self.head.dequantize(x, torch.randn_like(x), self.dequantizer)
         return self.log_density(v) - log_q
 
     def bits_per_dim(self, x: Tensor, k: int = 1) -> Tensor:
@@ -145,35 +140,17 @@ class Flow(Family):
         """-log p on the unit cube in nats -> bits/dim of 8-bit pixels: (nats + D log 256) / (D log 2)."""
         return nats / (math.prod(self.spec.shape) * math.log(2)) + 8
 
-    def dequantize(self, x: Tensor, noise: Tensor) -> tuple[Tensor, Tensor]:
-        """Images in the model's range and noise ~ N(0, I) -> v in the unit cube (B, *shape), log q(u|x) (B,)."""
-        pixels = x.add(1).div(2) if self.spec.range == "symmetric" else x
-        if self.dequantizer is None:
-            u, log_q = torch.special.ndtr(noise), x.new_zeros(len(x))  # the normal's quantile: uniform
-        else:
-            u, log_q = self.dequantizer(noise, pixels)
-        return (255 * pixels + u) / 256, log_q
-
-    def log_density(self, x: Tensor) -> Tensor:
-        """log p of points, or of v in the unit cube, in nats: (B, *shape) -> (B,)."""
-        inner = x.new_zeros(len(x))
-        if self.spec.is_image and self.alpha:
-            # 1 - s from 1 - v: near v = 1 the digits of s would not do.
-            log_s, log_rest = (torch.stack([x, 1 - x]) * (1 - self.alpha) + 0.5 * self.alpha).log()
-            x = log_s - log_rest
-            inner = (math.log1p(-self.alpha) - log_s - log_rest).flatten(1).sum(1)
-        z, log_det = self.flow(x)
+    def log_density(self, v: Tensor) -> Tensor:
+        """log p of reals, or of what pixels and categories were made, in nats: (B, *shape) -> (B,)."""
+        y, inner = self.head.to_line(v)
+        z, log_det = self.flow(y)
         return normal_log_prob(z) + inner + log_det
 
     def draw(self, z: Tensor) -> tuple[Tensor, Tensor]:
-        """f⁻¹: noise z (B, D) -> x (B, *shape), continuous, and its log p(x) in nats (B,) as `log_density` has it."""
-        x, log_det = self.flow.inverse(z)
-        log_p = normal_log_prob(z) - log_det
-        if self.spec.is_image and self.alpha:
-            log_s, log_rest = F.logsigmoid(x), F.logsigmoid(-x)
-            log_p = log_p + (math.log1p(-self.alpha) - log_s - log_rest).flatten(1).sum(1)
-            x = (x.sigmoid() - 0.5 * self.alpha) / (1 - self.alpha)
-        return x, log_p
+        """f⁻¹: noise z (B, D) -> v (B, *shape), continuous, and its log p(v) in nats (B,) as `log_density` has it."""
+        y, log_det = self.flow.inverse(z)
+        v, inner = self.head.from_line(y)
+        return v, normal_log_prob(z) - log_det + inner
 
     def noise(self, n: int) -> Tensor:
         """z ~ N(0, I), (n, D), in the precision of the weights."""
@@ -183,11 +160,8 @@ class Flow(Family):
     def sample(self, n: int, y: Tensor | None = None, temperature: float | None = None) -> Tensor:
         """Draw f⁻¹(T z), z ~ N(0, I), images as whole pixel values k / 255 in the model's range: (n, *shape)."""
         scale = self.temperature if temperature is None else temperature
-        x, _ = self.draw(scale * self.noise(n))
-        if not self.spec.is_image:
-            return x
-        pixels = (256 * x).floor().clamp(0, 255) / 255
-        return 2 * pixels - 1 if self.spec.range == "symmetric" else pixels
+        v, _ = self.draw(scale * self.noise(n))
+        return self.head.quantize(v)
 
     def importance_sample(self, n: int, log_target: Callable[[Tensor], Tensor]) -> Weighted:
         """Draw n points with weights p̃(x) / q(x): E_p h = Σ w h / Σ w, q the flow.
@@ -197,11 +171,6 @@ class Flow(Family):
         """
         x, log_q = self.draw(self.noise(n))
         return Weighted(x, log_target(x) - log_q)
-
-
-def normal_log_prob(z: Tensor) -> Tensor:
-    """log N(z; 0, I) in nats: (B, D) -> (B,)."""
-    return -0.5 * (z.square().sum(1) + z.shape[1] * math.log(2 * math.pi))
 
 
 def effective_sample_size(log_weights: Tensor) -> Tensor:

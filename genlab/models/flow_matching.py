@@ -168,7 +168,7 @@ class FlowMatching(Timed):
         def denoise(x_t: Tensor, i: int) -> Tensor:
             return clean(x_t, self.velocity(x_t, moments[i], y), moments[i], self.sigma_min)
 
-        return dpmpp(denoise, x, levels, self.eta, self.spec.range == "real")
+        return dpmpp(denoise, x, levels, self.eta, self.head.smooth)
 
     @torch.no_grad()
     def log_prob(self, x: Tensor) -> Tensor:
@@ -181,4 +181,4 @@ class FlowMatching(Timed):
         noise, change = integrate_density(self.velocity, points, backward, solver, self.divergence)
         size = math.prod(x.shape[1:])
         log_p = -0.5 * noise.square().flatten(1).sum(1) - 0.5 * size * math.log(2 * math.pi)
-        return log_p + change - size * self.scale.log()
+        return log_p + change - self.log_scale

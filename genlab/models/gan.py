@@ -190,7 +190,7 @@ class GAN(Family):
         z = torch.randn(n, self.z_dim, device=self.device)
         if self.embedding:
             z = torch.cat([z, self.embedding(self.fake_labels(n) if y is None else y)], dim=1)
-        return self.squash(self.generator(z))
+        return self.head.mean(self.generator(z))
 
     def score(self, x: Tensor) -> Tensor:
         """The discriminator's logits: (B, *shape) -> (B,), fp32.

@@ -52,11 +52,11 @@ class LatentDiffusion(Family):
         if not isinstance(self.autoencoder, Codec):
             raise OptionError("autoencoder", f"a {type(self.autoencoder).__name__} cannot encode and decode")
         theirs = self.autoencoder.spec
-        if (theirs.shape, theirs.range) != (spec.shape, spec.range):
+        if (theirs.shape, theirs.values) != (spec.shape, spec.values):
             raise OptionError(
                 "autoencoder",
-                f"trained on shape {theirs.shape}, data.range={theirs.range}, "
-                f"while this data has shape {spec.shape}, data.range={spec.range}",
+                f"trained on shape {theirs.shape}, data.range={theirs.values}, "
+                f"while this data has shape {spec.shape}, data.range={spec.values}",
             )
         named, known = ([column.name for column in each.columns] for each in (spec, theirs))
         if named != known:

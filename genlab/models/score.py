@@ -168,7 +168,7 @@ class Score(Diffusion):
         def clean(x_t: Tensor, i: int) -> Tensor:
             return self.denoise_at(x_t, steps[i], y, sampling=True)[0]
 
-        return dpmpp(clean, x, [level(ratio) for ratio in steps], self.eta, self.bounded)
+        return dpmpp(clean, x, [level(ratio) for ratio in steps], self.eta, self.head.smooth)
 
     def langevin(self, x: Tensor, levels: list[float], y: Tensor | None = None) -> Tensor:
         """Annealed Langevin dynamics of x̂ (B, *shape) through the noise levels ς, and one step of denoising."""
@@ -193,4 +193,4 @@ class Score(Diffusion):
         # x_1 = α x̂_1 ~ N(0, I).
         log_p = -0.5 * (end * math.exp(log_alpha)).square().flatten(1).sum(1)
         log_p = log_p + size * (log_alpha - 0.5 * math.log(2 * math.pi))
-        return log_p + change - size * self.scale.log()
+        return log_p + change - self.log_scale

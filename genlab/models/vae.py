@@ -14,22 +14,19 @@ rescale β.
 D. P. Kingma, M. Welling, "Auto-Encoding Variational Bayes", 2014, https://arxiv.org/abs/1312.6114.
 Y. Burda, R. Grosse, R. Salakhutdinov, "Importance Weighted Autoencoders", 2016, https://arxiv.org/abs/1509.00519.
 I. Higgins et al., "beta-VAE", 2017, https://openreview.net/forum?id=Sy2fzU9gl.
-Learned decoder scale: O. Rybkin, K. Daniilidis, S. Levine, "Simple and Effective VAE Training with Calibrated
-Decoders", 2021, https://arxiv.org/abs/2006.13202.
 """
 
 import math
 
 import torch
-from torch import Tensor, nn
-from torch.nn import functional as F
+from torch import Tensor
 
 from genlab.data.base import Batch, Spec
-from genlab.errors import OptionError, choose, inside, within
+from genlab.errors import inside, within
 from genlab.models.base import Family, Out, Phase, full_precision
+from genlab.models.likelihood_head import LikelihoodHead
 from genlab.networks.choice import Decoder, Encoder, decoder, encoder
 
-LIKELIHOODS = ("auto", "bernoulli", "gaussian")
 ROWS = 1024  # codes decoded at a time for a likelihood estimate: their activations should fit a CPU's caches
 
 
@@ -38,8 +35,8 @@ class VAE(Family):
 
     Args:
         z_dim: length of z.
-        likelihood: p(x|z): bernoulli (data in [0, 1]; nats that compare with papers only on binary data), gaussian,
-            or auto: gaussian for points, bernoulli for images.
+        likelihood: p(x|z) of pixels: bernoulli (data in [0, 1]; nats that compare with papers only on binary data),
+            gaussian, or auto: bernoulli where it fits. Reals are Gaussian.
         sigma: the Gaussian's standard deviation in the model's range; None learns one number for all dimensions.
         beta: weight of the KL.
         anneal_steps: steps over which β grows linearly from 0.
@@ -52,6 +49,7 @@ class VAE(Family):
     """
 
     prefers = "unit"
+    head: LikelihoodHead
 
     def __init__(
         self,
@@ -67,28 +65,22 @@ class VAE(Family):
         decoder: Decoder = decoder,
     ) -> None:
         super().__init__(spec)
-        choose("likelihood", likelihood, LIKELIHOODS)
-        unit = spec.range in ("unit", "binary")
-        if likelihood == "auto":
-            likelihood = "bernoulli" if unit else "gaussian"
-        if likelihood == "bernoulli" and not unit:
-            raise OptionError("likelihood", f"bernoulli needs data.range unit or binary, not {spec.range}")
+        self.head = LikelihoodHead(spec, likelihood, sigma)
         within("importance_samples", importance_samples, 1)
         within("beta", beta, 0)
         within("anneal_steps", anneal_steps, 0)
-        self.z_dim, self.likelihood, self.beta, self.anneal_steps = z_dim, likelihood, beta, anneal_steps
+        self.z_dim, self.beta, self.anneal_steps = z_dim, beta, anneal_steps
         self.importance_samples = importance_samples
-        self.noise = not spec.is_image if noise is None else noise
+        self.noise = not spec.only("pixel") if noise is None else noise
         with inside("encoder"):
             self.encoder = encoder(spec.shape, (2 * z_dim,))
         with inside("decoder"):
             self.decoder = decoder(z_dim, spec.shape)
-        # A parameter when it is learned, a buffer when it is given; unused by a Bernoulli decoder.
-        log_sigma = torch.tensor(math.log(sigma or 1.0))
-        if likelihood == "gaussian" and sigma is None:
-            self.log_sigma = nn.Parameter(log_sigma)
-        else:
-            self.register_buffer("log_sigma", log_sigma)
+
+    def _load_from_state_dict(self, state_dict: dict, prefix: str, *rest: object) -> None:
+        if f"{prefix}log_sigma" in state_dict:  # of checkpoints of formats 1 and 2
+            state_dict[f"{prefix}head.log_sigma"] = state_dict.pop(f"{prefix}log_sigma")
+        super()._load_from_state_dict(state_dict, prefix, *rest)
 
     def phases(self) -> tuple[Phase, ...]:
         return (Phase("model", (self,), self.loss),)
@@ -140,10 +132,7 @@ class VAE(Family):
         """log p(x|z) in nats, fp32: (B, *shape), (B, z_dim) -> (B,)."""
         raw = self.decoder(z)
         with full_precision(x):
-            if self.likelihood == "bernoulli":
-                return -F.binary_cross_entropy_with_logits(raw.float(), x, reduction="none").flatten(1).sum(1)
-            error = (self.squash(raw.float()) - x) * (-self.log_sigma).exp()
-            return -(0.5 * error.square() + self.log_sigma + 0.5 * math.log(2 * math.pi)).flatten(1).sum(1)
+            return self.head.log_prob(raw, x)
 
     def elbo(self, x: Tensor, k: int = 1) -> Tensor:
         """The bound L_k of log p(x), nats: (B, *shape) -> (B,). It grows with k; k = 5000 is the usual estimate.
@@ -168,7 +157,7 @@ class VAE(Family):
 
     def decode(self, z: Tensor) -> Tensor:
         """The mean of p(x|z): (B, z_dim) -> (B, *shape)."""
-        return self.squash(self.decoder(z).float())
+        return self.head.mean(self.decoder(z).float())
 
     def reconstruct(self, x: Tensor) -> Tensor:
         """Decode the posterior mean: (B, *shape) -> (B, *shape)."""
@@ -177,11 +166,7 @@ class VAE(Family):
     def sample(self, n: int, y: Tensor | None = None) -> Tensor:
         """Draw n samples x ~ p(x|z), z ~ N(0, I), or the mean of p(x|z) where `noise` is off: (n, *shape)."""
         x = self.decode(torch.randn(n, self.z_dim, device=self.device))
-        if not self.noise:
-            return x
-        if self.likelihood == "bernoulli":
-            return torch.bernoulli(x)
-        return x + self.log_sigma.exp() * torch.randn_like(x)
+        return self.head.sample(x) if self.noise else x
 
 
 def gaussian_kl(mean: Tensor, log_variance: Tensor) -> Tensor:

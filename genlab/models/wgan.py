@@ -72,7 +72,7 @@ class WGAN(Family):
 
     def sample(self, n: int, y: Tensor | None = None) -> Tensor:
         """Draw G(z) for n fresh z: (n, *shape)."""
-        return self.squash(self.generator(torch.randn(n, self.z_dim, device=self.device)))
+        return self.head.mean(self.generator(torch.randn(n, self.z_dim, device=self.device)))
 
     def score(self, x: Tensor) -> Tensor:
         """The critic's value f(x): (B, *shape) -> (B,), fp32."""

@@ -13,7 +13,7 @@ import torch
 
 from genlab.errors import UserError, brief, out_of_memory
 
-FORMAT = 2  # 1 had one monitor, and kept of it a count
+FORMAT = 3  # 2 had no fields; 1 had one monitor, and kept of it a count
 State = dict[str, Any]
 
 

@@ -10,6 +10,7 @@ import torch
 from torch.optim import Optimizer
 
 from genlab.data.base import Dataset
+from genlab.data.spec import Spec
 from genlab.errors import UserError, brief, out_of_memory
 from genlab.models.base import Family
 from genlab.tracker import Meter
@@ -99,11 +100,13 @@ def check_data(state: State, data: Dataset) -> None:
             f"the data are not those that this run began with (their fingerprint is {known}, and was {state['data']}): "
             "put the files and the data's options back, or start a new run"
         )
-    spec = state.get("spec")
-    began = spec[2] if isinstance(spec, list) and len(spec) > 2 else data.spec.range
-    if began != data.spec.range:
+    try:
+        began = Spec.of(state["spec"]).values
+    except (KeyError, TypeError, ValueError):  # damaged, or of no data; whoever makes a model of it says so
+        return
+    if began != data.spec.values:
         raise UserError(
-            f"data.range: this run began with {began}, not {data.spec.range}: put it back or start a new run"
+            f"data.range: this run began with {began}, not {data.spec.values}: put it back or start a new run"
         )
 
 

@@ -1,0 +1,112 @@
+"""The head of a model: what the raw output of a net means, and what a sample must be, by the fields of the data.
+
+    kind      mean of a raw output   p(x | raw)                     as continuous numbers
+    real      itself                 Gaussian, one learned σ        itself
+    pixel     tanh or sigmoid        Bernoulli, or Gaussian         dequantized, in the unit cube, then its logit
+    category  softmax                its probabilities              Gaussian noise whose largest is at the category
+
+Every family has one: `Head`, `LikelihoodHead` where a decoder stands for a distribution, `LineHead` where a density of
+continuous numbers is learned.
+"""
+
+import math
+from collections.abc import Callable
+
+import torch
+from torch import Tensor, nn
+
+from genlab.data.fields import LIMITS, Group, one_hot
+from genlab.data.spec import Spec
+
+HALF_BIN = {"symmetric": 1 / 255, "unit": 0.5 / 255, "binary": 0.5}  # half the distance of two pixel values
+
+
+class Head(nn.Module):
+    """What the numbers of a sample mean, for a model of them.
+
+    Args:
+        spec: of the data.
+    """
+
+    def __init__(self, spec: Spec) -> None:
+        super().__init__()
+        self.spec = spec
+        self.smooth = spec.only("real")  # whether the data have a density of their own
+        self.size = sum(group.stop - group.start for group in spec.groups if group.kind == "real")
+        self.size *= math.prod(spec.shape[1:])  # how many reals a sample has
+        self.centred = all(group.range == "symmetric" for group in spec.groups)  # pixels around 0
+
+    def total(self, rule: Callable[..., Tensor], *xs: Tensor) -> Tensor:
+        """The sum over groups of `rule`(group, its channels of each x), numbers of shape (B,)."""
+        groups = self.spec.groups
+        if len(groups) == 1:
+            return rule(groups[0], *xs)
+        return torch.stack([rule(group, *map(group.of, xs)) for group in groups]).sum(0)
+
+    def reals(self, x: Tensor) -> Tensor | None:
+        """The channels of x (B, *shape) that are real; None where there are none."""
+        if self.smooth:
+            return x
+        parts = [group.of(x) for group in self.spec.groups if group.kind == "real"]
+        return torch.cat(parts, dim=1) if parts else None
+
+    def scale(self, real: Tensor) -> Tensor:
+        """The scale of each channel, `real` () of reals and 1 of all else: (), or (C, 1, ...) where channels differ."""
+        if self.smooth or not self.size:
+            return real
+        one = torch.ones_like(real)
+        parts = [(real if group.kind == "real" else one).expand(group.stop - group.start) for group in self.spec.groups]
+        return torch.cat(parts).view(-1, *[1] * (len(self.spec.shape) - 1))
+
+    def mean(self, raw: Tensor) -> Tensor:
+        """A net's raw output -> the range of the data: (B, *shape) -> (B, *shape)."""
+        return self.spec.each(mean, raw)
+
+    def project(self, x: Tensor) -> Tensor:
+        """What a sampler has drawn, clipped to the range of pixels and to whole categories: (B, *shape)."""
+        return self.spec.each(project, x)
+
+    def log_interval(self, x: Tensor, mean: Tensor, sigma: Tensor) -> Tensor:
+        """log p(x) in nats under N(mean, σ²): the density of reals, the probability of a pixel's bin, of a category.
+
+        The outermost bins are open (eq. 13 of Ho et al. 2020, https://arxiv.org/abs/2006.11239). A category has the
+        share of its density among those of all: (B, *shape) x 2, () -> (B,).
+        """
+
+        def rule(group: Group, x: Tensor, mean: Tensor) -> Tensor:
+            if group.kind == "real":
+                log_p = -0.5 * ((x - mean) / sigma).square() - sigma.log() - 0.5 * math.log(2 * math.pi)
+                return log_p.flatten(1).sum(1)
+            if group.kind == "category":  # -½ |e_k - m|² / σ² = m_k / σ² + what is the same for all k
+                return (x * (mean / sigma.square()).log_softmax(1)).flatten(1).sum(1)
+            half, low = HALF_BIN[group.range], LIMITS[group.range][0]
+            above = torch.where(x > 1 - half, math.inf, (x - mean + half) / sigma)
+            below = torch.where(x < low + half, -math.inf, (x - mean - half) / sigma)
+            return log_interval(below, above).flatten(1).sum(1)
+
+        return self.total(rule, x, mean)
+
+
+def mean(group: Group, raw: Tensor) -> Tensor:
+    """The mean that a raw output (B, C, ...) of a net stands for."""
+    if group.kind == "category":
+        return raw.softmax(1)
+    if group.kind == "real":
+        return raw
+    return raw.tanh() if group.range == "symmetric" else raw.sigmoid()
+
+
+def project(group: Group, x: Tensor) -> Tensor:
+    """The legal value that is nearest to (B, C, ...)."""
+    if group.kind == "category":
+        return one_hot(x)
+    return x if group.kind == "real" else x.clamp(*LIMITS[group.range])
+
+
+def log_interval(a: Tensor, b: Tensor) -> Tensor:
+    """log(Φ(b) - Φ(a)) for a < b with Φ the normal distribution function, exact far out in the tails as well."""
+    # Mirror intervals right of 0 to the left, where log Φ is exact.
+    mirror = a > 0
+    a, b = torch.where(mirror, -b, a), torch.where(mirror, -a, b)
+    high, low = torch.special.log_ndtr(b), torch.special.log_ndtr(a)
+    return high + torch.log1p(-(low - high).exp().clamp(max=1 - 1e-7))
