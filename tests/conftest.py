@@ -85,7 +85,7 @@ def dataset(kind: str, model: str = "gan") -> Dataset:
 
 def trainer(model: str, data: Dataset, folder: Path | None = None, **options) -> Trainer:
     """A trainer as the command builds it, with the model's own config and small batches."""
-    composed = config(f"model={model}", "data=gaussian2d" if data.spec.shape == (2,) else "data=mnist")
+    composed = config(f"model={model}", "data=mnist" if data.spec.layout == "image" else "data=gaussian2d")
     torch.manual_seed(0)
     family = build.family(composed, data.spec)
     defaults = {"batch_size": 8, "log_every": 2, "evaluate_every": 0, "sample_every": 0, "device": "cpu"}

@@ -274,6 +274,29 @@ def test_a_run_of_format_2_goes_on(cli, tmp_path):
     assert state["family"]["lowest"] == -torch.inf  # two batches say nothing of the range of the data: no clipping
 
 
+def test_the_scale_of_a_vae_of_format_2_goes_on(cli, tmp_path):
+    """It was a parameter of the model, and is one of its head; the loss is that of the version that wrote the run."""
+    shutil.copytree(OLD / "format_2_vae", tmp_path / "run")
+    before = checkpoint.read(tmp_path / "run" / "checkpoints" / "last.pt")["family"]["log_sigma"]
+    assert cli("sample", "run=run", "n=3", "device=cpu")[0] == 0
+    code, _, err = cli("train", "resume=run", "trainer.steps=8")
+    assert (code, err) == (0, "")
+    *_, last = (tmp_path / "run" / "metrics.jsonl").read_text().splitlines()
+    assert json.loads(last)["train/model/loss"] == pytest.approx(6.55466103553772, rel=1e-4)
+    state = checkpoint.read(tmp_path / "run" / "checkpoints" / "last.pt")
+    assert state["family"]["head.log_sigma"].item() == pytest.approx(before.item(), abs=0.02)
+    assert state["format"] == 3
+
+
+def test_a_run_of_format_3_goes_on(cli, tmp_path):
+    shutil.copytree(OLD / "format_3", tmp_path / "run")
+    (tmp_path / "run" / "table.csv").rename(tmp_path / "table.csv")
+    assert cli("evaluate", "run=run", "samples=20", "likelihood=2", "k=2", "device=cpu")[0] == 0
+    code, out, err = cli("train", "resume=run", "trainer.steps=6")
+    assert (code, err) == (0, "")
+    assert "step 4 to 6" in out
+
+
 def test_optional_parts_of_a_checkpoint_may_be_absent():
     whole = trainer("vae", blobs(), steps=2)
     whole.train_step()

@@ -175,7 +175,11 @@ class FlowMatching(Timed):
         """Log-density of x in nats by the ODE, exact up to its steps: (B, *shape) -> (B,).
 
         In the model's range; of a conditional model, without a class.
+
+        Raises:
+            ValueError: the data have categories.
         """
+        self.head.check_density()
         backward = times(self.likelihood_steps)[::-1]
         solver, points = self.likelihood_solver, x / self.scale
         noise, change = integrate_density(self.velocity, points, backward, solver, self.divergence)

@@ -66,6 +66,15 @@ class Head(nn.Module):
         """What a sampler has drawn, clipped to the range of pixels and to whole categories: (B, *shape)."""
         return self.spec.each(project, x)
 
+    def check_density(self) -> None:
+        """Refuse categories where a density is followed through continuous space.
+
+        Raises:
+            ValueError: there are some.
+        """
+        if any(group.kind == "category" for group in self.spec.groups):
+            raise ValueError("categories have no density")
+
     def log_interval(self, x: Tensor, mean: Tensor, sigma: Tensor) -> Tensor:
         """log p(x) in nats under N(mean, σ²): the density of reals, the probability of a pixel's bin, of a category.
 

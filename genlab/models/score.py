@@ -185,7 +185,11 @@ class Score(Diffusion):
         """Log-density of x in nats by the ODE, exact up to its steps: (B, *shape) -> (B,).
 
         It is the density of x with the noise of `T_MIN`, in the model's range; of a conditional model, without class.
+
+        Raises:
+            ValueError: the data have categories.
         """
+        self.head.check_density()
         levels = ratios(self.likelihood_steps)
         solver, points = self.likelihood_solver, x / self.scale
         end, change = integrate_density(self.noise_at, points, levels[::-1], solver, self.divergence)

@@ -1,0 +1,161 @@
+"""Fields say what numbers mean: closed forms of heads, and a toy of mixed fields under every family."""
+
+import math
+
+import pytest
+import torch
+from conftest import MODELS, POINTS_ONLY, config, hurried, trainer
+from torch import Tensor
+
+from genlab import build
+from genlab.data.base import Dataset, Split
+from genlab.data.fields import Field, Group, grouped, numeric
+from genlab.data.pairs import Pairs
+from genlab.data.spec import Spec
+from genlab.errors import OptionError, UserError
+from genlab.evaluation.evaluate import Plan, evaluate
+from genlab.evaluation.report import Report
+from genlab.models.base import Sampler, Translator
+from genlab.models.head import Head
+from genlab.models.likelihood_head import LikelihoodHead
+from genlab.models.line_head import LineHead, normal_log_prob
+
+K = 5
+FIELDS = (Field("colour", "category", K, labels=("red", "green", "blue", "black", "white")), numeric("size", 10.0, 2.0))
+MIXED = Spec((K + 1,), fields=FIELDS)
+SHARES = torch.arange(1.0, K + 1) / 15
+
+
+def toy(n: int = 2000) -> Dataset:
+    """One category of five, in shares 1:2:3:4:5, and one real that depends on it."""
+    g = torch.Generator().manual_seed(0)
+
+    def split(size: int) -> Split:
+        k = torch.multinomial(SHARES, size, replacement=True, generator=g)
+        real = 0.5 * (k - 2.0) + 0.2 * torch.randn(size, generator=g)
+        return Split(torch.cat([torch.eye(K)[k], real[:, None]], dim=1))
+
+    return Dataset("toy", {"train": split(n), "validation": split(500), "test": split(500)}, FIELDS)
+
+
+def categories(n: int = 4) -> Tensor:
+    """Every category once, with a real (K, K + 1), n times."""
+    return torch.cat([torch.eye(K), torch.linspace(-1, 1, K)[:, None]], dim=1).repeat(n, 1)
+
+
+def test_neighbours_of_one_rule_are_one_group():
+    fields = (*FIELDS, numeric("weight", 0.0, 1.0), Field("", "pixel", 3, "unit"), *FIELDS)
+    assert list(grouped(fields)) == [
+        Group("category", "real", 0, 5),
+        Group("real", "real", 5, 7),
+        Group("pixel", "unit", 7, 10),
+        Group("category", "real", 10, 15),
+        Group("real", "real", 15, 16),
+    ]
+
+
+def test_a_spec_goes_through_a_checkpoint_and_back():
+    for spec in (MIXED, Spec((2,)), Spec((1, 28, 28), 10, "binary"), Spec((1,), 2, FIELDS[1:], ("a", "b"))):
+        assert Spec.of(spec.state()) == spec
+    assert Spec((K + 1,)) != MIXED
+    assert MIXED.counted((3,)) == MIXED
+    damaged = MIXED.state()
+    damaged["fields"][0][1] = "colour"
+    with pytest.raises(ValueError, match="kind colour"):
+        Spec.of(damaged)
+    with pytest.raises(ValueError, match="6 channels for samples of shape"):
+        Spec((7,), fields=FIELDS)
+
+
+def test_mixed_samples_are_read_in_their_own_units():
+    raw = torch.tensor([[0.1, 0.7, 0.05, 0.05, 0.1, 1.5]])
+    units = MIXED.decode(raw)
+    assert units.tolist() == [[0, 1, 0, 0, 0, 13.0]]
+    torch.testing.assert_close(MIXED.standardise(units), torch.tensor([[0.0, 1, 0, 0, 0, 1.5]]))
+    assert torch.equal(MIXED.encode(units), units)
+    assert MIXED.log_scale == pytest.approx(math.log(2.0))
+    assert MIXED.values == "category and real"
+
+
+def test_likelihoods_of_categories_sum_to_one():
+    head, raw = LikelihoodHead(MIXED, sigma=0.5), torch.randn(1, K + 1).expand(K, -1)
+    x = categories(1)
+    x[:, K] = 0.3
+    real = torch.distributions.Normal(raw[0, K], 0.5).log_prob(torch.tensor(0.3))
+    assert (head.log_prob(raw, x).logsumexp(0) - real).item() == pytest.approx(0, abs=1e-5)
+    total = Head(MIXED).log_interval(x, raw, torch.tensor(0.5))
+    assert (total.logsumexp(0) - real).item() == pytest.approx(0, abs=1e-5)
+    with pytest.raises(OptionError, match=r"bernoulli needs data\.range unit or binary, not category and real"):
+        LikelihoodHead(MIXED, "bernoulli")
+
+
+def test_draws_of_categories_have_their_probabilities():
+    torch.manual_seed(0)
+    mean = torch.cat([SHARES, torch.tensor([1.0])]).expand(20_000, -1)
+    x = LikelihoodHead(MIXED, sigma=0.5).sample(mean)
+    torch.testing.assert_close(x[:, :K].mean(0), SHARES, atol=0.02, rtol=0)
+    assert x[:, K].std().item() == pytest.approx(0.5, rel=0.05)
+
+
+def test_dequantized_categories_have_the_law_that_is_counted():
+    """v | k is N(0, I) given that its largest number is at k; so a flow that is N(0, I) gives each k exactly 1/K."""
+    torch.manual_seed(0)
+    head, x = LineHead(MIXED, alpha=0.05), categories(2000)
+    v, log_q = head.dequantize(x, torch.randn_like(x))
+    assert torch.equal(head.quantize(v), x)
+    torch.testing.assert_close(normal_log_prob(v[:, :K]) - log_q, torch.full_like(log_q, -math.log(K)))
+    torch.testing.assert_close(v[:, :K].mean(0), torch.zeros(K), atol=0.03, rtol=0)
+    torch.testing.assert_close(v[:, :K].var(0), torch.ones(K), atol=0.05, rtol=0)
+    assert torch.equal(head.to_line(v)[0], v)
+
+
+def test_the_scale_of_a_denoiser_is_that_of_reals_alone():
+    head = Head(MIXED)
+    assert head.scale(torch.tensor(3.0)).tolist() == [1, 1, 1, 1, 1, 3]
+    assert head.size == 1
+    assert Head(Spec((2,))).scale(torch.tensor(3.0)).shape == ()
+
+
+@pytest.mark.parametrize("model", [m for m in MODELS if m not in POINTS_ONLY])
+def test_every_family_trains_on_mixed_fields(model):
+    data = toy(200)
+    domains = build.target_of(config(f"model={model}").model, "model").domains
+    t = trainer(model, data if domains == 1 else Pairs(data), steps=4)
+    t.fit()
+    assert all(p.isfinite().all() for p in t.family.parameters())
+    family = hurried(t.family)
+    with torch.no_grad():
+        if isinstance(family, Sampler):
+            x = data.decode(family.sample(20))
+        elif isinstance(family, Translator):
+            x = data.decode(family.translate(data.head("test", 20)["x"]))
+        else:
+            x = data.decode(family.reconstruct(data.head("test", 20)["x"]))  # type: ignore[attr-defined]
+    assert x.shape == (20, K + 1)
+    assert torch.equal(x[:, :K].sum(1), torch.ones(20, dtype=x.dtype))
+    assert torch.equal(x[:, :K].amax(1), torch.ones(20, dtype=x.dtype))
+    report = Report(source="here")
+    evaluate(family, t.data, Plan(samples=50, likelihood=10, k=2), None, report)
+    assert report.measures
+    assert all(math.isfinite(found.value) for found in report.measures.values())
+    if model in ("score", "flow_matching"):
+        assert "categories have no density" in report.left_out["nll"]
+
+
+def test_an_energy_of_points_refuses_them():
+    with pytest.raises(UserError, match="boltzmann learns from an energy of points, not from a table"):
+        trainer("boltzmann", toy(50))
+
+
+@pytest.mark.parametrize("model", ["vae", "flow", "ddpm"])
+def test_families_learn_how_a_real_depends_on_a_category(model):
+    t = trainer(model, toy(), steps=600, batch_size=128, ema=0.99)
+    t.fit()
+    assert t.ema is not None
+    torch.manual_seed(1)
+    with torch.no_grad():
+        x = t.data.decode(t.ema.twin.eval().sample(2000))  # type: ignore[operator]
+    shares, k = x[:, :K].mean(0).float(), x[:, :K].argmax(1)
+    assert (shares - SHARES).abs().max() < 0.06
+    for i in range(K):  # all of them would be near 0.33 if the two were independent
+        assert ((x[k == i, K] - 10) / 2).mean().item() == pytest.approx(0.5 * (i - 2), abs=0.6)
