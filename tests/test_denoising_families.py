@@ -183,7 +183,7 @@ def test_unet_size() -> None:
         lambda: UNet((1, 28, 28), patch=3),
         lambda: UNet((1, 28, 28), patch=0),
         lambda: Score(POINTS, sampler="ddim"),
-        lambda: FlowMatching(POINTS, solver="heun"),
+        lambda: FlowMatching(POINTS, solver="heunn"),
         lambda: FlowMatching(POINTS, time_density="normal"),
     ],
 )

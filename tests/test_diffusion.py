@@ -9,7 +9,7 @@ from closed_forms import MEAN, STD, Exact, best_ddpm, best_score, log_density, s
 
 from genlab.data.base import Spec
 from genlab.errors import UserError
-from genlab.models import ddpm, head, schedules
+from genlab.models import ddpm, head, samplers, schedules
 from genlab.models.ddpm import DDPM
 from genlab.models.diffusion import PREDICTIONS, mixture, separate, target
 
@@ -85,13 +85,15 @@ def test_ddim_with_eta_one_is_ancestral(schedule: str, steps: int) -> None:
     """As functions of (x_0, x_t), the means of both have the same factors, and the variances are the same."""
     bars, times = schedules.alpha_bars(schedule, 200), schedules.sample_times(200, steps)
     for t, s in pairwise(times):
-        from_x, from_noise, variance = ddpm.ddim(bars[s], bars[t], 1.0)
+        from_x = bars[s].sqrt()
+        level_t, level_s = ((bars[i].sqrt().item(), (1 - bars[i]).sqrt().item()) for i in (t, s))
+        from_noise, fresh = samplers.noises(level_t, level_s, 1.0)
         a, b, c = ddpm.posterior(bars[s], bars[t])
         # ε = (x_t - α x_0) / σ
         in_x_t = from_noise / (1 - bars[t]).sqrt()
         torch.testing.assert_close(in_x_t, b, rtol=1e-9, atol=1e-12)
         torch.testing.assert_close(from_x - in_x_t * bars[t].sqrt(), a, rtol=1e-9, atol=1e-12)
-        torch.testing.assert_close(variance, c, rtol=1e-12, atol=0)
+        assert fresh**2 == pytest.approx(c.item(), rel=1e-12)
 
 
 def test_one_step_of_both_samplers_agrees() -> None:

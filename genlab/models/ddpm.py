@@ -8,7 +8,7 @@
 The ancestral sampler puts the net's x̂_0 into the mean of q(x_s|x_t, x_0) and adds noise of variance β̃ ("small") or β
 ("large"): the right one if x_0 is a single point, or if it is N(0, I). DDIM takes the same times with less noise,
 
-    x_s = √ᾱ_s x̂_0 + √(1-ᾱ_s-η²β̃) ε̂ + η √β̃ ε                   (eq. 12 and 16 of DDIM)
+    x_s = √ᾱ_s x̂_0 + √(1-ᾱ_s-η²β̃) ε̂ + η √β̃ ε                   (eq. 12 and 16 of DDIM; `samplers.noises`)
 
 η = 1 is the ancestral sampler with the small variance; η = 0 is deterministic and does with far fewer steps. Both draw
 narrow modes of points too narrow (see `samplers`), so DPM-Solver++ is the default there.
@@ -28,12 +28,12 @@ from genlab.data.base import Batch, Spec
 from genlab.errors import OptionError, choose, within
 from genlab.models.base import Out
 from genlab.models.diffusion import Diffusion, column, mixture
-from genlab.models.samplers import dpmpp
+from genlab.models.samplers import Level, dpmpp, heun, noises
 from genlab.models.schedules import SCHEDULES, alpha_bars, first_time, sample_times
 from genlab.models.vae import gaussian_kl
 from genlab.networks.denoisers import Denoiser, denoiser
 
-SAMPLERS = ("ddim", "ancestral", "dpmpp")
+SAMPLERS = ("ddim", "ancestral", "dpmpp", "heun")
 VARIANCES = ("large", "small")
 
 
@@ -47,12 +47,6 @@ def posterior(bar_s: Tensor, bar_t: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     )
 
 
-def ddim(bar_s: Tensor, bar_t: Tensor, eta: float) -> tuple[Tensor, Tensor, Tensor]:
-    """One step of DDIM from t to s: the factors of x̂_0 and of ε̂, and the variance η² β̃ (eq. 12 and 16 of DDIM)."""
-    variance = eta**2 * posterior(bar_s, bar_t)[2]
-    return bar_s.sqrt(), (1 - bar_s - variance).clamp(min=0).sqrt(), variance
-
-
 class DDPM(Diffusion):
     """Denoising diffusion with DDIM, ancestral sampling and DPM-Solver++, class guidance (Ho, Jain, Abbeel 2020).
 
@@ -60,7 +54,8 @@ class DDPM(Diffusion):
         prediction: what the net predicts: epsilon, x0 or v.
         schedule: of β: linear or cosine.
         timesteps: T.
-        sampler: ddim, ancestral, dpmpp, or auto: ddim for images, dpmpp for the rest.
+        sampler: ddim, ancestral, dpmpp, heun (which takes two calls of the net a step), or auto: ddim for images, dpmpp
+            for the rest.
         sample_steps: of the sampler, one call of the net each, at most T.
         eta: η of ddim and dpmpp, in [0, 1]; the noise of 1 makes up for errors of a net that is not trained to the end.
         variance: of the ancestral sampler's steps: large (β) or small (β̃).
@@ -130,12 +125,22 @@ class DDPM(Diffusion):
         x, y = self.noise(n), self.labels(n, y)
         start = first_time(self.bars) if self.bounded else self.timesteps
         times = sample_times(start, min(self.sample_steps, start))
-        if self.sampler == "dpmpp":
-            levels = [(self.bars[t].sqrt().item(), (1 - self.bars[t]).sqrt().item()) for t in times[:-1]]
-            return self.restore(dpmpp(lambda x, i: self.at(x, times[i], y)[0], x, levels, self.eta, self.head.smooth))
+        if self.sampler in ("dpmpp", "heun"):
+            levels = [self.level(t) for t in times[:-1]]
+
+            def clean(x_t: Tensor, i: int) -> Tensor:
+                return self.at(x_t, times[i], y)[0]
+
+            if self.sampler == "heun":
+                return self.restore(heun(clean, x, levels, self.head.smooth))
+            return self.restore(dpmpp(clean, x, levels, self.eta, self.head.smooth))
         for t, s in pairwise(times):
             x = self.reverse(x, t, s, y)
         return self.restore(x)
+
+    def level(self, t: int) -> Level:
+        """α and σ at step t."""
+        return self.bars[t].sqrt().item(), (1 - self.bars[t]).sqrt().item()
 
     def at(self, x_t: Tensor, t: int, y: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """x̂_0 and ε̂ for sampling, at one step t for all: (B, *shape) -> 2 x (B, *shape)."""
@@ -149,10 +154,11 @@ class DDPM(Diffusion):
             mean = from_x.item() * x + from_x_t.item() * x_t
             if self.variance == "large" and s > 0:
                 variance = 1 - self.bars[t] / self.bars[s]
+            fresh = variance.sqrt().item()
         else:
-            from_x, from_noise, variance = ddim(self.bars[s], self.bars[t], self.eta)
-            mean = from_x.item() * x + from_noise.item() * noise
-        return mean + variance.sqrt().item() * torch.randn_like(x_t) if variance > 0 else mean
+            old, fresh = noises(self.level(t), self.level(s), self.eta)
+            mean = self.level(s)[0] * x + old * noise
+        return mean + fresh * torch.randn_like(x_t) if fresh else mean
 
     @torch.no_grad()
     def elbo(self, x: Tensor, k: int = 1) -> Tensor:

@@ -25,8 +25,8 @@ from genlab.models.line_head import LineHead, normal_log_prob
 from genlab.networks.coupling import Affine, Invertible, Spline
 from genlab.networks.dcgan import levels as halvings
 from genlab.networks.glow import Dequantizer, glow, realnvp
+from genlab.networks.table import pick
 
-ARCHITECTURES = ("auto", "realnvp", "glow")
 COUPLINGS = ("affine", "spline")
 DEQUANTIZATIONS = ("uniform", "variational")
 
@@ -83,7 +83,6 @@ class Flow(Family):
         temperature: float = 1.0,
     ) -> None:
         super().__init__(spec)
-        choose("architecture", architecture, ARCHITECTURES)
         choose("coupling", coupling, COUPLINGS)
         choose("dequantization", dequantization, DEQUANTIZATIONS)
         if any(group.range == "binary" for group in spec.groups):
@@ -91,8 +90,7 @@ class Flow(Family):
         within("alpha", alpha, 0, below=1)
         self.head = LineHead(spec, alpha)
         most = min((halvings(side)[0] for side in spec.shape[1:]), default=0)
-        if architecture == "auto":
-            architecture = "glow" if most else "realnvp"
+        architecture = pick("flow", architecture, spec.shape, "architecture")
         if architecture == "glow" and not (most and levels <= most):
             what = f"glow cannot halve {spec.shape} {max(levels, 1)} times; use realnvp"
             raise OptionError("architecture", what)

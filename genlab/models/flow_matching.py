@@ -40,7 +40,7 @@ from genlab.errors import choose, within
 from genlab.models.base import Out
 from genlab.models.diffusion import Timed, column
 from genlab.models.ode import DIVERGENCES, SOLVERS, integrate, integrate_density
-from genlab.models.samplers import Level, dpmpp, exact_step
+from genlab.models.samplers import Level, dpmpp, exact_step, heun
 from genlab.networks.denoisers import Denoiser, denoiser
 
 MOST_RATIO, LEAST_RATIO = 50.0, 1e-3  # noise over data between which dpmpp steps evenly
@@ -98,8 +98,8 @@ class FlowMatching(Timed):
         sigma_min: s, the standard deviation of the noise left at t = 1.
         time_density: of the times that the net is trained at: uniform, logit_normal or late.
         sample_steps: steps of the ODE.
-        solver: of the ODE: euler (one call of the net a step), midpoint (two), rk4 (four); or one with fresh noise:
-            stochastic (first order, η = 1) or dpmpp (second order), one call a step each.
+        solver: of the ODE: euler (one call of the net a step), midpoint, heun (two), rk4 (four); or one with fresh
+            noise: stochastic (first order, η = 1) or dpmpp (second order), one call a step each.
         eta: η of dpmpp, in [0, 1]; the noise of 1 makes up for errors of a net that is not trained to the end.
         likelihood_steps, likelihood_solver: of the ODE in `log_prob`.
         divergence: in `log_prob`: exact, hutchinson (an unbiased estimate), or auto: exact for points.
@@ -125,7 +125,7 @@ class FlowMatching(Timed):
     ) -> None:
         super().__init__(spec, conditional, drop_label, guidance, net)
         choose("time_density", time_density, TIME_DENSITIES)
-        choose("solver", solver, (*SOLVERS, "stochastic", "dpmpp"))
+        choose("solver", solver, (*SOLVERS, "heun", "stochastic", "dpmpp"))
         choose("likelihood_solver", likelihood_solver, SOLVERS)
         choose("divergence", divergence, DIVERGENCES)
         within("sigma_min", sigma_min, 0, below=1)
@@ -151,8 +151,8 @@ class FlowMatching(Timed):
     def sample(self, n: int, y: Tensor | None = None) -> Tensor:
         """Draw n samples (n, *shape), of the classes y (n,), or of a conditional model of classes as in training."""
         y, x = self.labels(n, y), self.noise(n)
-        if self.solver == "dpmpp":
-            return self.restore(self.dpmpp(x, y))
+        if self.solver in ("dpmpp", "heun"):
+            return self.restore(self.second_order(x, y))
         moments = times(self.sample_steps)
         if self.solver != "stochastic":
             return self.restore(integrate(lambda x, t: self.velocity(x, t, y), x, moments, self.solver))
@@ -160,14 +160,16 @@ class FlowMatching(Timed):
             x = stochastic_step(x, self.velocity(x, t, y), self.noise(n), t, end, self.sigma_min)
         return self.restore(x)
 
-    def dpmpp(self, x: Tensor, y: Tensor | None = None) -> Tensor:
-        """DPM-Solver++ from noise x (B, *shape), in the net's space."""
+    def second_order(self, x: Tensor, y: Tensor | None = None) -> Tensor:
+        """DPM-Solver++ or Heun's method from noise x (B, *shape), in the net's space."""
         moments = even_times(self.sample_steps, self.sigma_min)
         levels = [level(t, self.sigma_min) for t in moments]
 
         def denoise(x_t: Tensor, i: int) -> Tensor:
             return clean(x_t, self.velocity(x_t, moments[i], y), moments[i], self.sigma_min)
 
+        if self.solver == "heun":
+            return heun(denoise, x, levels, self.head.smooth)
         return dpmpp(denoise, x, levels, self.eta, self.head.smooth)
 
     @torch.no_grad()

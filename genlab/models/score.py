@@ -32,13 +32,13 @@ from genlab.errors import choose, within
 from genlab.models.base import Out
 from genlab.models.diffusion import Diffusion
 from genlab.models.ode import DIVERGENCES, SOLVERS, integrate, integrate_density
-from genlab.models.samplers import Level, dpmpp
+from genlab.models.samplers import Level, dpmpp, heun
 from genlab.networks.denoisers import Denoiser, denoiser
 
 BETA_0, BETA_1 = 0.1, 20.0  # the values of appendix C of Song et al. 2021
 T_MIN = 1e-5  # times below would divide by a σ of about 0
-SAMPLERS = ("ode", "langevin", "dpmpp")
-LEAST_RATIO = 3e-3  # ς at which dpmpp ends: below, errors of a net draw modes narrower again
+SAMPLERS = ("ode", "langevin", "dpmpp", "heun")
+LEAST_RATIO = 3e-3  # ς at which dpmpp and heun end: below, errors of a net draw modes narrower again
 Time = TypeVar("Time", Tensor, float)
 
 
@@ -77,8 +77,8 @@ class Score(Diffusion):
 
     Args:
         prediction: what the net predicts: epsilon, x0 or v.
-        sampler: ode, langevin or dpmpp.
-        sample_steps: steps of the ODE, or of dpmpp, which calls the net once a step.
+        sampler: ode, langevin, dpmpp or heun.
+        sample_steps: steps of the ODE, of dpmpp, which calls the net once a step, or of heun, which calls it twice.
         solver: of the ODE: euler (this is DDIM; one call of the net a step), midpoint (two), rk4 (four).
         eta: η of dpmpp, in [0, 1]; the noise of 1 makes up for errors of a net that is not trained to the end.
         langevin_levels: noise levels of Langevin dynamics, in geometric progression.
@@ -151,8 +151,8 @@ class Score(Diffusion):
     def sample(self, n: int, y: Tensor | None = None) -> Tensor:
         """Draw n samples (n, *shape), of the classes y (n,), or of a conditional model of classes as in training."""
         y = self.labels(n, y)
-        if self.sampler == "dpmpp":
-            return self.restore(self.dpmpp(self.noise(n), y))
+        if self.sampler in ("dpmpp", "heun"):
+            return self.restore(self.second_order(self.noise(n), y))
         levels = ratios(self.sample_steps if self.sampler == "ode" else self.langevin_levels)
         x = self.noise(n) * math.sqrt(1 + levels[0] ** 2)  # x_1 ~ N(0, I), over α
         if self.sampler == "ode":
@@ -161,14 +161,17 @@ class Score(Diffusion):
             x = self.langevin(x, levels, y)
         return self.restore(x)
 
-    def dpmpp(self, x: Tensor, y: Tensor | None = None) -> Tensor:
-        """DPM-Solver++ from noise x (B, *shape), in the net's space."""
+    def second_order(self, x: Tensor, y: Tensor | None = None) -> Tensor:
+        """DPM-Solver++ or Heun's method from noise x (B, *shape), in the net's space."""
         steps = ratios(max(1, self.sample_steps - 1), LEAST_RATIO)
 
         def clean(x_t: Tensor, i: int) -> Tensor:
             return self.denoise_at(x_t, steps[i], y, sampling=True)[0]
 
-        return dpmpp(clean, x, [level(ratio) for ratio in steps], self.eta, self.head.smooth)
+        levels = [level(ratio) for ratio in steps]
+        if self.sampler == "heun":
+            return heun(clean, x, levels, self.head.smooth)
+        return dpmpp(clean, x, levels, self.eta, self.head.smooth)
 
     def langevin(self, x: Tensor, levels: list[float], y: Tensor | None = None) -> Tensor:
         """Annealed Langevin dynamics of x̂ (B, *shape) through the noise levels ς, and one step of denoising."""

@@ -8,23 +8,13 @@ from collections.abc import Callable, Sequence
 
 from torch import nn
 
-from genlab.errors import choose
-from genlab.networks.dcgan import DCGANDecoder, DCGANEncoder, levels
+from genlab.networks.dcgan import DCGANDecoder, DCGANEncoder
 from genlab.networks.mlp import MLP
 from genlab.networks.spectral import spectral_norm
+from genlab.networks.table import pick
 
-NETS = ("auto", "mlp", "dcgan")
 Decoder = Callable[[int, Sequence[int]], nn.Module]  # (length of the vector, shape of a sample)
 Encoder = Callable[[Sequence[int], Sequence[int]], nn.Module]  # (shape of a sample, shape of the result)
-
-
-def pick(net: str, shape: Sequence[int]) -> str:
-    """Resolve `auto` by the shape of a sample: "dcgan" for square images that halve down to 8 or less, else "mlp"."""
-    choose("net", net, NETS)
-    if net != "auto":
-        return net
-    image = len(shape) == 3 and shape[1] == shape[2] and shape[1] % 2 == 0 and levels(shape[1])[1] <= 8
-    return "dcgan" if image else "mlp"
 
 
 def decoder(
@@ -45,7 +35,7 @@ def decoder(
         activation: relu, leaky_relu, silu, gelu, elu or tanh.
         norm: auto (none for mlp, batch for dcgan), none, batch, layer, post_batch (mlp only).
     """
-    kind = pick(net, shape)
+    kind = pick("decoder", net, shape)
     if kind == "mlp":
         return MLP((inputs,), shape, hidden, activation, norm)
     return DCGANDecoder(inputs, shape, width, activation, norm)
@@ -69,7 +59,7 @@ def encoder(
         spectral: spectral normalization of every layer; it is meant instead of another norm, so that `norm: auto`
             is then none.
     """
-    kind = pick(net, shape)
+    kind = pick("encoder", net, shape)
     if norm == "auto" and spectral:
         norm = "none"
     if kind == "mlp":

@@ -8,11 +8,10 @@ from collections.abc import Callable, Sequence
 
 from torch import nn
 
-from genlab.errors import UserError, choose
+from genlab.networks.table import pick
 from genlab.networks.timed_mlp import TimedMLP
-from genlab.networks.unet import UNet, sides
+from genlab.networks.unet import UNet
 
-NETS = ("auto", "mlp", "unet")
 Denoiser = Callable[[Sequence[int], int], nn.Module]  # (shape of a sample, number of classes or 0)
 
 
@@ -37,20 +36,8 @@ def denoiser(
         dropout: share of the hidden numbers set to 0 in training.
         features: octaves of sines and cosines of each coordinate that an mlp sees; None: 4 in the plane, else 0.
     """
-    if pick(net, shape) == "unet":
+    if pick("denoiser", net, shape) == "unet":
         return UNet(shape, classes, width, dropout, patch)
     if features is None:
         features = 4 if tuple(shape) == (2,) else 0
     return TimedMLP(shape, classes, hidden, blocks, dropout, features)
-
-
-def pick(net: str, shape: Sequence[int]) -> str:
-    """Resolve `auto` by the shape of a sample: "unet" for images that it can halve, else "mlp"."""
-    choose("net", net, NETS)
-    if net != "auto":
-        return net
-    try:
-        sides(shape)
-    except UserError:
-        return "mlp"
-    return "unet"

@@ -16,8 +16,9 @@ from collections.abc import Callable, Sequence
 
 from torch import Tensor, nn
 
-from genlab.errors import OptionError, choose
+from genlab.errors import OptionError
 from genlab.networks.mlp import MLP
+from genlab.networks.table import pick, quarters
 
 Translator = Callable[[Sequence[int]], nn.Module]  # from the shape of a sample
 LARGE = 64  # pixels from which on the nets halve the side once more
@@ -60,15 +61,14 @@ def patches(
 
 
 def _pick(net: str, shape: Sequence[int]) -> str:
-    choose("net", net, ("auto", "mlp", "resnet"))
-    fits = len(shape) == 3 and all(side % 4 == 0 and side >= 16 for side in shape[1:])
-    if net == "resnet" and not fits:
+    kind = pick("translator", net, shape)
+    if kind == "resnet" and not (len(shape) == 3 and quarters(shape)):
         raise OptionError(
             "net",
             "resnet needs images whose sides are 16 or more and divide by 4, "
             f"not samples of shape {tuple(shape)}; use mlp",
         )
-    return ("resnet" if fits else "mlp") if net == "auto" else net
+    return kind
 
 
 class ResidualMLP(nn.Module):
