@@ -12,8 +12,9 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import genlab
-from genlab import __version__, configs, targets
-from genlab.arguments import MULTIRUN, flags_first, quoted
+from genlab import __version__, configs
+from genlab.config import targets
+from genlab.config.arguments import MULTIRUN, flags_first, quoted
 from genlab.errors import Interrupted, RunFailed, UserError, brief, did_you_mean, out_of_memory
 from genlab.machine import survive_any_encoding
 
@@ -122,7 +123,7 @@ def dispatch(arguments: list[str]) -> int:
         if not rest:
             return 0
     if word == "train" and any(each.startswith(("--config-dir", "-cd")) for each in rest):
-        from genlab import rerun
+        from genlab.config import rerun
 
         if stored := rerun.of_a_run(rest):
             folder, rest = stored
@@ -138,7 +139,7 @@ def compose_and_run(word: str, config_name: str, overrides: list[str], function:
     from hydra.types import RunMode
     from omegaconf.errors import OmegaConfBaseException
 
-    from genlab import sources
+    from genlab.config import sources
     from genlab.sweep.grid import register
 
     failures: list[Exception] = []
@@ -149,7 +150,7 @@ def compose_and_run(word: str, config_name: str, overrides: list[str], function:
         begun = True
         survive_any_encoding()  # a launcher may run jobs in processes of its own
         try:
-            from genlab.explain import refuse_unread
+            from genlab.config.explain import refuse_unread
 
             refuse_unread(config, configs(), config_name, overrides)
             return function(config, Path(HydraConfig.get().runtime.output_dir))
@@ -158,7 +159,7 @@ def compose_and_run(word: str, config_name: str, overrides: list[str], function:
                 raise  # the sweeper counts it, and says so at the end
             failures.append(error)
         except OmegaConfBaseException as error:  # an interpolation that leads nowhere: Hydra would print it as well
-            from genlab.explain import explain
+            from genlab.config.explain import explain
 
             failures.append(explain(error, configs(), config_name, overrides))
         except Interrupted as error:
@@ -176,13 +177,13 @@ def compose_and_run(word: str, config_name: str, overrides: list[str], function:
     except (HydraException, OmegaConfBaseException, OSError) as error:
         if asked_for_traceback or isinstance(error, BrokenPipeError):
             raise
-        from genlab.explain import explain
+        from genlab.config.explain import explain
 
         raise explain(error, configs(), config_name, overrides) from error
     except (ValueError, TypeError, AttributeError, KeyError) as error:  # how Hydra meets some words: model=0
         if begun or asked_for_traceback:
             raise
-        from genlab.explain import explain
+        from genlab.config.explain import explain
 
         raise explain(error, configs(), config_name, overrides) from error
     finally:

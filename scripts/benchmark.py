@@ -30,7 +30,7 @@ from cases import CASES, Case
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import flop_registry, register_flop_formula
 
-from genlab.tables import columns, markdown, number
+from genlab.report.tables import columns, markdown, number
 
 WARM_UP = 8  # steps of a contender before it is timed; compilation is among them
 
@@ -44,7 +44,8 @@ def genlab(case: Case, mode: str) -> tuple[Contender, Callable[[], float]]:
     """genlab's trainer in one way of execution; and what counts the floating-point operations of a step."""
     from hydra import compose, initialize_config_dir
 
-    from genlab import build, configs
+    from genlab import configs
+    from genlab.config import build
     from genlab.trainer.loop import Trainer
 
     off = [f"trainer.{name}_every=0" for name in ("evaluate", "sample", "checkpoint")]

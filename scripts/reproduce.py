@@ -31,7 +31,7 @@ from results_table import Record, section
 
 from genlab import configs
 from genlab.errors import UserError, choose
-from genlab.history import History, flatten
+from genlab.runs.history import History, flatten
 
 HERE = Path(__file__).parent
 RECORD = HERE / "results.jsonl"

@@ -19,7 +19,7 @@ from pathlib import Path
 
 import numpy as np
 
-from genlab.tables import columns, markdown, number
+from genlab.report.tables import columns, markdown, number
 
 SECONDS = 3.0
 VAE = ("model=vae", "model.encoder.hidden=[128,128]", "model.decoder.hidden=[128,128]")
@@ -78,7 +78,8 @@ def measure(words: list[str]) -> None:
     """In a process of its own: seconds until the first step, milliseconds of a step, peak memory in MiB."""
     from hydra import compose, initialize_config_dir
 
-    from genlab import build, configs
+    from genlab import configs
+    from genlab.config import build
     from genlab.trainer.device import peak_memory
     from genlab.trainer.loop import Trainer
 

@@ -12,13 +12,14 @@ import torch
 from hydra import compose, initialize_config_dir
 from omegaconf import DictConfig
 
-from genlab import build, configs
+from genlab import configs
 from genlab.cli import main
+from genlab.config import build
 from genlab.data.base import Dataset, Range, Split
 from genlab.data.gaussian2d import Gaussian2D
 from genlab.data.pairs import Pairs
 from genlab.models.base import Family
-from genlab.trainer import compiled
+from genlab.trainer.execution import compiled
 from genlab.trainer.loop import Trainer
 from genlab.trainer.options import Options
 

@@ -6,11 +6,12 @@ import pytest
 import torch
 from conftest import MODELS, POINTS_ONLY, PRESETS, config
 
-from genlab import build, configs
+from genlab import configs
+from genlab.config import build
+from genlab.config.signature import target_of
 from genlab.data.base import Spec
 from genlab.errors import UserError
 from genlab.models.base import Family, Sampler
-from genlab.signature import target_of
 
 
 def spec(composed) -> Spec:

@@ -7,18 +7,19 @@ import pytest
 import torch
 from conftest import moons, noise
 
-from genlab import build
+from genlab.config import build
 from genlab.data.gaussian2d import Gaussian2D
 from genlab.data.pairs import Pairs
 from genlab.errors import UserError
 from genlab.metrics.translation import mean_distance, translation
 from genlab.models.cyclegan import CycleGAN
-from genlab.networks.pool import Pool
+from genlab.networks.past_samples import Pool
 from genlab.networks.resnet import LARGE, patches, translator
-from genlab.pictures import rows, snapshot
+from genlab.plots.images import rows
+from genlab.plots.snapshots import snapshot
+from genlab.trainer.execution.updates import make_optimizer, make_update
 from genlab.trainer.loop import Trainer
 from genlab.trainer.options import Options
-from genlab.trainer.step import make_optimizer, make_update
 from genlab.trainer.validate import validation_losses
 
 CPU = torch.device("cpu")
@@ -255,7 +256,7 @@ def config():
 
 def test_sample_writes_translations_and_what_comes_back(config, tmp_path):
     from genlab.commands.sample import draw, picture
-    from genlab.run import Run
+    from genlab.runs.folder import Run
 
     run = Run(tmp_path)
     run.write_config(config("model=cyclegan", "name=x"))

@@ -23,7 +23,7 @@ from genlab.data.gaussian2d import Gaussian2D
 from genlab.errors import Interrupted, RunFailed, UserError
 from genlab.models.autoencoder import Autoencoder
 from genlab.models.base import Family, Out, Phase
-from genlab.run import Run
+from genlab.runs.folder import Run
 from genlab.trainer import checkpoint, distributed
 from genlab.trainer.loop import Trainer
 from genlab.trainer.options import Options

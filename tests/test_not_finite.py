@@ -9,7 +9,7 @@ from conftest import blobs, trainer
 from omegaconf import OmegaConf
 
 from genlab.data.gaussian2d import Gaussian2D
-from genlab.run import Run, to_json
+from genlab.runs.folder import Run, to_json
 from genlab.sweep.folder import Job, Sweep
 from genlab.sweep.search import measured
 from genlab.trainer.monitors import PosteriorCollapse

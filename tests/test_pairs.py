@@ -6,7 +6,7 @@ import pytest
 import torch
 from conftest import moons, noise
 
-from genlab import build
+from genlab.config import build
 from genlab.data.base import Dataset, Split
 from genlab.data.gaussian2d import Gaussian2D
 from genlab.data.pairs import ANGLE, SHIFT, Pairs

@@ -21,7 +21,7 @@ import torch
 from conftest import MODELS, POINTS_ONLY, Cli, config, dataset, hurried
 from torch import Tensor
 
-from genlab import build
+from genlab.config import build
 from genlab.data.base import Dataset, Split
 from genlab.data.pairs import Pairs
 from genlab.data.spec import Column

@@ -14,7 +14,7 @@ import pytest
 from hydra.core.override_parser.overrides_parser import OverridesParser
 
 from genlab.errors import UserError
-from genlab.run import Run
+from genlab.runs.folder import Run
 from genlab.sweep import pool
 from genlab.sweep.folder import Job, Sweep, quoted
 from genlab.sweep.pool import Pool, resources

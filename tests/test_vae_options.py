@@ -16,7 +16,7 @@ from genlab.models.base import Codec, Family
 from genlab.models.vae import VAE, gaussian_kl
 from genlab.models.vae_gan import VAEGAN
 from genlab.networks.choice import decoder, encoder
-from genlab.pictures import interpolation, latent_grid, snapshot
+from genlab.plots.snapshots import interpolation, latent_grid, snapshot
 from genlab.trainer.loop import Result, Trainer
 from genlab.trainer.options import Options
 

@@ -22,12 +22,12 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from omegaconf import DictConfig, OmegaConf
 from tqdm import tqdm
 
-from genlab import build
 from genlab.commands.failure import kept, memory
 from genlab.commands.signals import Signals
+from genlab.config import build
 from genlab.errors import Interrupted, RunFailed, UserError, brief, out_of_memory
 from genlab.machine import survive_any_encoding
-from genlab.run import Run
+from genlab.runs.folder import Run
 
 if TYPE_CHECKING:
     from genlab.trainer.loop import Trainer

@@ -3,7 +3,7 @@
 import os
 from pathlib import Path
 
-from genlab.arguments import folders_and_options
+from genlab.config.arguments import folders_and_options
 from genlab.errors import UserError
 
 LARGEST = 24  # runs on one page
@@ -22,8 +22,8 @@ def report(arguments: list[str]) -> None:
     if out.suffix not in (".html", ".htm"):
         raise UserError(f"out: '{out}' does not end in .html")
 
-    from genlab.evaluation import comparison
-    from genlab.page.page import page
+    from genlab.report import comparison
+    from genlab.report.page import page
 
     runs = comparison.find_runs(folders)
     if len(runs) > LARGEST:

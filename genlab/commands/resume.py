@@ -5,13 +5,13 @@ from collections.abc import Collection
 
 from omegaconf import DictConfig, OmegaConf
 
-from genlab import build
-from genlab.arguments import parse
 from genlab.commands import ranks, settings
 from genlab.commands.failure import before_training
 from genlab.commands.train import execute
+from genlab.config import build
+from genlab.config.arguments import parse
 from genlab.errors import UserError, brief
-from genlab.run import Run
+from genlab.runs.folder import Run
 
 
 def resume(arguments: list[str]) -> None:

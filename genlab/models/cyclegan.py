@@ -26,7 +26,7 @@ from genlab.errors import choose, inside, within
 from genlab.models.base import Family, Out, Phase
 from genlab.models.gan import LOSSES, discriminator_loss, generator_loss
 from genlab.networks import resnet
-from genlab.networks.pool import Pool
+from genlab.networks.past_samples import Pool
 from genlab.networks.resnet import patches, translator
 
 DOMAINS = ("a", "b")

@@ -12,10 +12,10 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path, PurePath
 from typing import Any
 
-from genlab.arguments import quote
+from genlab.config.arguments import quote
 from genlab.errors import RunFailed, UserError, brief
 from genlab.metrics.measure import NEAR, cost, known_word
-from genlab.run import Run, _write, to_json
+from genlab.runs.folder import Run, _write, to_json
 
 COLUMNS: tuple[str, ...] = ("rank", "job", "overrides", "measure", "value", "step", "seconds", "status", "reason")
 

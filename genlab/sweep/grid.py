@@ -22,11 +22,12 @@ from hydra.plugins.sweeper import Sweeper
 from hydra.types import HydraContext
 from omegaconf import DictConfig, OmegaConf, open_dict
 
-from genlab import build, configs, rerun
+from genlab import configs
+from genlab.config import build, rerun
+from genlab.config.explain import refuse_unread
+from genlab.config.signature import describe, fits
 from genlab.errors import Interrupted, RunFailed, UserError, brief, within
-from genlab.explain import refuse_unread
-from genlab.run import Run
-from genlab.signature import describe, fits
+from genlab.runs.folder import Run
 from genlab.sweep.folder import Job, Sweep, again
 from genlab.sweep.pool import Pool, resources
 

@@ -18,7 +18,7 @@ import genlab
 from genlab.commands.signals import Signals
 from genlab.errors import Interrupted
 from genlab.machine import threads_asked_for
-from genlab.run import Run
+from genlab.runs.folder import Run
 from genlab.sweep.folder import Job, Sweep, again, quoted
 
 LOOK = 0.1  # seconds between looks at the processes

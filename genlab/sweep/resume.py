@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Any
 
-from genlab.arguments import MULTIRUN, parse
+from genlab.config.arguments import MULTIRUN, parse
 from genlab.errors import UserError, did_you_mean
 from genlab.sweep.folder import Job, Sweep, quoted
 from genlab.sweep.grid import count

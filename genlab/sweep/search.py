@@ -19,7 +19,7 @@ from hydra.plugins.sweeper import Sweeper
 from hydra.types import HydraContext
 from omegaconf import DictConfig
 
-from genlab import build
+from genlab.config import build
 from genlab.errors import UserError, brief, within
 from genlab.metrics.measure import NEAR, cost
 from genlab.sweep.folder import Job

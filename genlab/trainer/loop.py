@@ -17,19 +17,19 @@ from genlab.data.base import Batch, Dataset, Stream
 from genlab.errors import RunFailed, UserError
 from genlab.metrics.attempts import Reasons, attempt
 from genlab.models.base import Family
-from genlab.tracker import Meter, Tracker
+from genlab.runs.tracker import Meter, Tracker
 from genlab.trainer import checkpoint, device, gradients
 from genlab.trainer.clock import Clock
 from genlab.trainer.debug import Debug, first_batches
 from genlab.trainer.distributed import Group
 from genlab.trainer.ema import EMA
-from genlab.trainer.execution import choose
+from genlab.trainer.execution.choice import choose
+from genlab.trainer.execution.updates import OptimizerFactory, make_optimizer, make_update
 from genlab.trainer.lookahead import Lookahead
 from genlab.trainer.monitors import Monitors
 from genlab.trainer.options import Options
 from genlab.trainer.schedule import factor
 from genlab.trainer.state import State, collect, restore
-from genlab.trainer.step import OptimizerFactory, make_optimizer, make_update
 from genlab.trainer.validate import Best, validation_losses
 
 LEAST_FIRST = 256  # samples that a family is shown before the first step

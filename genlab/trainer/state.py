@@ -12,9 +12,9 @@ from torch.optim import Optimizer
 from genlab.data.base import Dataset
 from genlab.errors import UserError, brief, out_of_memory
 from genlab.models.base import Family
-from genlab.tracker import Meter
-from genlab.trainer.eager import lying_as
+from genlab.runs.tracker import Meter
 from genlab.trainer.ema import EMA
+from genlab.trainer.execution.eager import lying_as
 from genlab.trainer.monitors import Monitors
 from genlab.trainer.validate import Best
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from omegaconf import OmegaConf
 
 from genlab.errors import UserError
-from genlab.run import Run
+from genlab.runs.folder import Run
 
 if TYPE_CHECKING:
     from genlab.models.base import Family

@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 from omegaconf import DictConfig, OmegaConf
 
 from genlab.errors import UserError, brief
-from genlab.run import Run
+from genlab.runs.folder import Run
 
 STOPPED = ("failed", "interrupted", "killed")  # the states of a run that has ended before its end
 Curve = list[tuple[int, float]]  # (step, value), by step

@@ -25,9 +25,9 @@ from genlab.data.base import Batch
 from genlab.errors import brief
 from genlab.machine import cache_root
 from genlab.models.base import Phase
-from genlab.trainer.eager import Eager, Gradients, Logs, Reduce
+from genlab.trainer.execution.eager import Eager, Gradients, Logs, Reduce
+from genlab.trainer.execution.optimizer_steps import IN_GRAPH
 from genlab.trainer.options import Options
-from genlab.trainer.rules import IN_GRAPH
 
 BACKEND = "inductor"
 CACHE = cache_root() / "compiled"
@@ -135,7 +135,7 @@ def compiler_options(cpu: bool) -> dict[str, Any]:
         return options
     options["fallback_random"] = True  # the generator of the eager operations
     if cpu:
-        from genlab.trainer.products import Products  # which imports the compiler
+        from genlab.trainer.execution.matmul_pass import Products  # which imports the compiler
 
         options["post_grad_custom_pre_pass"] = Products()
         # The operations are called from C++, and without a look at the shape of each result.

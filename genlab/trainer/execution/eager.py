@@ -14,8 +14,8 @@ from torch.optim import Optimizer
 
 from genlab.data.base import Batch
 from genlab.models.base import Phase
+from genlab.trainer.execution.optimizer_steps import Fused, Gradients
 from genlab.trainer.options import Options
-from genlab.trainer.rules import Fused, Gradients
 
 Logs = dict[str, Tensor]
 Reduce = Callable[[Sequence[Tensor]], Gradients]  # gradients -> their mean over the ranks

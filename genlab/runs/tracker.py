@@ -19,9 +19,9 @@ from torch import Tensor
 from torch.utils.tensorboard import SummaryWriter
 from tqdm import tqdm
 
-from genlab.charts import custom_scalars
-from genlab.dashboard import Session
 from genlab.errors import RunFailed
+from genlab.runs.charts import custom_scalars
+from genlab.runs.hparams import Session
 
 
 class Meter:

@@ -4,11 +4,12 @@ import pytest
 import torch
 from conftest import Tape, config, dataset
 
-from genlab import build
+from genlab.config import build
 from genlab.errors import UserError
 from genlab.evaluation.abilities import SAMPLED, samples
-from genlab.trainer import calls, device
-from genlab.trainer.calls import executed
+from genlab.trainer import device
+from genlab.trainer.execution import sampling
+from genlab.trainer.execution.sampling import executed
 
 CPU = torch.device("cpu")
 PAIRS = [("ddpm", "points"), ("score", "points"), ("flow_matching", "points"), ("latent_diffusion", "points")]
@@ -33,22 +34,22 @@ def draw(made, mode: str, n: int, y: torch.Tensor | None = None) -> torch.Tensor
 
 
 def net_of(made) -> torch.nn.Module:
-    (net,) = (each.net for each in made.modules() if isinstance(each, calls.Timed))
+    (net,) = (each.net for each in made.modules() if isinstance(each, sampling.Timed))
     return net
 
 
 @torch.no_grad()
 def draw_recorded(made, n: int, y: torch.Tensor | None = None) -> torch.Tensor:
     device.seed(CPU, 0)
-    with calls.replaced(net_of(made), calls.OneShape(net_of(made), calls.Recorded)):
+    with sampling.replaced(net_of(made), sampling.OneShape(net_of(made), sampling.Recorded)):
         return samples(made, n, y)
 
 
 @pytest.fixture
 def tape(monkeypatch):
     tape = Tape()
-    monkeypatch.setattr(calls, "record", tape)
-    monkeypatch.setattr(calls, "warm_up", lambda function, batch, device: function(batch))
+    monkeypatch.setattr(sampling, "record", tape)
+    monkeypatch.setattr(sampling, "warm_up", lambda function, batch, device: function(batch))
     return tape
 
 
@@ -80,7 +81,7 @@ def test_what_cannot_be_recorded_stays_eager_and_says_so(tape, monkeypatch, caps
     def refuses(function, device):
         raise RuntimeError("operation not permitted when stream is capturing")
 
-    monkeypatch.setattr(calls, "record", refuses)
+    monkeypatch.setattr(sampling, "record", refuses)
     made = family("ddpm", "points", "model.sample_steps=3")
     assert torch.equal(draw_recorded(made, 4), draw(made, "eager", 4))
     (line,) = capsys.readouterr().err.splitlines()
@@ -89,7 +90,7 @@ def test_what_cannot_be_recorded_stays_eager_and_says_so(tape, monkeypatch, caps
 
 def test_the_family_is_as_before():
     net = net_of(family("ddpm", "points"))
-    with pytest.raises(ZeroDivisionError), calls.replaced(net, calls.OneShape(net, calls.Recorded)):
+    with pytest.raises(ZeroDivisionError), sampling.replaced(net, sampling.OneShape(net, sampling.Recorded)):
         raise ZeroDivisionError
     assert "forward" not in vars(net)
 

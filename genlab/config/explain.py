@@ -14,9 +14,9 @@ from hydra.errors import ConfigCompositionException, HydraException, MissingConf
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from genlab.arguments import unreadable
+from genlab.config.arguments import unreadable
+from genlab.config.families import misplaced, target
 from genlab.errors import UserError, brief, causes, did_you_mean
-from genlab.families import misplaced, target
 
 MOVED = ("data.path", "data.root")
 

@@ -15,8 +15,8 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
-from genlab import stored
 from genlab.errors import UserError, brief
+from genlab.runs import stored_config
 
 
 class Run:
@@ -81,7 +81,7 @@ class Run:
             text = self.config.read_text(encoding="utf-8")
         except (OSError, UnicodeDecodeError) as error:
             raise UserError(f"damaged {self.config}: {brief(error)}") from error
-        return stored.parse(text, self.config)
+        return stored_config.parse(text, self.config)
 
     def write_config(self, config: DictConfig) -> None:
         _write(self.config, OmegaConf.to_yaml(config, resolve=True))

@@ -3,9 +3,9 @@
 import math
 from collections.abc import Mapping, Sequence
 
-from genlab.history import Curve
-from genlab.page.html import Markup, join, tag
-from genlab.tables import number
+from genlab.report.html import Markup, join, tag
+from genlab.report.tables import number
+from genlab.runs.history import Curve
 
 WIDTH, HEIGHT = 400, 210
 LEFT, RIGHT, TOP, BOTTOM = 52, 8, 10, 26  # room for the axes' numbers

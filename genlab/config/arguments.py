@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
-from genlab import targets
+from genlab.config import targets
 from genlab.errors import UserError, choose, did_you_mean
 
 if TYPE_CHECKING:

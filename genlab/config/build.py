@@ -16,18 +16,20 @@ from hydra.errors import InstantiationException
 from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 
-from genlab import configs, names, parts, stored, targets  # noqa: F401 (names: resolvers that the configs use)
+from genlab import configs
+from genlab.config import names, parts, targets  # noqa: F401 (names: resolvers that the configs use)
+from genlab.config.signature import arguments, check, target_of
 from genlab.errors import OptionError, UserError, brief, causes, choose, out_of_memory
-from genlab.run import Run
-from genlab.signature import arguments, check, target_of
+from genlab.runs import stored_config
+from genlab.runs.folder import Run
 
 if TYPE_CHECKING:
     import torch
 
     from genlab.data.base import Dataset, Spec
     from genlab.models.base import Family
+    from genlab.trainer.execution.updates import OptimizerFactory
     from genlab.trainer.options import Options
-    from genlab.trainer.step import OptimizerFactory
 
 
 def options(config: DictConfig) -> "Options":
@@ -197,7 +199,7 @@ def _trained(source: Path, path: str) -> "Family":
         text, state = parts.read(source)
         if source.is_dir():
             return revive(Run.open(source), state, torch.device("cpu"))
-        return _load(family(stored.parse(text, source), _spec(state)), state, source)
+        return _load(family(stored_config.parse(text, source), _spec(state)), state, source)
     except UserError as error:
         raise UserError(f"{path}: {error}") from error
 

@@ -5,15 +5,15 @@ from pathlib import Path
 from typing import Any
 
 from genlab import __version__
-from genlab.charts import arrange
-from genlab.evaluation import comparison
-from genlab.evaluation.comparison import measured
-from genlab.history import STOPPED, Curve, History
-from genlab.page.chart import chart
-from genlab.page.html import Markup, breakable, join, table, tag
-from genlab.page.pictures import SMALL, picture, strip
-from genlab.page.titles import built, differing, headline, labels
-from genlab.tables import number, spread
+from genlab.report import comparison
+from genlab.report.chart import chart
+from genlab.report.comparison import measured
+from genlab.report.html import Markup, breakable, join, table, tag
+from genlab.report.pictures import SMALL, picture, strip
+from genlab.report.tables import number, spread
+from genlab.report.titles import built, differing, headline, labels
+from genlab.runs.charts import arrange
+from genlab.runs.history import STOPPED, Curve, History
 
 FRAMES = 12  # of a film strip; half as many where there are more than three runs
 MAIN = ("samples", "translations", "reconstructions")  # the picture that stands for a run: the first of these it has

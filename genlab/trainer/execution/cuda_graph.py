@@ -21,7 +21,7 @@ from tqdm import tqdm
 from genlab.data.base import Batch
 from genlab.errors import brief
 from genlab.models.base import Phase
-from genlab.trainer.eager import Eager, Logs, Reduce
+from genlab.trainer.execution.eager import Eager, Logs, Reduce
 from genlab.trainer.options import Options
 
 WARM_UP = 3  # updates before the recording: libraries make their workspaces, the optimizer its state

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from PIL import Image
 
 from genlab.errors import UserError, brief
-from genlab.history import Picture
-from genlab.page.html import Markup, tag
+from genlab.report.html import Markup, tag
+from genlab.runs.history import Picture
 
 LARGE, SMALL = 720, 240  # pixels, the longer side at most
 SHARP = 400  # pictures up to this size show their pixels

@@ -2,9 +2,9 @@
 
 from collections.abc import Sequence
 
-from genlab.evaluation import comparison
-from genlab.evaluation.comparison import Configuration
-from genlab.history import History
+from genlab.report import comparison
+from genlab.report.comparison import Configuration
+from genlab.runs.history import History
 
 LINE, LISTED = 80, 5  # characters of a title; models or data sets that it names
 

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 import numpy as np
 from PIL import Image
 
-from genlab.evaluation.comparison import Configuration, differing
-from genlab.history import History
+from genlab.report.comparison import Configuration, differing
+from genlab.runs.history import History
 
 STRIP = 300  # pixels that a picture of samples is cut to, from its upper left corner
 SHOWN = 10  # configurations in one picture, the best first

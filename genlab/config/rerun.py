@@ -9,9 +9,10 @@ from pathlib import Path
 from hydra.core.config_store import ConfigStore
 from omegaconf import DictConfig, OmegaConf
 
-from genlab import configs, names
+from genlab import configs
+from genlab.config import names
 from genlab.errors import UserError
-from genlab.run import Run
+from genlab.runs.folder import Run
 
 NAME = "rerun"  # of the config in Hydra's store
 _stored: list[Path] = []  # the folder it came from

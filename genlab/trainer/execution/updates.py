@@ -10,9 +10,9 @@ from torch.optim import Optimizer
 
 from genlab.errors import UserError, brief, out_of_memory
 from genlab.models.base import Phase
-from genlab.trainer.compiled import Compiled
-from genlab.trainer.eager import Eager, Reduce, Update, parameters
-from genlab.trainer.graph import Graphed
+from genlab.trainer.execution.compiled import Compiled
+from genlab.trainer.execution.cuda_graph import Graphed
+from genlab.trainer.execution.eager import Eager, Reduce, Update, parameters
 from genlab.trainer.options import Options
 
 OptimizerFactory = Callable[..., Optimizer]  # from the parameters

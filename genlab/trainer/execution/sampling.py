@@ -18,9 +18,9 @@ from genlab.data.base import Batch
 from genlab.errors import brief, choose
 from genlab.models.base import Family
 from genlab.models.diffusion import Timed
-from genlab.trainer.compiled import Graph
-from genlab.trainer.execution import can_compile, check
-from genlab.trainer.graph import Outputs, Recording, record, warm_up
+from genlab.trainer.execution.choice import can_compile, check
+from genlab.trainer.execution.compiled import Graph
+from genlab.trainer.execution.cuda_graph import Outputs, Recording, record, warm_up
 from genlab.trainer.options import EXECUTIONS
 
 Call = Callable[[Batch], Tensor]

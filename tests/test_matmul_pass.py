@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch.fx.experimental.proxy_tensor import make_fx
 
-from genlab.trainer import products
+from genlab.trainer.execution import matmul_pass
 
 aten = torch.ops.aten
 SHAPES = {"large": (64, 256, 300), "narrow": (128, 64, 2), "small": (16, 8, 16)}
@@ -13,7 +13,7 @@ WIDE = pytest.param("large", marks=pytest.mark.skipif(not torch.backends.mkldnn.
 
 def rewritten(function, *inputs) -> tuple[torch.fx.GraphModule, set]:
     module = make_fx(function, tracing_mode="fake")(*inputs)
-    rule = products.Products()
+    rule = matmul_pass.Products()
     rule.wide = True
     rule(module.graph)
     module.graph.lint()

@@ -9,9 +9,9 @@ from typing import Any, Literal, Union
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
 
-from genlab import targets
+from genlab.config import targets
+from genlab.config.families import misplaced
 from genlab.errors import UserError, did_you_mean
-from genlab.families import misplaced
 
 
 def target_of(node: Any, path: str) -> Any:

@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch.optim import SGD, Adam, AdamW, RMSprop
 
-from genlab.trainer.rules import IN_GRAPH, Fused, InGraph
+from genlab.trainer.execution.optimizer_steps import IN_GRAPH, Fused, InGraph
 
 SHAPES = ((3, 4), (5,), ())
 

@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from genlab.errors import UserError, choose
-from genlab.history import History
 from genlab.metrics.measure import cost, known_word
+from genlab.runs.history import History
 
 # Keys that make no other model: what differs in these alone is one configuration.
 INTERVALS = tuple(f"trainer.{what}_every" for what in ("log", "sample", "evaluate", "checkpoint", "histogram"))
