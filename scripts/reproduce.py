@@ -31,6 +31,7 @@ from results_table import Record, section
 
 from genlab import configs
 from genlab.errors import UserError, choose
+from genlab.runs.files import write_atomically
 from genlab.runs.history import History, flatten
 
 HERE = Path(__file__).parent
@@ -174,9 +175,7 @@ def keep(job: Job, found: dict[str, Any]) -> None:
     with LOCK:
         record = {**read(), (job[0].name, job[1]): found}
         keys = sorted(record, key=lambda key: (place.get(key[0], len(place)), key[1]))
-        new = RECORD.with_suffix(".new")
-        new.write_text("".join(f"{json.dumps(record[key])}\n" for key in keys), encoding="utf-8")
-        new.replace(RECORD)
+        write_atomically(RECORD, "".join(f"{json.dumps(record[key])}\n" for key in keys))
 
 
 def write_readme(record: Record) -> None:

@@ -17,6 +17,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from genlab.errors import UserError, brief
 from genlab.runs import stored_config
+from genlab.runs.files import write_atomically
 
 
 class Run:
@@ -84,7 +85,7 @@ class Run:
         return stored_config.parse(text, self.config)
 
     def write_config(self, config: DictConfig) -> None:
-        _write(self.config, OmegaConf.to_yaml(config, resolve=True))
+        write_atomically(self.config, OmegaConf.to_yaml(config, resolve=True))
 
     def write_status(self, state: str, reason: str = "", **details: Any) -> None:
         """Say in status.json that the run is `running`, `finished`, `failed` or `interrupted`, and why."""
@@ -95,7 +96,7 @@ class Run:
             "host": socket.gethostname(),
             **details,
         }
-        _write(self.status, to_json(status, indent=2) + "\n")
+        write_atomically(self.status, to_json(status, indent=2) + "\n")
 
     def write_environment(self, environment: dict[str, Any]) -> None:
         """Keep what this start of the run was made with; a resumed run keeps its `earlier` ones as well."""
@@ -103,13 +104,13 @@ class Run:
         with suppress(OSError, ValueError, TypeError, AttributeError, RecursionError):  # absent or damaged
             before = json.loads(self.environment.read_text(encoding="utf-8"))
             earlier = [*before.pop("earlier"), before]
-        _write(self.environment, to_json({**environment, "earlier": earlier}, indent=2) + "\n")
+        write_atomically(self.environment, to_json({**environment, "earlier": earlier}, indent=2) + "\n")
 
     def write_result(self, result: dict[str, Any]) -> None:
-        _write(self.result, to_json(result, indent=2) + "\n")
+        write_atomically(self.result, to_json(result, indent=2) + "\n")
 
     def write_evaluation(self, report: dict[str, Any]) -> None:
-        _write(self.evaluation, to_json(report, indent=2, ensure_ascii=False) + "\n")
+        write_atomically(self.evaluation, to_json(report, indent=2, ensure_ascii=False) + "\n")
 
     @contextmanager
     def lock(self) -> Iterator[None]:
@@ -182,12 +183,3 @@ def _without_nan(value: Any) -> Any:
     if isinstance(value, (list, tuple)):
         return [_without_nan(each) for each in value]
     return None if isinstance(value, float) and not math.isfinite(value) else value
-
-
-def _write(path: Path, text: str) -> None:
-    temporary = path.with_name(path.name + ".tmp")
-    with open(temporary, "w", encoding="utf-8") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())  # or a power cut may leave the new name with nothing in it
-    os.replace(temporary, path)

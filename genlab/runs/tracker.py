@@ -21,6 +21,7 @@ from tqdm import tqdm
 
 from genlab.errors import RunFailed
 from genlab.runs.charts import custom_scalars
+from genlab.runs.files import write_atomically
 from genlab.runs.hparams import Session
 
 
@@ -226,6 +227,4 @@ def rewind(path: Path, step: int) -> None:
             continue
         if whole:
             kept.append(line + "\n")
-    temporary = path.with_suffix(".tmp")
-    temporary.write_text("".join(kept), encoding="utf-8")
-    temporary.replace(path)
+    write_atomically(path, "".join(kept))

@@ -15,7 +15,8 @@ from typing import Any
 from genlab.config.arguments import quote
 from genlab.errors import RunFailed, UserError, brief
 from genlab.metrics.measure import NEAR, cost, known_word
-from genlab.runs.folder import Run, _write, to_json
+from genlab.runs.files import write_atomically
+from genlab.runs.folder import Run, to_json
 
 COLUMNS: tuple[str, ...] = ("rank", "job", "overrides", "measure", "value", "step", "seconds", "status", "reason")
 
@@ -71,7 +72,7 @@ class Sweep:
         """Write sweep.json, so that at every moment it is whole."""
         self.folder.mkdir(parents=True, exist_ok=True)
         state = {key: value for key, value in asdict(self).items() if key != "folder"}
-        _write(self.folder / "sweep.json", to_json(state, indent=1) + "\n")
+        write_atomically(self.folder / "sweep.json", to_json(state, indent=1) + "\n")
 
     def run(self, job: Job) -> Run:
         return Run(self.folder / job.folder)
