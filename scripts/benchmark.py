@@ -42,16 +42,13 @@ class Contender(NamedTuple):
 
 def genlab(case: Case, mode: str) -> tuple[Contender, Callable[[], float]]:
     """genlab's trainer in one way of execution; and what counts the floating-point operations of a step."""
-    from hydra import compose, initialize_config_dir
-
-    from genlab import configs
     from genlab.config import build
+    from genlab.config.compose import compose
     from genlab.trainer.loop import Trainer
 
     off = [f"trainer.{name}_every=0" for name in ("evaluate", "sample", "checkpoint")]
-    with initialize_config_dir(str(configs()), version_base="1.3"):
-        overrides = [*case.overrides, *off, f"trainer.execution={mode}", "trainer.epochs=null", "name=benchmark"]
-        config = compose("train", overrides)
+    words = [*case.overrides, *off, f"trainer.execution={mode}", "trainer.epochs=null", "name=benchmark"]
+    config = compose("train", words)
     data = build.data(config)
     trainer = Trainer(build.family(config, data.spec), data, build.optimizers(config), build.options(config))
     trainer.steps = WARM_UP

@@ -76,16 +76,13 @@ def images(n: int, folder: Path) -> Path:
 
 def measure(words: list[str]) -> None:
     """In a process of its own: seconds until the first step, milliseconds of a step, peak memory in MiB."""
-    from hydra import compose, initialize_config_dir
-
-    from genlab import configs
     from genlab.config import build
+    from genlab.config.compose import compose
     from genlab.trainer.device import peak_memory
     from genlab.trainer.loop import Trainer
 
     off = [f"trainer.{name}_every=0" for name in ("evaluate", "sample", "checkpoint")]
-    with initialize_config_dir(str(configs()), version_base="1.3"):
-        config = compose("train", [*words, *off, "trainer.execution=eager", "name=scaling"])
+    config = compose("train", [*words, *off, "trainer.execution=eager", "name=scaling"])
     begun = time.perf_counter()
     data = build.data(config)
     ready = time.perf_counter() - begun

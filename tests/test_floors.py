@@ -77,3 +77,15 @@ def test_there_is_no_circle_of_rooms():
 def test_only_build_instantiates():
     users = [path.name for path in ROOT.rglob("*.py") if "import instantiate" in path.read_text()]
     assert users == ["build.py"]
+
+
+def test_hydra_is_known_to_config_alone_and_to_the_sweep_which_is_a_plugin_of_it():
+    users = {
+        path.relative_to(ROOT).parts[0]
+        for path in ROOT.rglob("*.py")
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, (ast.Import, ast.ImportFrom))
+        for name in ([node.module or ""] if isinstance(node, ast.ImportFrom) else [each.name for each in node.names])
+        if name.split(".")[0] == "hydra"
+    }
+    assert users == {"config", "sweep"}

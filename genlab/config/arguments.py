@@ -26,9 +26,27 @@ LISTS = ("data.columns",)
 WITH_NUMBERS = ("samples", "checkpoint", "y")  # keys whose whole numbers mean numbers
 SINGLE = ("run", "resume", "hydra.run.dir", "hydra.sweep.dir")  # keys that are never swept over
 
+RUNS_OWN = ("model.", "data.path=", "data.root=")  # keys of a trained run's config, which its verbs' configs lack
+
 PLAIN = re.compile(r"[\w./%@+:-]([\w ./%@+:-]*[\w./%@+:-])?", re.ASCII)  # what Hydra reads as text without quotes
 NUMBER = re.compile(r"[+-]?((\d[\d_]*\.?[\d_]*|\.\d[\d_]*)(e[+-]?\d+)?|nan|inf)|true|false", re.ASCII | re.IGNORECASE)
 SWEEP = re.compile(r"(choice|range|interval|glob|shuffle|sort|tag)\(.*\)")
+
+
+def prepared(verb: str, words: Sequence[str]) -> list[str]:
+    """The words after a verb as Hydra's grammar wants them.
+
+    Raises:
+        UserError: `model=` after a verb whose model is that of a trained run.
+    """
+    sweep = any(each in MULTIRUN for each in words)
+    ready = [quoted(each, sweep) for each in words]
+    if verb not in ("sample", "evaluate"):
+        return ready
+    if any(each.startswith("model=") for each in ready):
+        raise UserError("model: a trained run keeps its model; single settings change: model.sample_steps=10")
+    own = RUNS_OWN if any(each.startswith("run=") for each in ready) else RUNS_OWN[:1]
+    return [f"+{each}" if each.startswith(own) else each for each in ready]
 
 
 def quoted(word: str, sweep: bool = False) -> str:

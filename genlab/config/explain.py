@@ -5,23 +5,23 @@ Runs only after a failure, so it may compose the config a second time.
 
 import re
 from collections.abc import Iterable
-from pathlib import Path
 
-from hydra import compose, initialize_config_dir
 from hydra.conf import HydraConf
 from hydra.core.global_hydra import GlobalHydra
 from hydra.errors import ConfigCompositionException, HydraException, MissingConfigException, OverrideParseException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from genlab import configs
 from genlab.config.arguments import unreadable
+from genlab.config.compose import compose
 from genlab.config.families import misplaced, target
 from genlab.errors import UserError, brief, causes, did_you_mean
 
 MOVED = ("data.path", "data.root")
 
 
-def explain(error: Exception, configs: Path, config_name: str, overrides: list[str]) -> UserError:
+def explain(error: Exception, config_name: str, overrides: list[str]) -> UserError:
     """The error as a `UserError` with a one-line message."""
     text = str(error)
     for cause in causes(error):
@@ -29,13 +29,13 @@ def explain(error: Exception, configs: Path, config_name: str, overrides: list[s
             return cause
     listed = any(re.match(r"(model|data)=\[", each) for each in overrides)
     if listed or "Config group override must be a string" in text:
-        return UserError(no_choice(configs, overrides))
+        return UserError(no_choice(overrides))
     if isinstance(error, MissingConfigException) and error.options is not None:
         group, _, word = (error.missing_cfg_file or "").rpartition("/")
         options = [option for option in error.options if group != "tuned"]
         return UserError(f"{group}: '{word}' is none of {', '.join(options)}{did_you_mean(word, options)}")
     if match := re.search(r"Could not load '([^']+)/([^'/]+)'", text):  # one of several: experiment=[a,b]
-        options = sorted(path.stem for path in (configs / match[1]).glob("*.yaml"))
+        options = sorted(path.stem for path in (configs() / match[1]).glob("*.yaml"))
         return UserError(f"{match[1]}: '{match[2]}' is none of {', '.join(options)}{did_you_mean(match[2], options)}")
     if match := re.search(r"Multiple values for (\S+)\. .*: (\S+)'", text):
         return UserError(f"'{match[1]}' has a value already: write {match[1]}={match[2]}, once and without +")
@@ -60,9 +60,7 @@ def explain(error: Exception, configs: Path, config_name: str, overrides: list[s
         for model in (name for each in models for name in each.split(",")):  # the one of a sweep that lacks it
             if foreign := misplaced(key, target(model)):
                 return UserError(foreign)
-        return UserError(
-            unknown_option(key, defaults(configs, config_name, overrides, key.startswith("hydra.")), groups(configs))
-        )
+        return UserError(unknown_option(key, defaults(config_name, overrides, key.startswith("hydra.")), groups()))
     if match := re.search(r"Ambiguous value for argument '([^']+)'", text):
         return UserError(f"'{match[1]}' names several values: add -m for a sweep, or write key=[a,b] for a list")
     if match := re.search(r"Error merging override (.*)", text):
@@ -78,11 +76,11 @@ def explain(error: Exception, configs: Path, config_name: str, overrides: list[s
     return UserError(" ".join(said))
 
 
-def no_choice(configs: Path, overrides: list[str]) -> str:
+def no_choice(overrides: list[str]) -> str:
     """What to say where a group is given a number or null in place of the name of a config: model=0."""
     for word in overrides:
         group, _, value = word.lstrip("+").partition("=")
-        options = sorted(path.stem for path in (configs / group).glob("*.yaml")) if group in groups(configs) else []
+        options = sorted(path.stem for path in (configs() / group).glob("*.yaml")) if group in groups() else []
         if options and value not in options:
             return f"{group}: '{value}' is none of {', '.join(options)}"
         if not group:
@@ -90,9 +88,9 @@ def no_choice(configs: Path, overrides: list[str]) -> str:
     return "a group is chosen by the name of a config: model=vae"
 
 
-def groups(configs: Path) -> list[str]:
+def groups() -> list[str]:
     """The groups that a user chooses from: model, data, experiment, debug, ..."""
-    return sorted(folder.name for folder in configs.iterdir() if folder.is_dir() and folder.name != "hydra")
+    return sorted(folder.name for folder in configs().iterdir() if folder.is_dir() and folder.name != "hydra")
 
 
 def unknown_option(key: str, config: DictConfig, groups: Iterable[str] = ()) -> str:
@@ -128,18 +126,16 @@ def leaves(config: DictConfig, prefix: str = "") -> Iterable[str]:
             yield f"{prefix}{name}"
 
 
-def defaults(configs: Path, config_name: str, overrides: list[str], hydra: bool = False) -> DictConfig:
+def defaults(config_name: str, overrides: list[str], with_hydra: bool = False) -> DictConfig:
     """The config with the groups chosen as on the command line, and no value changed."""
-    chosen = [each.split(",")[0] for each in overrides if each.split("=")[0] in groups(configs)]
-    GlobalHydra.instance().clear()
-    with initialize_config_dir(str(configs), version_base="1.3"):
-        try:
-            return compose(config_name, chosen, return_hydra_config=hydra)
-        except Exception:  # a second mistake in the choices: the defaults will do
-            return compose(config_name, return_hydra_config=hydra)
+    chosen = [each.split(",")[0] for each in overrides if each.split("=")[0] in groups()]
+    try:
+        return compose(config_name, chosen, with_hydra)
+    except Exception:  # a second mistake in the choices: the defaults will do
+        return compose(config_name, with_hydra=with_hydra)
 
 
-def refuse_unread(config: DictConfig, configs: Path, config_name: str, overrides: list[str]) -> None:
+def refuse_unread(config: DictConfig, config_name: str, overrides: list[str]) -> None:
     """Refuse what nothing would read: a `tuned=` that is not there, keys added by `+key=value`.
 
     Defaults of a pair are optional, so that Hydra takes any word for them. Keys are refused at the top and among the
@@ -159,7 +155,7 @@ def refuse_unread(config: DictConfig, configs: Path, config_name: str, overrides
                 raise UserError(f"tuned: no defaults are called '{name}': DATA_MODEL, or none{near}")
     if not any(word.startswith("+") for word in overrides):
         return
-    known = defaults(configs, config_name, [each.lstrip("+") for each in overrides])
+    known = defaults(config_name, [each.lstrip("+") for each in overrides])
     text = OmegaConf.to_yaml(config)
     for word in overrides:
         key = word.split("=")[0].lstrip("+")
@@ -172,6 +168,6 @@ def refuse_unread(config: DictConfig, configs: Path, config_name: str, overrides
         elif key in MOVED and config_name in ("evaluate", "sample"):  # where a run's data files are now
             continue
         elif first not in known and first in config and f"${{{first}" not in text:
-            raise UserError(unknown_option(first, known, groups(configs)))
+            raise UserError(unknown_option(first, known, groups()))
         elif first == "optimizer" and more and more[0] not in known.optimizer:
             raise UserError(unknown_option(f"optimizer.{more[0]}", known))

@@ -22,7 +22,6 @@ from hydra.plugins.sweeper import Sweeper
 from hydra.types import HydraContext
 from omegaconf import DictConfig, OmegaConf, open_dict
 
-from genlab import configs
 from genlab.config import build, rerun
 from genlab.config.explain import refuse_unread
 from genlab.config.signature import describe, fits
@@ -48,7 +47,7 @@ def prepare(context: HydraContext, config: DictConfig, overrides: Sequence[str],
     """
     job, composed = compose(context, config, overrides, number)
     build.options(composed)
-    refuse_unread(composed, configs(), config.hydra.job.config_name, job.overrides)
+    refuse_unread(composed, config.hydra.job.config_name, job.overrides)
     return job, composed
 
 
