@@ -110,7 +110,7 @@ def test_weights_survive_a_file(model, kind, tmp_path):
     assert equal(t.family.state_dict(), other.family.state_dict())
     assert t.ema is not None
     assert other.ema is not None
-    assert equal(t.ema.twin.state_dict(), other.ema.twin.state_dict())
+    assert equal(t.ema.model.state_dict(), other.ema.model.state_dict())
 
 
 @pairs

@@ -192,8 +192,8 @@ def test_resume_is_exact_with_the_pool(data, tmp_path):
     assert all(torch.equal(one[key], two[key]) for key in one)
     assert straight.ema
     assert second.ema
-    twin = second.ema.twin.state_dict()
-    assert all(torch.equal(value, twin[key]) for key, value in straight.ema.twin.state_dict().items())
+    twin = second.ema.model.state_dict()
+    assert all(torch.equal(value, twin[key]) for key, value in straight.ema.model.state_dict().items())
 
 
 def test_it_learns_a_shift():
@@ -214,7 +214,7 @@ def test_it_learns_a_shift():
     assert run.ema
     x = data.head("test", 1000)["a"]
     with torch.no_grad():
-        there = run.ema.twin.translate(x, "b")  # pyright: ignore[reportCallIssue]
+        there = run.ema.model.translate(x, "b")  # pyright: ignore[reportCallIssue]
     assert mean_distance(there, data.transform(x)) < 0.4 * mean_distance(x, data.transform(x))
 
 

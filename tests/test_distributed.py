@@ -22,7 +22,7 @@ from genlab.data.base import Dataset
 from genlab.data.gaussian2d import Gaussian2D
 from genlab.errors import Interrupted, RunFailed, UserError
 from genlab.models.autoencoder import Autoencoder
-from genlab.models.base import Family, Out, Phase
+from genlab.models.base import Family, LossOutput, Phase
 from genlab.runs.folder import Run
 from genlab.trainer import checkpoint, distributed
 from genlab.trainer.loop import Trainer
@@ -89,7 +89,7 @@ class Keeper(Family):
             self.seen.fill_(True)
         x = batch["x"]
         loss = (self.net(x) + torch.randn(len(x), 1)).square().mean()
-        return Out(loss * torch.where(batch["step"] == self.poison, torch.nan, 1.0), {"x": batch["x"].mean()})
+        return LossOutput(loss * torch.where(batch["step"] == self.poison, torch.nan, 1.0), {"x": batch["x"].mean()})
 
 
 def keeper(folder: Path | None = None, stop=lambda: "", poison: int = -1, **options) -> Trainer:

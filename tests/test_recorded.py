@@ -103,10 +103,10 @@ def results(model: str, kind: str, execution: str) -> dict[str, Any]:
         trainer.meter.clear()
     assert trainer.ema is not None
     with torch.no_grad():
-        samples = drawn(hurried(trainer.ema.twin), trainer.data)
+        samples = drawn(hurried(trainer.ema.model), trainer.data)
     return {
         "weights": tensors(trainer.family.parameters()),
-        "averaged": tensors(trainer.ema.twin.parameters()),
+        "averaged": tensors(trainer.ema.model.parameters()),
         "losses": tensors([torch.tensor(losses)]),
         "samples": tensors(samples),
     }

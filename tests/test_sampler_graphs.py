@@ -34,7 +34,7 @@ def draw(made, mode: str, n: int, y: torch.Tensor | None = None) -> torch.Tensor
 
 
 def net_of(made) -> torch.nn.Module:
-    (net,) = (each.net for each in made.modules() if isinstance(each, sampling.Timed))
+    (net,) = (each.net for each in made.modules() if isinstance(each, sampling.DenoisingModel))
     return net
 
 

@@ -28,7 +28,7 @@ from torch.nn import functional as F
 
 from genlab.data.base import Batch, Spec
 from genlab.errors import OptionError, UserError, choose, within
-from genlab.models.base import Family, Out, Phase
+from genlab.models.base import Family, LossOutput, Phase
 from genlab.networks.coupling import Affine, Invertible, Spline
 from genlab.networks.dcgan import levels as halvings
 from genlab.networks.glow import Dequantizer, glow, realnvp
@@ -120,10 +120,10 @@ class Flow(Family):
         """Let each ActNorm take its mean and deviation: those of a part of a batch would be poor."""
         self.log_prob(batch["x"])
 
-    def loss(self, batch: Batch) -> Out:
+    def loss(self, batch: Batch) -> LossOutput:
         """-log p(x) in nats, for images of the dequantized point (see `log_prob`)."""
         nats = -self.log_prob(batch["x"]).mean()
-        return Out(nats, {"bits_per_dim": self.to_bits(nats)} if self.spec.is_image else {"nll": nats})
+        return LossOutput(nats, {"bits_per_dim": self.to_bits(nats)} if self.spec.is_image else {"nll": nats})
 
     def log_prob(self, x: Tensor) -> Tensor:
         """log p(x) in nats: (B, *shape) -> (B,). Exact for points.

@@ -262,7 +262,7 @@ class Trainer:
     def _model(self):
         """The family as it is sampled and measured: the averaged twin where there is one, else itself."""
         if self.ema:
-            yield self.ema.twin
+            yield self.ema.model
             return
         self.family.eval()
         yield self.family

@@ -101,7 +101,7 @@ class Eager:
         """One step of the optimizer."""
         # Fused optimizers go through both as they lie in memory, and a gradient may lie otherwise (of a convolution, in
         # the second derivatives of a penalty): `backward()` would lay it out anew, so do we.
-        gradients = [lying_as(p, gradient) for p, gradient in zip(self.parameters, gradients, strict=True)]
+        gradients = [match_strides(p, gradient) for p, gradient in zip(self.parameters, gradients, strict=True)]
         if self.fused and self.optimizer.state:
             self.fused(gradients)
             return
@@ -118,8 +118,8 @@ class Eager:
         return log, carry
 
 
-def lying_as(parameter: Tensor, values: Tensor) -> Tensor:
-    """Values of a parameter's shape, in memory in the order in which the parameter lies."""
+def match_strides(parameter: Tensor, values: Tensor) -> Tensor:
+    """Returns `values`, of the parameter's shape, with the parameter's strides; copies only if needed."""
     return values if values.stride() == parameter.stride() else torch.empty_like(parameter).copy_(values)
 
 

@@ -17,7 +17,7 @@ from tqdm import tqdm
 from genlab.data.base import Batch
 from genlab.errors import brief, choose
 from genlab.models.base import Family
-from genlab.models.diffusion import Timed
+from genlab.models.diffusion import DenoisingModel
 from genlab.trainer.execution.choice import can_compile, check
 from genlab.trainer.execution.compiled import Graph
 from genlab.trainer.execution.cuda_graph import Outputs, Recording, record, warm_up
@@ -45,7 +45,7 @@ def executed(family: Family, mode: str) -> Iterator[None]:
         mode = "eager"
     with ExitStack() as stack:
         for each in family.modules() if mode != "eager" else ():
-            if isinstance(each, Timed):
+            if isinstance(each, DenoisingModel):
                 stack.enter_context(replaced(each.net, OneShape(each.net, WAYS[mode])))
         yield
 
