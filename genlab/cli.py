@@ -126,12 +126,12 @@ def dispatch(arguments: list[str]) -> int:
 
 def run(word: str, config_name: str, overrides: list[str], verb: Verb) -> int:
     """Let Hydra compose the config and call the verb's function, once or for each job of a sweep."""
-    from genlab.config.launch import launch
-    from genlab.sweep.grid import register
+    from genlab.config.launch import run_composed
+    from genlab.sweep.grid import register_plugins
 
     function = _load(verb)
-    register()
-    return launch(word, config_name, overrides, function)
+    register_plugins()
+    return run_composed(word, config_name, overrides, function)
 
 
 def complete(arguments: list[str]) -> int:

@@ -14,7 +14,7 @@ from genlab.data.pairs import Pairs
 from genlab.errors import UserError
 from genlab.metrics.translation import mean_distance, translation
 from genlab.models.cyclegan import CycleGAN
-from genlab.networks.past_samples import Pool
+from genlab.networks.past_samples import PastSamples
 from genlab.networks.resnet import LARGE, patches, translator
 from genlab.plots.images import rows
 from genlab.plots.snapshots import snapshot
@@ -64,7 +64,7 @@ def one_by_one(pool: list, capacity: int, batch: list, slots: list, coins: list)
 @pytest.mark.parametrize(("capacity", "size"), [(5, 1), (5, 3), (5, 17), (50, 16)])
 def test_pool_is_the_loop_one_sample_at_a_time(capacity, size):
     generator = torch.Generator().manual_seed(0)
-    pool, slow, fed = Pool((1,), capacity), [], 0
+    pool, slow, fed = PastSamples((1,), capacity), [], 0
     for _ in range(12):
         x = torch.arange(fed, fed + size, dtype=torch.float32)[:, None]
         slot = torch.randint(capacity, (size,), generator=generator)
@@ -79,7 +79,7 @@ def test_pool_is_the_loop_one_sample_at_a_time(capacity, size):
 
 def test_pool_returns_the_first_fifty_and_then_old_ones_half_of_the_time():
     torch.manual_seed(0)
-    pool, first = Pool((2,), 50), torch.randn(50, 2)
+    pool, first = PastSamples((2,), 50), torch.randn(50, 2)
     assert torch.equal(pool(first), first)
     assert torch.equal(pool.stored, first)
     same = 0
@@ -87,7 +87,7 @@ def test_pool_returns_the_first_fifty_and_then_old_ones_half_of_the_time():
         x = torch.randn(4, 2)
         same += (pool(x) == x).all(1).sum().item()
     assert abs(same / 1600 - 0.5) < 0.05  # four standard errors of a fair coin
-    assert torch.equal(Pool((2,), 0)(first), first)
+    assert torch.equal(PastSamples((2,), 0)(first), first)
 
 
 # The family

@@ -21,7 +21,7 @@ from genlab.data.gaussian2d import Gaussian2D
 from genlab.errors import UserError
 from genlab.plots.projector import DIMENSIONS, principal, sprite, write_codes
 from genlab.runs.charts import arrange, custom_scalars
-from genlab.runs.hparams import Session, columns
+from genlab.runs.hparams import Session, row
 from genlab.runs.tracker import Tracker
 from genlab.trainer import gradients
 from genlab.trainer.options import Options
@@ -50,7 +50,7 @@ def test_columns_keep_numbers_numbers_and_name_what_is_built():
         "seed": 0,
         "name": "vae_mnist",
     }
-    assert columns(settings) == {
+    assert row(settings) == {
         "model": "VAE",
         "model.encoder.hidden": "[128, 64]",
         "optimizer.model.lr": 1e-3,

@@ -191,27 +191,27 @@ def test_clipping_is_that_of_torch():
     assert small[0].item() == pytest.approx(0.3)
 
 
-def choose(options: Options, steps: int = 1000, model: str = "wgan_gp", where: torch.device = CPU):
+def decide(options: Options, steps: int = 1000, model: str = "wgan_gp", where: torch.device = CPU):
     t = make(model, "images" if model == "ddpm" else "points", "eager")
-    return choice.choose(replace(options, batch_size=64), t.family, t.phases, steps, where)
+    return choice.decide(replace(options, batch_size=64), t.family, t.phases, steps, where)
 
 
 def test_auto_weighs_the_compilation_against_the_run(monkeypatch):
     monkeypatch.setattr(choice, "has_compiler", lambda: True)
-    assert choose(Options(), 5000).mode == "eager"
-    assert choose(Options(), 1_000_000).mode == "compile"
-    assert choose(Options(max_minutes=1.0), 1_000_000).mode == "eager"
-    assert choose(Options(), 1_000_000, "ddpm").mode == "eager"
+    assert decide(Options(), 5000).mode == "eager"
+    assert decide(Options(), 1_000_000).mode == "compile"
+    assert decide(Options(max_minutes=1.0), 1_000_000).mode == "eager"
+    assert decide(Options(), 1_000_000, "ddpm").mode == "eager"
     monkeypatch.setattr(choice, "has_compiler", lambda: False)
-    assert choose(Options(), 1_000_000).mode == "eager"
-    assert choose(Options(execution="compile"))[:2] == ("eager", "no C++ compiler to compile with")
+    assert decide(Options(), 1_000_000).mode == "eager"
+    assert decide(Options(execution="compile"))[:2] == ("eager", "no C++ compiler to compile with")
 
 
 def test_auto_takes_a_graph_on_cuda_where_it_holds():
     cuda = torch.device("cuda", 0)
-    assert choose(Options(), where=cuda).mode == "graph"
-    assert choose(Options(accumulate=2), where=cuda).mode == "eager"
-    assert choose(Options(accumulate=2, execution="graph"), where=cuda).mode == "eager"
+    assert decide(Options(), where=cuda).mode == "graph"
+    assert decide(Options(accumulate=2), where=cuda).mode == "eager"
+    assert decide(Options(accumulate=2, execution="graph"), where=cuda).mode == "eager"
 
 
 def test_a_graph_is_refused_on_the_cpu(cli):
@@ -271,11 +271,11 @@ def test_threads_fit_the_work(monkeypatch):
     for name in choice.THREAD_VARIABLES:
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setattr(torch, "get_num_threads", lambda: 6)
-    assert choose(Options()).threads == 1
-    assert choose(Options(), model="ddpm").threads == 6
-    assert choose(Options(threads=2)).threads == 2
+    assert decide(Options()).threads == 1
+    assert decide(Options(), model="ddpm").threads == 6
+    assert decide(Options(threads=2)).threads == 2
     monkeypatch.setenv("OMP_NUM_THREADS", "3")
-    assert choose(Options())[2:4] == (6, "OMP_NUM_THREADS")  # torch has read the variable itself
+    assert decide(Options())[2:4] == (6, "OMP_NUM_THREADS")  # torch has read the variable itself
 
 
 def test_threads_are_given_back_after_the_run():

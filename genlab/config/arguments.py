@@ -156,7 +156,7 @@ def folders_and_options(
     return folders, chosen
 
 
-def parse(words: list[str]) -> "list[Override]":
+def parse_overrides(words: list[str]) -> "list[Override]":
     """Parse key=value words that are given besides `resume=`.
 
     Raises:

@@ -18,7 +18,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from genlab import configs
 from genlab.config import names, parts, targets  # noqa: F401 (names: resolvers that the configs use)
-from genlab.config.signature import arguments, check, target_of
+from genlab.config.signature import arguments, check_arguments, target_of
 from genlab.errors import OptionError, UserError, brief, causes, choose, out_of_memory
 from genlab.runs import stored_config
 from genlab.runs.folder import Run
@@ -124,8 +124,8 @@ def optimizers(config: DictConfig) -> dict[str, "OptimizerFactory"]:
     for name, node in config.optimizer.items():
         path = f"optimizer.{name}"
         target = target_of(node, path)
-        targets.check(arguments(node, path), path)
-        check(target, node, path)
+        targets.check_targets(arguments(node, path), path)
+        check_arguments(target, node, path)
         # torch refuses betas of which one is written 0 and not 0.0.
         numbers = {k: [float(n) for n in v] if isinstance(v, list) else v for k, v in arguments(node, path).items()}
         factories[str(name)] = partial(target, **numbers)
@@ -206,8 +206,8 @@ def _trained(source: Path, path: str) -> "Family":
 
 def _make(node: DictConfig, path: str, **given: Any) -> Any:
     target = target_of(node, path)
-    targets.check(arguments(node, path), path)
-    check(target, node, path)
+    targets.check_targets(arguments(node, path), path)
+    check_arguments(target, node, path)
     try:
         return instantiate(node, _convert_="all", **given)
     except InstantiationException as error:

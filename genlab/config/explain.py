@@ -15,7 +15,7 @@ from omegaconf.errors import OmegaConfBaseException
 from genlab import configs
 from genlab.config.arguments import unreadable
 from genlab.config.compose import compose
-from genlab.config.families import misplaced, target
+from genlab.config.families import class_of, misplaced
 from genlab.errors import UserError, brief, causes, did_you_mean
 
 MOVED = ("data.path", "data.root")
@@ -58,7 +58,7 @@ def explain(error: Exception, config_name: str, overrides: list[str]) -> UserErr
         key = match[1]
         models = [each.partition("=")[2] for each in overrides if each.startswith("model=")]
         for model in (name for each in models for name in each.split(",")):  # the one of a sweep that lacks it
-            if foreign := misplaced(key, target(model)):
+            if foreign := misplaced(key, class_of(model)):
                 return UserError(foreign)
         return UserError(unknown_option(key, defaults(config_name, overrides, key.startswith("hydra.")), groups()))
     if match := re.search(r"Ambiguous value for argument '([^']+)'", text):

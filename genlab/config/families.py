@@ -27,7 +27,7 @@ def misplaced(key: str, built: object) -> str:
     return f"{key} does not belong to {' or '.join(here)}; families with it: {', '.join(with_it)}"
 
 
-def target(family: str) -> str | None:
+def class_of(family: str) -> str | None:
     """The class that a family's config builds the model of, by its dotted name; None where there is no such family."""
     return OmegaConf.select(_families()[family], "model._target_") if family in _families() else None
 

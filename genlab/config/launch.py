@@ -20,7 +20,7 @@ from genlab.errors import Interrupted, RunFailed, UserError
 from genlab.machine import survive_any_encoding
 
 
-def launch(word: str, config_name: str, overrides: list[str], function: Callable) -> int:
+def run_composed(word: str, config_name: str, overrides: list[str], function: Callable) -> int:
     """Let Hydra compose the config and call `function(config, folder)`, once or for each job of a sweep.
 
     Raises:

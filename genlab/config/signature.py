@@ -41,7 +41,7 @@ def arguments(node: DictConfig, path: str) -> dict[str, Any]:
     return {str(key): value for key, value in plain.items() if key not in targets.KEYS}
 
 
-def check(target: Callable, node: DictConfig, path: str) -> None:
+def check_arguments(target: Callable, node: DictConfig, path: str) -> None:
     """Check the keys and values of a node against the signature of what it calls, and so for nodes within.
 
     Raises:
@@ -60,7 +60,7 @@ def check(target: Callable, node: DictConfig, path: str) -> None:
             raise UserError(f"unknown option '{path}.{key}'{did_you_mean(key, parameters)}; allowed: {known}")
         child = node[key]
         if isinstance(child, DictConfig) and "_target_" in child:
-            check(target_of(child, f"{path}.{key}"), child, f"{path}.{key}")
+            check_arguments(target_of(child, f"{path}.{key}"), child, f"{path}.{key}")
         elif key in parameters and inspect.isfunction(parameters[key].default):
             raise UserError(f"{path}.{key}: {value!r} names nothing to build; it takes a _target_ and its keys")
         elif key in hints and not fits(value, hints[key]):

@@ -56,7 +56,7 @@ def resolve(name: Any, path: str) -> Any:
     return found
 
 
-def check(node: Any, path: str) -> None:
+def check_targets(node: Any, path: str) -> None:
     """Check all that Hydra would build from a plain, resolved node, however deep it stands.
 
     Raises:
@@ -68,10 +68,10 @@ def check(node: Any, path: str) -> None:
                 resolve(value, path)
             elif re.fullmatch(r"_[a-z]+_", str(key)) and key not in KEYS:
                 raise UserError(f"{path}.{key}: genlab has no use for it; allowed: {', '.join(KEYS)}")
-            check(value, f"{path}.{key}")
+            check_targets(value, f"{path}.{key}")
     elif isinstance(node, (list, tuple)):
         for index, value in enumerate(node):
-            check(value, f"{path}[{index}]")
+            check_targets(value, f"{path}[{index}]")
 
 
 def _at_home(found: Any, name: str, rooms: tuple[str, ...]) -> bool:

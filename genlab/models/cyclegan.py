@@ -26,7 +26,7 @@ from genlab.errors import choose, inside, within
 from genlab.models.base import Family, LossOutput, Phase
 from genlab.models.gan import LOSSES, discriminator_loss, generator_loss
 from genlab.networks import resnet
-from genlab.networks.past_samples import Pool
+from genlab.networks.past_samples import PastSamples
 from genlab.networks.resnet import patches, translator
 
 DOMAINS = ("a", "b")
@@ -67,7 +67,7 @@ class CycleGAN(Family):
             self.generators = nn.ModuleDict({domain: generator(spec.shape) for domain in DOMAINS})
         with inside("discriminator"):
             self.discriminators = nn.ModuleDict({domain: discriminator(spec.shape) for domain in DOMAINS})
-        self.pools = nn.ModuleDict({domain: Pool(spec.shape, pool) for domain in DOMAINS})
+        self.pools = nn.ModuleDict({domain: PastSamples(spec.shape, pool) for domain in DOMAINS})
 
     def phases(self) -> tuple[Phase, ...]:
         return (

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 
-class Pool(nn.Module):
+class PastSamples(nn.Module):
     """Up to `capacity` past samples, in buffers: they survive a resume and follow the module from device to device.
 
     Args:

@@ -11,7 +11,7 @@ from genlab.report.comparison import measured
 from genlab.report.html import Markup, breakable, join, table, tag
 from genlab.report.pictures import SMALL, picture, strip
 from genlab.report.tables import number, spread
-from genlab.report.titles import built, differing, headline, labels
+from genlab.report.titles import built, differing_settings, headline, labels
 from genlab.runs.charts import arrange
 from genlab.runs.history import STOPPED, Curve, History
 
@@ -32,7 +32,7 @@ def page(runs: Sequence[History]) -> str:
     names = labels(runs)
     title = names[0] if len(runs) == 1 else headline(runs, names)
     colours = {name: i for i, name in enumerate(names)}
-    several = compare(runs, names, colours) if len(runs) > 1 else None
+    several = side_by_side(runs, names, colours) if len(runs) > 1 else None
     frames = FRAMES if len(runs) <= 3 else FRAMES // 2
     head = tag(
         "head",
@@ -50,12 +50,12 @@ def page(runs: Sequence[History]) -> str:
     return f"<!doctype html>\n{tag('html', head, body, lang='en')}\n"
 
 
-def compare(runs: Sequence[History], names: list[str], colours: dict[str, int]) -> Markup:
+def side_by_side(runs: Sequence[History], names: list[str], colours: dict[str, int]) -> Markup:
     """The runs side by side: a table, their last pictures, and the curves that mean the same in two or more."""
     values = [measured(run) for run in runs]
     common = {name for each in values for name in each if sum(name in other for other in values) > 1}
     shown = [name for name in (*comparison.SHOWN, *comparison.PREFERRED) if name in common and comparable(name, runs)]
-    shown, keys = shown[:COLUMNS], differing(runs)[:SETTINGS]
+    shown, keys = shown[:COLUMNS], differing_settings(runs)[:SETTINGS]
     rows = []
     for i, (run, found) in enumerate(zip(runs, values, strict=True)):
         figures = [number(found.get(name)) for name in (*shown, "samples_per_s")]
@@ -65,7 +65,7 @@ def compare(runs: Sequence[History], names: list[str], colours: dict[str, int]) 
             *figures,
             time,
             pill(run),
-            *(show(run.settings[key]) for key in keys),
+            *(as_text(run.settings[key]) for key in keys),
         ]
         rows.append(row)
     head = ["run", *shown, "samples/s", "training time", "status", *keys]
@@ -207,14 +207,14 @@ def settings(run: History) -> Markup:
         tag(
             "div",
             tag("h4", group),
-            tag("dl", [join(tag("dt", k), tag("dd", show(v))) for k, v in pairs]),
+            tag("dl", [join(tag("dt", k), tag("dd", as_text(v))) for k, v in pairs]),
         )
         for group, pairs in groups.items()
     ]
     return tag("details", tag("summary", "Settings"), tag("div", parts, class_="settings"))
 
 
-def show(value: Any) -> str:
+def as_text(value: Any) -> str:
     """A value as the config writes it."""
     return "null" if value is None else str(value).lower() if isinstance(value, bool) else str(value)
 

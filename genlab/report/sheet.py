@@ -14,7 +14,7 @@ SHOWN = 10  # configurations in one picture, the best first
 ACROSS = 5  # of them side by side
 
 
-def strip(run: History) -> Image.Image | None:
+def newest_picture(run: History) -> Image.Image | None:
     """The newest picture of samples (of reconstructions, of translations) of a run; None where there is none."""
     for name in ("samples", "translations", "reconstructions"):
         if run.pictures.get(name):
@@ -45,7 +45,7 @@ def sheet(configurations: Sequence[Configuration], measure: str) -> Image.Image:
     from matplotlib.figure import Figure
 
     shown = list(configurations)[:SHOWN]
-    names = labels(shown)
+    names = captions(shown)
     down = math.ceil(len(shown) / ACROSS)
     across = math.ceil(len(shown) / down)
     figure = Figure(figsize=(max(6.0, 2.6 * across), 3.0 * down + 3.4), dpi=110)
@@ -58,7 +58,7 @@ def sheet(configurations: Sequence[Configuration], measure: str) -> Image.Image:
         figure_of = each.figure(measure)
         value = f"\n{measure} {figure_of.mean:.4g}" if figure_of else f"\n{each.state}"
         axes.set_title(f"{names[i]}{value}", fontsize=9)
-        image = strip(each.runs[0])
+        image = newest_picture(each.runs[0])
         if image is not None:
             side = min(*image.size, STRIP) if each.settings.get("data.size") else min(image.size)
             axes.imshow(np.asarray(image.crop((0, 0, side, side))), interpolation="nearest")
@@ -78,7 +78,7 @@ def sheet(configurations: Sequence[Configuration], measure: str) -> Image.Image:
     return Image.fromarray(np.asarray(canvas.buffer_rgba())[..., :3].copy())
 
 
-def labels(configurations: Sequence[Configuration]) -> list[str]:
+def captions(configurations: Sequence[Configuration]) -> list[str]:
     """The model of each; of several with the same model also what they differ in."""
     models = [str(each.settings.get("model._target_", "?")).rpartition(".")[2] for each in configurations]
     found = []

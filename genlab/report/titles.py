@@ -28,13 +28,13 @@ def labels(runs: Sequence[History]) -> list[str]:
     """A short name for each run: its `name`, with the settings in which runs of that name differ, else its folder's."""
     names = [str(run.settings.get("name") or run.name) for run in runs]
     twins = [i for i, name in enumerate(names) if names.count(name) > 1]
-    keys = differing([runs[i] for i in twins]) if twins else []
+    keys = differing_settings([runs[i] for i in twins]) if twins else []
     for i in twins:
         names[i] += "".join(f" {key.split('.')[-1]}={runs[i].settings[key]}" for key in keys[:3])
     return [f"{name} ({runs[i].name})" if names.count(name) > 1 else name for i, name in enumerate(names)]
 
 
-def differing(runs: Sequence[History]) -> list[str]:
+def differing_settings(runs: Sequence[History]) -> list[str]:
     """The settings in which runs differ, the seed last."""
     keys = comparison.differing([Configuration([run]) for run in runs])
     seeds = {repr(run.settings.get("seed")) for run in runs}

@@ -17,7 +17,7 @@ from tensorboard.plugins.hparams import api_pb2, metadata, plugin_data_pb2, summ
 from torch.utils.tensorboard import FileWriter
 
 
-def columns(settings: Mapping[str, Any]) -> dict[str, bool | float | str]:
+def row(settings: Mapping[str, Any]) -> dict[str, bool | float | str]:
     """Settings by dotted key -> the columns of a run: `model._target_` becomes `model`, lists become text.
 
     What is null is left out (an empty cell), so that a column of numbers stays one that can be sorted; so is the run's
@@ -47,7 +47,7 @@ class Session:
         self._writer = FileWriter(str(folder), filename_suffix=self.SUFFIX)
         # Two folders of different sweeps may bear the same name: rows of one name would be averaged.
         name = "/".join(folder.resolve().parts[-2:])
-        self._writer.add_summary(summary_v2.hparams_pb(columns(settings), trial_id=name))
+        self._writer.add_summary(summary_v2.hparams_pb(row(settings), trial_id=name))
         self._writer.flush()
 
     def close(self, success: bool | None) -> None:

@@ -178,7 +178,7 @@ def again(folder: Path) -> str:
     return f"genlab train {shlex.quote(f'resume={folder}')}"
 
 
-def quoted(key: str, value: object) -> str:
+def assignment(key: str, value: object) -> str:
     """`key=value` in Hydra's grammar, whatever characters (=, comma, blank) the value has."""
     return f"{key}={quote(str(value))}"
 

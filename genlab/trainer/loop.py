@@ -23,7 +23,7 @@ from genlab.trainer.clock import Clock
 from genlab.trainer.debug import Debug, first_batches
 from genlab.trainer.distributed import Group
 from genlab.trainer.ema import EMA
-from genlab.trainer.execution.choice import choose
+from genlab.trainer.execution.choice import decide
 from genlab.trainer.execution.updates import OptimizerFactory, make_optimizer, make_update
 from genlab.trainer.lookahead import Lookahead
 from genlab.trainer.monitors import Monitors
@@ -108,7 +108,7 @@ class Trainer:
         }
         family.rules = self.lookaheads
         self.parts = options.accumulate * self.group.size
-        self.execution = choose(options, family, self.phases, self.steps, self.device, self.group.size)
+        self.execution = decide(options, family, self.phases, self.steps, self.device, self.group.size)
         family.to(memory_format=self.execution.layout)  # pyright: ignore[reportCallIssue]
         settled, reduce = replace(options, execution=self.execution.mode), self.group.reducer(family)
         self.updates = [make_update(p, self.optimizers[p.name], settled, self.device, reduce) for p in self.phases]

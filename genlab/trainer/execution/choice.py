@@ -50,7 +50,7 @@ class Choice(NamedTuple):
         return f"execution: {self.mode} ({self.why}), {self.threads} {noun} ({self.threads_why}){layout}"
 
 
-def choose(
+def decide(
     options: Options, family: Family, phases: Sequence[Phase], steps: int, device: torch.device, ranks: int = 1
 ) -> Choice:
     """Settle what `auto` leaves open, for one of `ranks` processes that train together.
@@ -92,7 +92,7 @@ def _mode(
     options: Options, phases: Sequence[Phase], steps: int, device: torch.device, size: float, ranks: int
 ) -> tuple[str, str]:
     asked, parts = options.execution, options.accumulate > 1
-    check("trainer.execution", asked, device)
+    check_mode("trainer.execution", asked, device)
     if asked == "graph" and ranks > 1:
         return "eager", "several ranks speak between the gradients and the step"
     if asked == "graph" and parts:
@@ -116,7 +116,7 @@ def _mode(
     return ("compile", "a long run") if has_compiler() else ("eager", "no C++ compiler")
 
 
-def check(key: str, mode: str, device: torch.device) -> None:
+def check_mode(key: str, mode: str, device: torch.device) -> None:
     """Refuse the mode that is set by `key` where the device does not have it.
 
     Raises:

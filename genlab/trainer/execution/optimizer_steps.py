@@ -19,7 +19,7 @@ Gradients = tuple[Tensor, ...] | list[Tensor]
 _ADAM = ("exp_avg", "exp_avg_sq", "max_exp_avg_sq", "step"), ("amsgrad", "weight_decay", "eps", "maximize")
 
 
-class Rule:
+class OptimizerStep:
     """The state and options of an optimizer with one group, as its step takes them.
 
     Args:
@@ -53,7 +53,7 @@ class Rule:
         return constants
 
 
-class Fused(Rule):
+class Fused(OptimizerStep):
     """The one kernel that torch has for all parameters of Adam or AdamW."""
 
     def __init__(self, optimizer: Optimizer, parameters: list[Tensor]) -> None:
@@ -76,7 +76,7 @@ class Fused(Rule):
         self.kernel(self.parameters, gradients, *moments, steps, lr=rate, **self.constants())
 
 
-class InGraph(Rule):
+class InGraph(OptimizerStep):
     """A step that a compiled graph can hold. The rate is a tensor, so that a schedule needs no new graph."""
 
     keys_and_options: ClassVar[tuple[tuple[str, ...], tuple[str, ...]]]

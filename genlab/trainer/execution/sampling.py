@@ -18,7 +18,7 @@ from genlab.data.base import Batch
 from genlab.errors import brief, choose
 from genlab.models.base import Family
 from genlab.models.diffusion import DenoisingModel
-from genlab.trainer.execution.choice import can_compile, check
+from genlab.trainer.execution.choice import can_compile, check_mode
 from genlab.trainer.execution.compiled import Graph
 from genlab.trainer.execution.cuda_graph import Outputs, Recording, record, warm_up
 from genlab.trainer.options import EXECUTIONS
@@ -37,7 +37,7 @@ def executed(family: Family, mode: str) -> Iterator[None]:
         UserError: an unknown mode, or a CUDA graph where there is no CUDA device.
     """
     choose("execution", mode, EXECUTIONS)
-    check("execution", mode, family.device)
+    check_mode("execution", mode, family.device)
     if mode == "auto":
         mode = "graph" if family.device.type == "cuda" else "eager"
     if mode == "compile" and not can_compile(family.device):
