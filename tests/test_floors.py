@@ -74,6 +74,12 @@ def test_there_is_no_circle_of_rooms():
     refuse_circles(graph)
 
 
+def test_execution_takes_only_the_options_from_the_rest_of_the_trainer():
+    inside = {name: targets for name, targets in imports().items() if name.startswith("trainer.execution.")}
+    taken = {target for targets in inside.values() for target in targets if target.startswith("trainer.")}
+    assert taken - inside.keys() == {"trainer.options"}
+
+
 def test_only_build_instantiates():
     users = [path.name for path in ROOT.rglob("*.py") if "import instantiate" in path.read_text()]
     assert users == ["build.py"]
