@@ -8,12 +8,12 @@ import sys
 from collections.abc import Callable
 from contextlib import contextmanager
 from importlib import import_module
-from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import genlab
-from genlab import __version__, configs, targets
-from genlab.arguments import MULTIRUN, flags_first, quoted
+from genlab import __version__
+from genlab.config import targets
+from genlab.config.arguments import prepared
 from genlab.errors import Interrupted, RunFailed, UserError, brief, did_you_mean, out_of_memory
 from genlab.machine import survive_any_encoding
 
@@ -110,94 +110,32 @@ def dispatch(arguments: list[str]) -> int:
     if verb.config is None:
         _load(verb)(rest)
         return 0
-    sweep = any(each in MULTIRUN for each in rest)
-    rest = [quoted(each, sweep) for each in rest]
-    if word in ("sample", "evaluate"):  # their configs know no model's keys: the run's own config does
-        if any(each.startswith("model=") for each in rest):
-            raise UserError("model: a trained run keeps its model; single settings change: model.sample_steps=10")
-        own = ("model.", "data.path=", "data.root=") if any(each.startswith("run=") for each in rest) else ("model.",)
-        rest = [f"+{each}" if each.startswith(own) else each for each in rest]
+    rest = prepared(word, rest)
     if word == "train" and any(each.startswith("resume=") for each in rest):
         rest = _load(RESUME)(rest)
         if not rest:
             return 0
     if word == "train" and any(each.startswith(("--config-dir", "-cd")) for each in rest):
-        from genlab import rerun
+        from genlab.config import rerun
 
         if stored := rerun.of_a_run(rest):
             folder, rest = stored
-            return compose_and_run(word, rerun.store(folder), rest, _load(verb))
-    return compose_and_run(word, verb.config, rest, _load(verb))
+            return run(word, rerun.store(folder), rest, verb)
+    return run(word, verb.config, rest, verb)
 
 
-def compose_and_run(word: str, config_name: str, overrides: list[str], function: Callable) -> int:
-    """Let Hydra compose the config and call `function(config, folder)`, once or for each job of a sweep."""
-    import hydra
-    from hydra.core.hydra_config import HydraConfig
-    from hydra.errors import HydraException
-    from hydra.types import RunMode
-    from omegaconf.errors import OmegaConfBaseException
+def run(word: str, config_name: str, overrides: list[str], verb: Verb) -> int:
+    """Let Hydra compose the config and call the verb's function, once or for each job of a sweep."""
+    from genlab.config.launch import run_composed
+    from genlab.sweep.grid import register_plugins
 
-    from genlab import sources
-    from genlab.sweep.grid import register
-
-    failures: list[Exception] = []
-    begun = False
-
-    def job(config: Any) -> Any:
-        nonlocal begun
-        begun = True
-        survive_any_encoding()  # a launcher may run jobs in processes of its own
-        try:
-            from genlab.explain import refuse_unread
-
-            refuse_unread(config, configs(), config_name, overrides)
-            return function(config, Path(HydraConfig.get().runtime.output_dir))
-        except (UserError, RunFailed) as error:  # kept from Hydra, which would say more than the one line
-            if HydraConfig.get().mode == RunMode.MULTIRUN:
-                raise  # the sweeper counts it, and says so at the end
-            failures.append(error)
-        except OmegaConfBaseException as error:  # an interpolation that leads nowhere: Hydra would print it as well
-            from genlab.explain import explain
-
-            failures.append(explain(error, configs(), config_name, overrides))
-        except Interrupted as error:
-            if HydraConfig.get().mode == RunMode.MULTIRUN:
-                raise KeyboardInterrupt from error  # ends the whole sweep
-            failures.append(error)
-
-    before, sys.argv = sys.argv, [f"genlab {word}", *flags_first(overrides)]
-    asked_for_traceback = os.environ.get("HYDRA_FULL_ERROR")
-    os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra hands its errors on to us instead of printing them
-    register()
-    sources.register()
-    try:
-        hydra.main(config_path=str(configs()), config_name=config_name, version_base="1.3")(job)()
-    except (HydraException, OmegaConfBaseException, OSError) as error:
-        if asked_for_traceback or isinstance(error, BrokenPipeError):
-            raise
-        from genlab.explain import explain
-
-        raise explain(error, configs(), config_name, overrides) from error
-    except (ValueError, TypeError, AttributeError, KeyError) as error:  # how Hydra meets some words: model=0
-        if begun or asked_for_traceback:
-            raise
-        from genlab.explain import explain
-
-        raise explain(error, configs(), config_name, overrides) from error
-    finally:
-        sys.argv = before
-        if asked_for_traceback is None:
-            del os.environ["HYDRA_FULL_ERROR"]
-    if failures:
-        raise failures[-1]
-    return 0
+    function = _load(verb)
+    register_plugins()
+    return run_composed(word, config_name, overrides, function)
 
 
 def complete(arguments: list[str]) -> int:
     """Answer the shell's request for completions: of verbs here, of what follows by Hydra."""
-    import hydra
-
     words = os.environ.get("COMP_LINE", "").split(" ")
     if any(each.startswith("query=") for each in arguments) and len(words) < 3:
         fitting = [name for name in VERBS if name.startswith(words[-1] if len(words) == 2 else "")]
@@ -209,8 +147,9 @@ def complete(arguments: list[str]) -> int:
         os.environ["COMP_LINE"] = " ".join(["genlab", *words[2:]])
     if config is None:
         return 0
-    sys.argv = ["genlab", *arguments]
-    hydra.main(config_path=str(configs()), config_name=config, version_base="1.3")(lambda config: None)()
+    from genlab.config.launch import answer_shell
+
+    answer_shell(config, arguments)
     return 0
 
 

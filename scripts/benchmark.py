@@ -30,7 +30,7 @@ from cases import CASES, Case
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import flop_registry, register_flop_formula
 
-from genlab.tables import columns, markdown, number
+from genlab.report.tables import columns, markdown, number
 
 WARM_UP = 8  # steps of a contender before it is timed; compilation is among them
 
@@ -42,15 +42,13 @@ class Contender(NamedTuple):
 
 def genlab(case: Case, mode: str) -> tuple[Contender, Callable[[], float]]:
     """genlab's trainer in one way of execution; and what counts the floating-point operations of a step."""
-    from hydra import compose, initialize_config_dir
-
-    from genlab import build, configs
+    from genlab.config import build
+    from genlab.config.compose import compose
     from genlab.trainer.loop import Trainer
 
     off = [f"trainer.{name}_every=0" for name in ("evaluate", "sample", "checkpoint")]
-    with initialize_config_dir(str(configs()), version_base="1.3"):
-        overrides = [*case.overrides, *off, f"trainer.execution={mode}", "trainer.epochs=null", "name=benchmark"]
-        config = compose("train", overrides)
+    words = [*case.overrides, *off, f"trainer.execution={mode}", "trainer.epochs=null", "name=benchmark"]
+    config = compose("train", words)
     data = build.data(config)
     trainer = Trainer(build.family(config, data.spec), data, build.optimizers(config), build.options(config))
     trainer.steps = WARM_UP

@@ -11,9 +11,9 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from genlab.errors import UserError
-from genlab.evaluation.comparison import find_runs
-from genlab.history import History
-from genlab.tables import columns, number
+from genlab.report.comparison import find_runs
+from genlab.report.tables import columns, number
+from genlab.runs.history import History
 
 
 class Published(NamedTuple):

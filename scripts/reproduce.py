@@ -24,14 +24,14 @@ from threading import Lock
 from typing import Any
 
 import check_reference
-from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
 from results import ROWS, TABLES, Row, evaluation, source
 from results_table import Record, section
 
-from genlab import configs
+from genlab.config.compose import compose
 from genlab.errors import UserError, choose
-from genlab.history import History, flatten
+from genlab.runs.files import write_atomically
+from genlab.runs.history import History, flatten
 
 HERE = Path(__file__).parent
 RECORD = HERE / "results.jsonl"
@@ -124,7 +124,7 @@ def changed(row: Row, seed: int) -> dict[str, tuple[Any, Any]]:
 
     Defaults move on, and a table must not hold figures of one recipe beside the command of another.
     """
-    with LOCK, initialize_config_dir(str(configs()), version_base="1.3"):
+    with LOCK:
         config = compose("train", [*shlex.split(row.train), f"seed={seed}"])
     now, was = dict(flatten(OmegaConf.to_container(config))), History(folder(row, seed)).settings
     keys = [key for key in was if key in now and key != "name"]  # an older run lacks the options that came later
@@ -174,9 +174,7 @@ def keep(job: Job, found: dict[str, Any]) -> None:
     with LOCK:
         record = {**read(), (job[0].name, job[1]): found}
         keys = sorted(record, key=lambda key: (place.get(key[0], len(place)), key[1]))
-        new = RECORD.with_suffix(".new")
-        new.write_text("".join(f"{json.dumps(record[key])}\n" for key in keys), encoding="utf-8")
-        new.replace(RECORD)
+        write_atomically(RECORD, "".join(f"{json.dumps(record[key])}\n" for key in keys))
 
 
 def write_readme(record: Record) -> None:

@@ -5,7 +5,7 @@ from typing import Any
 
 from results import Row, Table, evaluation
 
-from genlab.tables import markdown, number, spread
+from genlab.report.tables import markdown, number, spread
 
 Record = dict[tuple[str, int], dict[str, Any]]  # a line of results.jsonl by row and seed
 

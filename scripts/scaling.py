@@ -19,7 +19,7 @@ from pathlib import Path
 
 import numpy as np
 
-from genlab.tables import columns, markdown, number
+from genlab.report.tables import columns, markdown, number
 
 SECONDS = 3.0
 VAE = ("model=vae", "model.encoder.hidden=[128,128]", "model.decoder.hidden=[128,128]")
@@ -76,15 +76,13 @@ def images(n: int, folder: Path) -> Path:
 
 def measure(words: list[str]) -> None:
     """In a process of its own: seconds until the first step, milliseconds of a step, peak memory in MiB."""
-    from hydra import compose, initialize_config_dir
-
-    from genlab import build, configs
+    from genlab.config import build
+    from genlab.config.compose import compose
     from genlab.trainer.device import peak_memory
     from genlab.trainer.loop import Trainer
 
     off = [f"trainer.{name}_every=0" for name in ("evaluate", "sample", "checkpoint")]
-    with initialize_config_dir(str(configs()), version_base="1.3"):
-        config = compose("train", [*words, *off, "trainer.execution=eager", "name=scaling"])
+    config = compose("train", [*words, *off, "trainer.execution=eager", "name=scaling"])
     begun = time.perf_counter()
     data = build.data(config)
     ready = time.perf_counter() - begun

@@ -30,9 +30,10 @@ import torch
 import genlab.commands.resume
 import genlab.commands.train
 import genlab.data.mnist
-import genlab.pictures
-import genlab.run
-import genlab.tracker
+import genlab.plots.snapshots
+import genlab.runs.files
+import genlab.runs.folder
+import genlab.runs.tracker
 import genlab.trainer.loop
 from genlab import cli, configs
 from genlab.trainer import checkpoint
@@ -218,7 +219,7 @@ class Gate:
 
             return call
 
-        for module in (checkpoint, genlab.run, genlab.tracker):
+        for module in (genlab.runs.files, genlab.runs.folder, genlab.runs.tracker):
             vars(module)["open"] = opened
         for name in ("fsync", "replace", "link", "unlink", "mkdir"):
             setattr(os, name, gated(name, getattr(os, name)))

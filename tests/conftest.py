@@ -9,16 +9,17 @@ from pkgutil import resolve_name
 
 import pytest
 import torch
-from hydra import compose, initialize_config_dir
 from omegaconf import DictConfig
 
-from genlab import build, configs
+from genlab import configs
 from genlab.cli import main
+from genlab.config import build
+from genlab.config.compose import compose
 from genlab.data.base import Dataset, Range, Split
 from genlab.data.gaussian2d import Gaussian2D
 from genlab.data.pairs import Pairs
 from genlab.models.base import Family
-from genlab.trainer import compiled
+from genlab.trainer.execution import compiled
 from genlab.trainer.loop import Trainer
 from genlab.trainer.options import Options
 
@@ -44,8 +45,7 @@ def config(*overrides: str) -> DictConfig:
 @functools.cache
 def _composed(overrides: tuple[str, ...]) -> DictConfig:
     """Composed once: the same few configs are asked for hundreds of times."""
-    with initialize_config_dir(str(configs()), version_base="1.3"):
-        composed = compose("train", list(overrides))
+    composed = compose("train", overrides)
     composed.name = "test"
     return composed
 

@@ -21,8 +21,8 @@ from hypothesis import strategies as st
 
 import genlab.commands.resume
 import genlab.commands.sample
-import genlab.pictures
-import genlab.tracker  # noqa: F401
+import genlab.plots.snapshots
+import genlab.runs.tracker  # noqa: F401
 from genlab.cli import main
 
 OLD = Path(__file__).parent / "old_runs" / "format_1"

@@ -8,7 +8,7 @@ import pytest
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from test_compare import make_run
 
-from genlab.arguments import folders_and_options, quoted, split
+from genlab.config.arguments import folders_and_options, quoted, split
 from genlab.errors import UserError
 
 SMALL = ("trainer.steps=2", "trainer.device=cpu", "trainer.sample_every=0", "trainer.evaluate_every=0")

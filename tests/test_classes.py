@@ -10,9 +10,9 @@ from closed_forms import small
 from conftest import blobs, config
 from torch import Tensor, nn
 
-from genlab import build
 from genlab.commands.classes import asked_for
 from genlab.commands.sample import real_rows
+from genlab.config import build
 from genlab.data.base import Dataset, Spec, Split
 from genlab.errors import UserError
 from genlab.evaluation.evaluate import Plan, evaluate
@@ -27,7 +27,7 @@ from genlab.models.gan import GAN
 from genlab.models.labels import ClassPrior
 from genlab.models.latent_diffusion import LatentDiffusion
 from genlab.models.vae import VAE
-from genlab.pictures import classes_in_turn
+from genlab.plots.snapshots import classes_in_turn
 
 COUNTS = (90, 0, 10)  # training samples: the class in the middle has none
 
@@ -202,7 +202,7 @@ def test_classes_and_their_counts_are_printed_and_kept_in_the_samples(cli, tmp_p
 
 
 def test_a_model_of_images_with_a_class_without_samples_shows_the_others():
-    from genlab.pictures import snapshot
+    from genlab.plots.snapshots import snapshot
 
     data = blobs()
     for split in data.splits.values():

@@ -9,10 +9,10 @@ import pytest
 from conftest import Cli
 from PIL import Image
 
-from genlab.evaluation import comparison
-from genlab.evaluation.sheet import sheet
-from genlab.history import History
-from genlab.tables import columns, comma_separated, markdown, number, spread
+from genlab.report import comparison
+from genlab.report.sheet import sheet
+from genlab.report.tables import columns, comma_separated, markdown, number, spread
+from genlab.runs.history import History
 
 
 def make_run(

@@ -5,12 +5,15 @@ import re
 import pytest
 import torch
 from conftest import MODELS, POINTS_ONLY, PRESETS, config
+from omegaconf import OmegaConf
 
-from genlab import build, configs
+from genlab import configs
+from genlab.config import build
+from genlab.config.compose import compose
+from genlab.config.signature import target_of
 from genlab.data.base import Spec
 from genlab.errors import UserError
 from genlab.models.base import Family, Sampler
-from genlab.signature import target_of
 
 
 def spec(composed) -> Spec:
@@ -51,6 +54,19 @@ def test_every_model_builds_for_every_image_size(model, size):
         if isinstance(built, Sampler):
             built.eval()
             assert built.sample(2).shape == (2, 1, size, size)
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("train", "model=vae", "data=array", "data.path=a (1), ü.csv", "trainer.steps=3"),
+        ("sample", "run=outputs/run [1]", "model.sample_steps=10"),
+    ],
+)
+def test_compose_gives_the_config_that_the_command_line_shows(cli, words):
+    code, out, err = cli(*words, "--cfg", "job")
+    assert (code, err) == (0, "")
+    assert OmegaConf.create(out) == compose(words[0], words[1:])
 
 
 def shapes(module: torch.nn.Module) -> list[tuple[int, ...]]:

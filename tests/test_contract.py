@@ -8,7 +8,7 @@ from conftest import DATA, MODELS, POINTS_ONLY, dataset, equal, hurried, trainer
 
 from genlab.models.base import Bounded, Codec, Density, Reconstructor, Sampler, Scorer, Translator
 from genlab.trainer import checkpoint, device
-from genlab.trainer.step import parameters
+from genlab.trainer.execution.updates import parameters
 
 pairs = pytest.mark.parametrize(
     ("model", "kind"), [(m, d) for m in MODELS for d in DATA if d == "points" or m not in POINTS_ONLY]
@@ -110,7 +110,7 @@ def test_weights_survive_a_file(model, kind, tmp_path):
     assert equal(t.family.state_dict(), other.family.state_dict())
     assert t.ema is not None
     assert other.ema is not None
-    assert equal(t.ema.twin.state_dict(), other.ema.twin.state_dict())
+    assert equal(t.ema.model.state_dict(), other.ema.model.state_dict())
 
 
 @pairs

@@ -18,11 +18,12 @@ import torch
 from conftest import DATA, MODELS, POINTS_ONLY, config, dataset, equal, hurried
 from torch import Tensor
 
-from genlab import build
+from genlab.config import build
 from genlab.evaluation.abilities import samples
 from genlab.models.base import Sampler
-from genlab.trainer import calls, compiled, device
-from genlab.trainer.graph import WARM_UP, Graphed
+from genlab.trainer import device
+from genlab.trainer.execution import compiled, sampling
+from genlab.trainer.execution.cuda_graph import WARM_UP, Graphed
 from genlab.trainer.loop import Trainer
 from genlab.trainer.options import Options
 
@@ -122,7 +123,7 @@ def test_a_recorded_net_gives_the_same_samples(model: str, capsys: pytest.Captur
     drawn = []
     for mode in ("eager", "graph"):
         device.seed(CUDA, 0)
-        with torch.no_grad(), calls.executed(family, mode):
+        with torch.no_grad(), sampling.executed(family, mode):
             drawn.append(samples(family, 1500))  # a whole batch and a smaller one
     torch.testing.assert_close(drawn[1], drawn[0], rtol=1e-3, atol=1e-3)
     assert "stays eager" not in capsys.readouterr().err

@@ -7,18 +7,20 @@ import pytest
 import torch
 from conftest import moons, noise
 
-from genlab import build
+from genlab.config import build
+from genlab.config.compose import compose
 from genlab.data.gaussian2d import Gaussian2D
 from genlab.data.pairs import Pairs
 from genlab.errors import UserError
 from genlab.metrics.translation import mean_distance, translation
 from genlab.models.cyclegan import CycleGAN
-from genlab.networks.pool import Pool
+from genlab.networks.past_samples import PastSamples
 from genlab.networks.resnet import LARGE, patches, translator
-from genlab.pictures import rows, snapshot
+from genlab.plots.images import rows
+from genlab.plots.snapshots import snapshot
+from genlab.trainer.execution.updates import make_optimizer, make_update
 from genlab.trainer.loop import Trainer
 from genlab.trainer.options import Options
-from genlab.trainer.step import make_optimizer, make_update
 from genlab.trainer.validate import validation_losses
 
 CPU = torch.device("cpu")
@@ -62,7 +64,7 @@ def one_by_one(pool: list, capacity: int, batch: list, slots: list, coins: list)
 @pytest.mark.parametrize(("capacity", "size"), [(5, 1), (5, 3), (5, 17), (50, 16)])
 def test_pool_is_the_loop_one_sample_at_a_time(capacity, size):
     generator = torch.Generator().manual_seed(0)
-    pool, slow, fed = Pool((1,), capacity), [], 0
+    pool, slow, fed = PastSamples((1,), capacity), [], 0
     for _ in range(12):
         x = torch.arange(fed, fed + size, dtype=torch.float32)[:, None]
         slot = torch.randint(capacity, (size,), generator=generator)
@@ -77,7 +79,7 @@ def test_pool_is_the_loop_one_sample_at_a_time(capacity, size):
 
 def test_pool_returns_the_first_fifty_and_then_old_ones_half_of_the_time():
     torch.manual_seed(0)
-    pool, first = Pool((2,), 50), torch.randn(50, 2)
+    pool, first = PastSamples((2,), 50), torch.randn(50, 2)
     assert torch.equal(pool(first), first)
     assert torch.equal(pool.stored, first)
     same = 0
@@ -85,7 +87,7 @@ def test_pool_returns_the_first_fifty_and_then_old_ones_half_of_the_time():
         x = torch.randn(4, 2)
         same += (pool(x) == x).all(1).sum().item()
     assert abs(same / 1600 - 0.5) < 0.05  # four standard errors of a fair coin
-    assert torch.equal(Pool((2,), 0)(first), first)
+    assert torch.equal(PastSamples((2,), 0)(first), first)
 
 
 # The family
@@ -190,8 +192,8 @@ def test_resume_is_exact_with_the_pool(data, tmp_path):
     assert all(torch.equal(one[key], two[key]) for key in one)
     assert straight.ema
     assert second.ema
-    twin = second.ema.twin.state_dict()
-    assert all(torch.equal(value, twin[key]) for key, value in straight.ema.twin.state_dict().items())
+    twin = second.ema.model.state_dict()
+    assert all(torch.equal(value, twin[key]) for key, value in straight.ema.model.state_dict().items())
 
 
 def test_it_learns_a_shift():
@@ -212,7 +214,7 @@ def test_it_learns_a_shift():
     assert run.ema
     x = data.head("test", 1000)["a"]
     with torch.no_grad():
-        there = run.ema.twin.translate(x, "b")  # pyright: ignore[reportCallIssue]
+        there = run.ema.model.translate(x, "b")  # pyright: ignore[reportCallIssue]
     assert mean_distance(there, data.transform(x)) < 0.4 * mean_distance(x, data.transform(x))
 
 
@@ -242,20 +244,12 @@ def test_pictures():
 
 @pytest.fixture
 def config():
-    from hydra import compose, initialize_config_dir
-
-    from genlab import configs
-
-    def make(*overrides: str):
-        with initialize_config_dir(str(configs()), version_base="1.3"):
-            return compose("train", overrides=list(overrides))
-
-    return make
+    return lambda *overrides: compose("train", overrides)
 
 
 def test_sample_writes_translations_and_what_comes_back(config, tmp_path):
     from genlab.commands.sample import draw, picture
-    from genlab.run import Run
+    from genlab.runs.folder import Run
 
     run = Run(tmp_path)
     run.write_config(config("model=cyclegan", "name=x"))

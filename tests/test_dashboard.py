@@ -17,12 +17,12 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from tensorboard.plugins.custom_scalar import layout_pb2
 from tensorboard.plugins.hparams import api_pb2, metadata
 
-from genlab.charts import arrange, custom_scalars
-from genlab.dashboard import Session, columns
 from genlab.data.gaussian2d import Gaussian2D
 from genlab.errors import UserError
-from genlab.projector import DIMENSIONS, principal, sprite, write_codes
-from genlab.tracker import Tracker
+from genlab.plots.projector import DIMENSIONS, principal, sprite, write_codes
+from genlab.runs.charts import arrange, custom_scalars
+from genlab.runs.hparams import Session, row
+from genlab.runs.tracker import Tracker
 from genlab.trainer import gradients
 from genlab.trainer.options import Options
 
@@ -50,7 +50,7 @@ def test_columns_keep_numbers_numbers_and_name_what_is_built():
         "seed": 0,
         "name": "vae_mnist",
     }
-    assert columns(settings) == {
+    assert row(settings) == {
         "model": "VAE",
         "model.encoder.hidden": "[128, 64]",
         "optimizer.model.lr": 1e-3,

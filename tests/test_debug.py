@@ -7,7 +7,7 @@ import torch
 from conftest import trainer
 
 from genlab.data.gaussian2d import Gaussian2D
-from genlab.models.base import Out
+from genlab.models.base import LossOutput
 
 SMALL = ("trainer.device=cpu", "trainer.batch_size=16", "data.n=100", "hydra.run.dir=run")
 
@@ -41,7 +41,7 @@ def test_anomaly_mode_stops_at_a_nan_gradient_and_is_left_behind():
     weight = next(built.family.parameters())
 
     def loss(batch):
-        return Out(torch.sqrt(weight.sum() * 0.0))  # its value is finite, its gradient 0 · ∞
+        return LossOutput(torch.sqrt(weight.sum() * 0.0))  # its value is finite, its gradient 0 · ∞
 
     built.updates[0].phase = built.phases[0]._replace(loss=loss)  # type: ignore[attr-defined]
     with pytest.raises(RuntimeError, match=r"MulBackward0.*nan"):

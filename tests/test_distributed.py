@@ -22,8 +22,8 @@ from genlab.data.base import Dataset
 from genlab.data.gaussian2d import Gaussian2D
 from genlab.errors import Interrupted, RunFailed, UserError
 from genlab.models.autoencoder import Autoencoder
-from genlab.models.base import Family, Out, Phase
-from genlab.run import Run
+from genlab.models.base import Family, LossOutput, Phase
+from genlab.runs.folder import Run
 from genlab.trainer import checkpoint, distributed
 from genlab.trainer.loop import Trainer
 from genlab.trainer.options import Options
@@ -89,7 +89,7 @@ class Keeper(Family):
             self.seen.fill_(True)
         x = batch["x"]
         loss = (self.net(x) + torch.randn(len(x), 1)).square().mean()
-        return Out(loss * torch.where(batch["step"] == self.poison, torch.nan, 1.0), {"x": batch["x"].mean()})
+        return LossOutput(loss * torch.where(batch["step"] == self.poison, torch.nan, 1.0), {"x": batch["x"].mean()})
 
 
 def keeper(folder: Path | None = None, stop=lambda: "", poison: int = -1, **options) -> Trainer:
@@ -287,7 +287,7 @@ def test_the_command_trains_on_two_ranks_and_goes_on_with_one(cli, tmp_path):
 # How the watching process ends, without the seconds that real ranks take to start.
 
 
-def watched(*targets) -> list[commands.Report]:
+def watched(*targets) -> list[commands.Ending]:
     context = get_context("spawn")
     pipes = [context.Pipe(duplex=False) for _ in targets]
     processes = [context.Process(target=target, args=arguments) for target, *arguments in targets]
@@ -314,22 +314,22 @@ def test_a_rank_that_is_killed_is_noticed_and_named(monkeypatch, tmp_path):
 
 
 def test_the_rank_that_failed_first_is_the_one_to_name(tmp_path, capsys):
-    run, lost = Run(tmp_path), commands.Report(0, "RuntimeError", "connection closed", traceback="of rank 0")
-    bug = commands.Report(1, "IndexError", "out of range", traceback="of rank 1")
+    run, lost = Run(tmp_path), commands.Ending(0, "RuntimeError", "connection closed", traceback="of rank 0")
+    bug = commands.Ending(1, "IndexError", "out of range", traceback="of rank 1")
     with pytest.raises(RunFailed, match="rank 1 failed: IndexError: out of range"):
         commands._conclude(run, [bug, lost], 0)
     assert capsys.readouterr().err == "of rank 1\n"
-    told = [commands.Report(rank, "RunFailed", f"not finite, says {rank}") for rank in (1, 0)]
+    told = [commands.Ending(rank, "RunFailed", f"not finite, says {rank}") for rank in (1, 0)]
     with pytest.raises(RunFailed, match="not finite, says 0"):
         commands._conclude(run, told, 0)
     with pytest.raises(UserError, match="wrong word"):
-        commands._conclude(run, [commands.Report(1, "UserError", "wrong word"), lost], 0)
+        commands._conclude(run, [commands.Ending(1, "UserError", "wrong word"), lost], 0)
 
 
 def test_what_rank_0_returns_and_how_a_signal_ended_it(tmp_path):
-    run, done = Run(tmp_path), commands.Report(1)
-    assert commands._conclude(run, [done, commands.Report(0, value=0.5)], 0) == 0.5
-    for reports in ([commands.Report(0, "Interrupted", "SIGTERM after step 3", signal=15), done], []):
+    run, done = Run(tmp_path), commands.Ending(1)
+    assert commands._conclude(run, [done, commands.Ending(0, value=0.5)], 0) == 0.5
+    for reports in ([commands.Ending(0, "Interrupted", "SIGTERM after step 3", signal=15), done], []):
         with pytest.raises(Interrupted, match="SIGTERM") as caught:
             commands._conclude(run, reports, 15)
         assert caught.value.signal == 15

@@ -19,11 +19,11 @@ from genlab.evaluation.evaluate import Plan, evaluate, judge_samples, with_units
 from genlab.evaluation.report import Report
 from genlab.evaluation.trained import training
 from genlab.evaluation.training import evaluator
-from genlab.history import History
 from genlab.metrics.features import FeatureNet
 from genlab.metrics.modes import mode_coverage
 from genlab.models.base import Bounded, Density, Discrete, Reconstructor, Sampler, Translator
 from genlab.networks.classifier import Classifier
+from genlab.runs.history import History
 
 PLAN = Plan(samples=12, likelihood=4, k=2)
 

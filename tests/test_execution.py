@@ -11,14 +11,15 @@ import pytest
 import torch
 from conftest import DATA, MODELS, POINTS_ONLY, Tape, config, dataset, equal
 
-from genlab import build
+from genlab.config import build
 from genlab.errors import UserError
 from genlab.models.base import Phase
-from genlab.trainer import compiled, device, execution, graph
-from genlab.trainer.eager import Eager, clip
+from genlab.trainer import device
+from genlab.trainer.execution import choice, compiled, cuda_graph
+from genlab.trainer.execution.eager import Eager, clip
+from genlab.trainer.execution.updates import make_optimizer
 from genlab.trainer.loop import Trainer
 from genlab.trainer.options import Options
-from genlab.trainer.step import make_optimizer
 
 CPU = torch.device("cpu")
 CHEAP = [("gan", "points"), ("wgan", "points"), ("wgan_gp", "points"), ("vae", "points"), ("flow", "points")]
@@ -190,27 +191,27 @@ def test_clipping_is_that_of_torch():
     assert small[0].item() == pytest.approx(0.3)
 
 
-def choose(options: Options, steps: int = 1000, model: str = "wgan_gp", where: torch.device = CPU):
+def decide(options: Options, steps: int = 1000, model: str = "wgan_gp", where: torch.device = CPU):
     t = make(model, "images" if model == "ddpm" else "points", "eager")
-    return execution.choose(replace(options, batch_size=64), t.family, t.phases, steps, where)
+    return choice.decide(replace(options, batch_size=64), t.family, t.phases, steps, where)
 
 
 def test_auto_weighs_the_compilation_against_the_run(monkeypatch):
-    monkeypatch.setattr(execution, "has_compiler", lambda: True)
-    assert choose(Options(), 5000).mode == "eager"
-    assert choose(Options(), 1_000_000).mode == "compile"
-    assert choose(Options(max_minutes=1.0), 1_000_000).mode == "eager"
-    assert choose(Options(), 1_000_000, "ddpm").mode == "eager"
-    monkeypatch.setattr(execution, "has_compiler", lambda: False)
-    assert choose(Options(), 1_000_000).mode == "eager"
-    assert choose(Options(execution="compile"))[:2] == ("eager", "no C++ compiler to compile with")
+    monkeypatch.setattr(choice, "has_compiler", lambda: True)
+    assert decide(Options(), 5000).mode == "eager"
+    assert decide(Options(), 1_000_000).mode == "compile"
+    assert decide(Options(max_minutes=1.0), 1_000_000).mode == "eager"
+    assert decide(Options(), 1_000_000, "ddpm").mode == "eager"
+    monkeypatch.setattr(choice, "has_compiler", lambda: False)
+    assert decide(Options(), 1_000_000).mode == "eager"
+    assert decide(Options(execution="compile"))[:2] == ("eager", "no C++ compiler to compile with")
 
 
 def test_auto_takes_a_graph_on_cuda_where_it_holds():
     cuda = torch.device("cuda", 0)
-    assert choose(Options(), where=cuda).mode == "graph"
-    assert choose(Options(accumulate=2), where=cuda).mode == "eager"
-    assert choose(Options(accumulate=2, execution="graph"), where=cuda).mode == "eager"
+    assert decide(Options(), where=cuda).mode == "graph"
+    assert decide(Options(accumulate=2), where=cuda).mode == "eager"
+    assert decide(Options(accumulate=2, execution="graph"), where=cuda).mode == "eager"
 
 
 def test_a_graph_is_refused_on_the_cpu(cli):
@@ -239,14 +240,14 @@ def test_the_run_says_how_it_is_executed(cli):
 )
 def test_channels_lie_last_where_that_is_faster(model, kind, where, precision, last):
     t = make(model, kind, "eager")
-    found = execution.layout(t.family, replace(t.options, precision=precision), torch.device(where))
+    found = choice.layout(t.family, replace(t.options, precision=precision), torch.device(where))
     assert found == (torch.channels_last if last else torch.contiguous_format)
 
 
 def test_a_run_whose_channels_lie_last_is_the_same_run(monkeypatch):
     """Up to rounding; and it takes up the state of one whose channels lie first, Adam's moments too."""
     last = make("gan", "images", "eager")
-    monkeypatch.setattr(execution, "layout", lambda *_: torch.contiguous_format)
+    monkeypatch.setattr(choice, "layout", lambda *_: torch.contiguous_format)
     first = make("gan", "images", "eager")
     assert ", channels last" in str(last.execution)
     assert ", channels last" not in str(first.execution)
@@ -267,14 +268,14 @@ def test_a_run_whose_channels_lie_last_is_the_same_run(monkeypatch):
 
 
 def test_threads_fit_the_work(monkeypatch):
-    for name in execution.THREAD_VARIABLES:
+    for name in choice.THREAD_VARIABLES:
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setattr(torch, "get_num_threads", lambda: 6)
-    assert choose(Options()).threads == 1
-    assert choose(Options(), model="ddpm").threads == 6
-    assert choose(Options(threads=2)).threads == 2
+    assert decide(Options()).threads == 1
+    assert decide(Options(), model="ddpm").threads == 6
+    assert decide(Options(threads=2)).threads == 2
     monkeypatch.setenv("OMP_NUM_THREADS", "3")
-    assert choose(Options())[2:4] == (6, "OMP_NUM_THREADS")  # torch has read the variable itself
+    assert decide(Options())[2:4] == (6, "OMP_NUM_THREADS")  # torch has read the variable itself
 
 
 def test_threads_are_given_back_after_the_run():
@@ -293,7 +294,9 @@ def test_threads_that_are_none_are_refused():
 
 
 def test_a_recording_has_its_own_inputs_and_copies_its_outputs():
-    recording = graph.Recording(lambda b: ({"loss": b["x"].sum()}, {"fake": 2 * b["x"]}), {"x": torch.ones(3)}, Tape())
+    recording = cuda_graph.Recording(
+        lambda b: ({"loss": b["x"].sum()}, {"fake": 2 * b["x"]}), {"x": torch.ones(3)}, Tape()
+    )
     first, carry = recording({"x": torch.full((3,), 2.0)})
     second, _ = recording({"x": torch.full((3,), 5.0)})
     assert (first["loss"].item(), second["loss"].item()) == (6.0, 15.0)
@@ -305,17 +308,17 @@ def test_a_graphed_update_goes_through_warm_up_recording_and_replay(monkeypatch)
     tape = Tape()
     t = make("vae", "points", "eager", ema=0.0, steps=6)
     (phase,) = t.phases
-    update = graph.Graphed.__new__(graph.Graphed)
+    update = cuda_graph.Graphed.__new__(cuda_graph.Graphed)
     Eager.__init__(update, phase, t.optimizers["model"], t.options, CPU)
     update.device, update.rate, update.count, update.broken = CPU, torch.zeros(()), 0, False
     update.recording, update._seen = None, None
     monkeypatch.setattr(update, "_warm_up", update.whole)
-    monkeypatch.setattr(graph, "record", tape)
-    monkeypatch.setattr(graph, "graph_safe", no_change)
+    monkeypatch.setattr(cuda_graph, "record", tape)
+    monkeypatch.setattr(cuda_graph, "graph_safe", no_change)
     t.updates[:] = [update]
     t.fit()
     assert tape.recorded == 1
-    assert update.count == graph.WARM_UP
+    assert update.count == cuda_graph.WARM_UP
     t.load_state_dict(t.state_dict())
     t.train_step()
     assert tape.recorded == 2  # the optimizer's state lies elsewhere now
@@ -333,7 +336,7 @@ def test_the_optimizer_is_as_before_after_a_recording():
     optimizer.step()
     before = optimizer.state_dict()
     rate = torch.zeros(())
-    with graph.graph_safe(optimizer, rate):
+    with cuda_graph.graph_safe(optimizer, rate):
         assert optimizer.param_groups[0]["lr"] is rate
         assert optimizer.param_groups[0]["capturable"]
     assert equal(optimizer.state_dict(), before)

@@ -14,8 +14,8 @@ import torch
 from conftest import blobs, equal, trainer
 
 from genlab.errors import UserError
-from genlab.run import Run
-from genlab.tracker import Tracker
+from genlab.runs.folder import Run
+from genlab.runs.tracker import Tracker
 from genlab.trainer import checkpoint
 
 OLD = Path(__file__).parent / "old_runs"
@@ -206,7 +206,7 @@ def test_a_model_too_large_to_build_says_so_and_leaves_no_folder(cli, tmp_path):
 HOLDER = """
 import sys
 from pathlib import Path
-from genlab.run import Run
+from genlab.runs.folder import Run
 with Run(Path(sys.argv[1])).lock():
     print("held", flush=True)
     sys.stdin.read()

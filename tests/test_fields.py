@@ -7,7 +7,7 @@ import torch
 from conftest import MODELS, POINTS_ONLY, config, hurried, trainer
 from torch import Tensor
 
-from genlab import build
+from genlab.config import build
 from genlab.data.base import Dataset, Split
 from genlab.data.fields import Field, Group, grouped, numeric
 from genlab.data.pairs import Pairs
@@ -154,7 +154,7 @@ def test_families_learn_how_a_real_depends_on_a_category(model):
     assert t.ema is not None
     torch.manual_seed(1)
     with torch.no_grad():
-        x = t.data.decode(t.ema.twin.eval().sample(2000))  # type: ignore[operator]
+        x = t.data.decode(t.ema.model.eval().sample(2000))  # type: ignore[operator]
     shares, k = x[:, :K].mean(0).float(), x[:, :K].argmax(1)
     assert (shares - SHARES).abs().max() < 0.06
     for i in range(K):  # all of them would be near 0.33 if the two were independent

@@ -15,7 +15,7 @@ from genlab.errors import UserError
 from genlab.models import stabilizers
 from genlab.models.gan import GAN, discriminator_loss
 from genlab.networks.choice import decoder, encoder
-from genlab.run import Run
+from genlab.runs.folder import Run
 from genlab.trainer import checkpoint
 from genlab.trainer.loop import Trainer
 from genlab.trainer.options import Options

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from genlab.errors import UserError
-from genlab.history import History
+from genlab.runs.history import History
 
 CONFIG = (
     "model: {_target_: a.B, hidden: [1, 2], net: {width: 3}}\ndata: {}\ntrainer: {}\noptimizer: {}\nseed: 0\nname: x\n"
@@ -41,7 +41,7 @@ def test_a_run_that_has_just_begun_is_empty(folder):
 
 
 def test_a_run_whose_process_is_gone_was_killed(folder):
-    hold = f"from genlab.run import *\nwith Run(Path({str(folder)!r})).lock(): print(flush=True), input()"
+    hold = f"from genlab.runs.folder import *\nwith Run(Path({str(folder)!r})).lock(): print(flush=True), input()"
     process = subprocess.Popen([sys.executable, "-c", hold], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
     assert process.stdout is not None
     assert process.stdout.readline() == b"\n"

@@ -9,7 +9,7 @@ import torch
 from omegaconf import OmegaConf
 from test_faults import OLD, SMALL, refused
 
-from genlab import targets
+from genlab.config import targets
 from genlab.errors import UserError
 
 VERBS = (("train", "resume=run"), ("train", "--config-dir", "run"), ("sample", "run=run", "device=cpu"))
@@ -33,7 +33,7 @@ def change(run: Path, key: str, value: object) -> None:
         ("model._target_", "genlab.models.vae.os.system"),
         ("model._target_", "genlab.models.base.torch.hub.load"),
         ("model._target_", "genlab.trainer.checkpoint.write"),
-        ("model._target_", "genlab.run:_write"),
+        ("model._target_", "genlab.runs.folder:to_json"),
         ("model._target_", "builtins.exec"),
         ("model.encoder", {"_target_": "subprocess.call", "_partial_": False, "args": ["touch", "owned"]}),
         ("model.encoder.hidden", [{"_target_": "os.mkdir", "path": "owned"}]),

@@ -8,7 +8,7 @@ import torch
 from closed_forms import POINTS, batch, small
 from omegaconf import OmegaConf
 
-from genlab import build
+from genlab.config import build
 from genlab.data.base import Spec
 from genlab.data.fields import numeric
 from genlab.errors import UserError
@@ -17,7 +17,7 @@ from genlab.models.ddpm import DDPM
 from genlab.models.gan import GAN
 from genlab.models.latent_diffusion import LatentDiffusion
 from genlab.models.vae import VAE
-from genlab.run import Run
+from genlab.runs.folder import Run
 from genlab.trainer import checkpoint
 
 

@@ -13,7 +13,6 @@ from conftest import blobs, dataset, trainer
 from PIL import Image
 from test_evaluate import net
 
-from genlab import pictures
 from genlab.data.base import Dataset, Split
 from genlab.data.gaussian2d import Gaussian2D
 from genlab.errors import UserError
@@ -26,9 +25,10 @@ from genlab.metrics import images, points, suite
 from genlab.metrics.attempts import attempt
 from genlab.metrics.mmd import median_distance, mmd
 from genlab.models.base import Family
-from genlab.pairplot import outside
-from genlab.pictures import snapshot
-from genlab.run import Run
+from genlab.plots import snapshots
+from genlab.plots.pairplot import outside
+from genlab.plots.snapshots import snapshot
+from genlab.runs.folder import Run
 from genlab.trainer import loop
 from genlab.trainer.validate import Best
 
@@ -175,7 +175,7 @@ def test_each_picture_may_fail_alone(families, monkeypatch, name):
     case, lost = PICTURES[name]
     family, data = families[case]
     whole = snapshot(family, data, 4)
-    monkeypatch.setattr(pictures, name, fail)
+    monkeypatch.setattr(snapshots, name, fail)
     reasons: dict[str, str] = {}
     drawn = snapshot(family, data, 4, reasons)
     assert reasons == {lost: "RuntimeError: sabotage"}

@@ -37,7 +37,7 @@ def test_output_in_an_encoding_without_arrows_is_escaped(monkeypatch):
 
 def test_files_are_utf_8_whatever_the_locale(tmp_path):
     code = (
-        "from pathlib import Path; from genlab.run import Run\n"
+        "from pathlib import Path; from genlab.runs.folder import Run\n"
         "Run(Path()).write_evaluation({'': 'gr\\u00f6\\u00dfe \\u2192 \\u03c3'})"
     )
     done = run(tmp_path, code, HOME=str(tmp_path), LC_ALL="C", PYTHONUTF8="0", PYTHONCOERCECLOCALE="0")

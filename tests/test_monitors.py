@@ -13,7 +13,7 @@ from torch import nn
 from genlab.data.gaussian2d import Gaussian2D
 from genlab.errors import UserError
 from genlab.metrics import suite
-from genlab.models.base import Family, Out, Phase
+from genlab.models.base import Family, LossOutput, Phase
 from genlab.models.gan import GAN
 from genlab.models.vae import VAE
 from genlab.models.wgan import WGANGP
@@ -175,7 +175,7 @@ class Scored(Family):
         self.layer = nn.Linear(2, 1)
 
     def phases(self):
-        return (Phase("model", (self.layer,), lambda batch: Out(self.layer(batch["x"]).square().mean())),)
+        return (Phase("model", (self.layer,), lambda batch: LossOutput(self.layer(batch["x"]).square().mean())),)
 
 
 def scored(scores, folder=None, **options: Any):

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 from omegaconf import OmegaConf
 
+from genlab.config.names import LONGEST, below, component, run_name
 from genlab.errors import UserError
-from genlab.names import LONGEST, below, component, run_name
 
 QUIET = ("trainer.sample_every=0", "trainer.evaluate_every=0")
 SMALL = ("train", "trainer.steps=1", "trainer.device=cpu", "data.n=50", *QUIET)

@@ -9,9 +9,9 @@ from conftest import blobs, trainer
 from omegaconf import OmegaConf
 
 from genlab.data.gaussian2d import Gaussian2D
-from genlab.run import Run, to_json
+from genlab.runs.folder import Run, to_json
 from genlab.sweep.folder import Job, Sweep
-from genlab.sweep.search import measured
+from genlab.sweep.search import monitored
 from genlab.trainer.monitors import PosteriorCollapse
 from genlab.trainer.validate import Best
 
@@ -60,7 +60,7 @@ def test_a_run_whose_first_measures_are_nan_has_a_best_and_whole_json(tmp_path, 
     found = strict(tmp_path / "run" / "result.json")
     assert found["best"]["value"] == 5.0
     assert found["measures"]["eval/spread"] is None
-    assert [step for step, _ in measured(tmp_path / "run" / "metrics.jsonl", "auto")] == [4]
+    assert [step for step, _ in monitored(tmp_path / "run" / "metrics.jsonl", "auto")] == [4]
 
 
 def test_json_has_null_where_a_number_is_not_finite():

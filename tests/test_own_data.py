@@ -9,8 +9,8 @@ from conftest import MODELS, config
 from omegaconf import OmegaConf
 from own_files import NAMES, pictures, values, write
 
-from genlab import build
-from genlab import pictures as pictures_module
+from genlab.config import build
+from genlab.config.signature import target_of
 from genlab.data.array import Array
 from genlab.data.base import Spec, Stream
 from genlab.data.folder import Folder
@@ -19,9 +19,9 @@ from genlab.data.pairs import Pairs
 from genlab.evaluation.training import evaluator
 from genlab.models.base import Density, Family, Reconstructor, Sampler, Translator
 from genlab.models.flow import Flow
-from genlab.pictures import snapshot
-from genlab.run import Run
-from genlab.signature import target_of
+from genlab.plots import snapshots
+from genlab.plots.snapshots import snapshot
+from genlab.runs.folder import Run
 from genlab.trainer.loop import Trainer
 from genlab.trainer.options import Options
 
@@ -55,7 +55,7 @@ def test_data_over_the_limit_stay_in_host_memory(tmp_path):
 @pytest.mark.parametrize("model", [model for model in MODELS if model != "boltzmann"])
 @pytest.mark.parametrize("width", [1, 3])
 def test_every_family_runs_on_tables_of_any_width(model, width, tmp_path, monkeypatch):
-    monkeypatch.setattr(pictures_module, "POINTS", 50)
+    monkeypatch.setattr(snapshots, "POINTS", 50)
     np.save(tmp_path / "t.npy", values(60)[:, [2, 0, 1][:width]])
     data = Array(str(tmp_path / "t.npy"))
     run(model, Pairs(data) if model == "cyclegan" else data)
@@ -78,9 +78,9 @@ def run(model: str, data) -> None:
     with torch.no_grad():
         if isinstance(family, Sampler):
             assert family.sample(3).shape == (3, *data.spec.shape)
-        if isinstance(family, Density) and not data.spec.is_image:
+        if isinstance(family, Density) and data.spec.layout != "image":
             assert family.log_prob(data.head("test", 2)["x"]).isfinite().all()
-    if not data.spec.is_image:
+    if data.spec.layout != "image":
         drawn = snapshot(family, data)
         wanted = [isinstance(family, kind) for kind in (Sampler, Reconstructor, Translator)]
         assert len(drawn) == sum(wanted)

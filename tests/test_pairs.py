@@ -6,7 +6,8 @@ import pytest
 import torch
 from conftest import moons, noise
 
-from genlab import build
+from genlab.config import build
+from genlab.config.compose import compose
 from genlab.data.base import Dataset, Split
 from genlab.data.fields import numeric
 from genlab.data.gaussian2d import Gaussian2D
@@ -81,15 +82,7 @@ def test_another_set_gives_b_whole_and_no_true_map():
 
 @pytest.fixture
 def config():
-    from hydra import compose, initialize_config_dir
-
-    from genlab import configs
-
-    def make(*overrides: str):
-        with initialize_config_dir(str(configs()), version_base="1.3"):
-            return compose("train", overrides=list(overrides))
-
-    return make
+    return lambda *overrides: compose("train", overrides)
 
 
 def test_config_wraps_the_data_for_two_domains_only(config):

@@ -21,7 +21,7 @@ import torch
 from conftest import MODELS, POINTS_ONLY, Cli, config, dataset, hurried
 from torch import Tensor
 
-from genlab import build
+from genlab.config import build
 from genlab.data.base import Dataset, Split
 from genlab.data.fields import numeric
 from genlab.data.pairs import Pairs
@@ -103,10 +103,10 @@ def results(model: str, kind: str, execution: str) -> dict[str, Any]:
         trainer.meter.clear()
     assert trainer.ema is not None
     with torch.no_grad():
-        samples = drawn(hurried(trainer.ema.twin), trainer.data)
+        samples = drawn(hurried(trainer.ema.model), trainer.data)
     return {
         "weights": tensors(trainer.family.parameters()),
-        "averaged": tensors(trainer.ema.twin.parameters()),
+        "averaged": tensors(trainer.ema.model.parameters()),
         "losses": tensors([torch.tensor(losses)]),
         "samples": tensors(samples),
     }

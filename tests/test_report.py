@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from genlab.history import History
-from genlab.page.chart import POINTS, chart, limits, thin, ticks
-from genlab.page.html import Markup, join, table, tag
-from genlab.page.page import duration, labels, page
-from genlab.page.pictures import SMALL, picture, spaced
+from genlab.report.chart import POINTS, chart, limits, thin, ticks
+from genlab.report.html import Markup, join, table, tag
+from genlab.report.page import duration, labels, page
+from genlab.report.pictures import SMALL, picture, spaced
+from genlab.runs.history import History
 
 HOSTILE = '"><script>alert(1)</script><img src=http://evil.example/x>'
 VOID = {"meta", "img", "wbr"}

@@ -15,8 +15,8 @@ import reproduce
 import results
 
 from genlab.commands.train import train
-from genlab.history import History
 from genlab.metrics.catalogue import MEASURES
+from genlab.runs.history import History
 
 PHASES = ("generator", "discriminator", "critic")
 TINY = "model=vae trainer.steps=60 trainer.batch_size=32 trainer.evaluate_every=0 trainer.sample_every=0"

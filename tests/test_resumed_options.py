@@ -9,7 +9,7 @@ from conftest import blobs, trainer
 from test_faults import SMALL, refused
 
 from genlab.errors import UserError
-from genlab.run import Run
+from genlab.runs.folder import Run
 from genlab.trainer import checkpoint
 from genlab.trainer.state import load_optimizer, state_keys
 

@@ -11,7 +11,7 @@ from test_faults import SMALL
 import genlab
 from genlab.commands.environment import source
 from genlab.errors import UserError
-from genlab.run import Run
+from genlab.runs.folder import Run
 from genlab.trainer import checkpoint, device
 
 

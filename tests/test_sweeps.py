@@ -14,9 +14,9 @@ import pytest
 from hydra.core.override_parser.overrides_parser import OverridesParser
 
 from genlab.errors import UserError
-from genlab.run import Run
+from genlab.runs.folder import Run
 from genlab.sweep import pool
-from genlab.sweep.folder import Job, Sweep, quoted
+from genlab.sweep.folder import Job, Sweep, assignment
 from genlab.sweep.pool import Pool, resources
 
 SMALL = ("trainer.device=cpu", "trainer.batch_size=16", "trainer.sample_every=0", "data.n=100", "hydra.sweep.dir=sweep")
@@ -227,7 +227,7 @@ def test_ranks_are_by_the_mode_and_within_a_measure(tmp_path):
 
 @pytest.mark.parametrize("value", ["/a/0_model=gan,seed=1", "it's", "a b", "back\\slash", "end\\", "\\'", "[x]"])
 def test_any_folder_survives_the_grammar(value):
-    (parsed,) = OverridesParser.create().parse_overrides([quoted("resume", value)])
+    (parsed,) = OverridesParser.create().parse_overrides([assignment("resume", value)])
     assert parsed.value() == value
 
 

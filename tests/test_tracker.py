@@ -9,8 +9,9 @@ from PIL import Image
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from genlab.errors import RunFailed
-from genlab.pictures import grid, scatter
-from genlab.tracker import Meter, Tracker, rewind
+from genlab.plots.images import grid
+from genlab.plots.points import scatter
+from genlab.runs.tracker import Meter, Tracker, rewind
 
 
 def test_the_meter_means_over_the_window_and_survives_a_checkpoint():

@@ -12,7 +12,7 @@ from torch import nn
 
 from genlab.data.gaussian2d import Gaussian2D
 from genlab.errors import RunFailed, UserError
-from genlab.models.base import Family, Out, Phase
+from genlab.models.base import Family, LossOutput, Phase
 from genlab.trainer import checkpoint
 from genlab.trainer.loop import Trainer
 from genlab.trainer.options import Options
@@ -44,7 +44,7 @@ class Probe(Family):
         if name == "second":
             value = value + 0 * self.first(batch["x"]).sum()
         value = value * torch.where(batch["step"] == self.poison_at, torch.nan, 1.0)
-        return Out(value, {"twice": 2 * value}, {"note": value} if name == "first" else {})
+        return LossOutput(value, {"twice": 2 * value}, {"note": value} if name == "first" else {})
 
 
 def probe(folder=None, poison_at=-1, **options):
@@ -145,9 +145,9 @@ def test_ema_is_the_moving_average_of_the_weights():
         t.train_step()
         decay = min(0.5, (1 + step) / (10 + step))
         average = decay * average + (1 - decay) * weight.detach()
-    assert torch.allclose(t.ema.twin.get_parameter(name), average, atol=1e-6)
-    assert not t.ema.twin.training
-    assert not any(p.requires_grad for p in t.ema.twin.parameters())
+    assert torch.allclose(t.ema.model.get_parameter(name), average, atol=1e-6)
+    assert not t.ema.model.training
+    assert not any(p.requires_grad for p in t.ema.model.parameters())
 
 
 def test_epochs_replace_steps_and_max_minutes_stops_in_good_order(tmp_path):

@@ -16,7 +16,7 @@ from genlab.models.base import Codec, Family
 from genlab.models.vae import VAE, gaussian_kl
 from genlab.models.vae_gan import VAEGAN
 from genlab.networks.choice import decoder, encoder
-from genlab.pictures import interpolation, latent_grid, snapshot
+from genlab.plots.snapshots import interpolation, latent_grid, snapshot
 from genlab.trainer.loop import Result, Trainer
 from genlab.trainer.options import Options
 
@@ -165,7 +165,7 @@ def test_vae_gan_without_a_game_is_the_plain_vae(kind):
     game, _ = train(family, data, 6, evaluate_every=3)
     assert plain.ema
     assert game.ema
-    for a, b in ((plain.family, game.family), (plain.ema.twin, game.ema.twin)):
+    for a, b in ((plain.family, game.family), (plain.ema.model, game.ema.model)):
         mine = {key.removeprefix("vae."): value for key, value in b.state_dict().items() if key.startswith("vae.")}
         assert mine.keys() == a.state_dict().keys()
         assert all(torch.equal(value, mine[key]) for key, value in a.state_dict().items())

@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING, Any
 
 from genlab.errors import UserError, did_you_mean
-from genlab.run import Run
+from genlab.runs.folder import Run
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -21,7 +21,7 @@ def asked_for(model: "Family", n: int, y: int | str | None) -> "Tensor | None":
     """
     import torch
 
-    from genlab.pictures import classes_in_turn
+    from genlab.plots.snapshots import classes_in_turn
 
     word = None if y is None or str(y) == "null" else str(y)
     if not model.conditional:

@@ -6,12 +6,12 @@ Prints the table and writes `compare.csv` (every measure), `compare.md` and `com
 from pathlib import Path
 from typing import Any
 
-from genlab.arguments import folders_and_options
+from genlab.config.arguments import folders_and_options
 from genlab.errors import UserError, choose
-from genlab.evaluation import comparison
-from genlab.evaluation.comparison import Configuration
-from genlab.history import STOPPED, History
-from genlab.tables import columns, comma_separated, markdown, spread
+from genlab.report import comparison
+from genlab.report.comparison import Configuration
+from genlab.report.tables import columns, comma_separated, markdown, spread
+from genlab.runs.history import STOPPED, History
 
 KEYS = 6  # settings that the narrow table has room for; compare.csv has all
 OPTIONS: dict[str, str | None] = {"sort": None, "out": "outputs/compare", "better": None}
@@ -112,7 +112,7 @@ def _write(
     measure: str,
     better: str,
 ) -> None:
-    from genlab.evaluation.sheet import sheet
+    from genlab.report.sheet import sheet
 
     text = markdown(rows, left=(1,)) + "".join(f"\n{note}\n" for note in notes)
     try:

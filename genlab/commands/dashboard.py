@@ -9,7 +9,7 @@ import threading
 from contextlib import redirect_stderr
 from pathlib import Path
 
-from genlab.arguments import folders_and_options
+from genlab.config.arguments import folders_and_options
 from genlab.errors import UserError
 
 HOST = "127.0.0.1"

@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING
 
 from omegaconf import DictConfig, OmegaConf
 
-from genlab import build
 from genlab.commands import settings
+from genlab.config import build
 from genlab.errors import UserError, choose
 from genlab.evaluation import NETS
-from genlab.run import Run
+from genlab.runs.folder import Run
 from genlab.trainer.options import EXECUTIONS
 
 if TYPE_CHECKING:
@@ -85,8 +85,8 @@ def of_run(config: DictConfig) -> None:
     from genlab.evaluation.evaluate import evaluate as measure
     from genlab.evaluation.report import Report
     from genlab.evaluation.trained import training
-    from genlab.history import History
     from genlab.metrics.attempts import attempt
+    from genlab.runs.history import History
     from genlab.trainer import checkpoint, device
     from genlab.trainer.state import check_data
 
@@ -112,7 +112,7 @@ def of_run(config: DictConfig) -> None:
     attempt("training", lambda: training(History(run.folder), report), report.left_out)
     publish(report, target)
     if target is run:
-        from genlab.tracker import scalars
+        from genlab.runs.tracker import scalars
 
         scalars(run.folder, step, {f"{config.split}/{name}": row.value for name, row in report.measures.items()})
 

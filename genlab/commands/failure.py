@@ -5,7 +5,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from genlab.errors import RunFailed, UserError, brief, out_of_memory
-from genlab.run import Run
+from genlab.runs.folder import Run
 
 if TYPE_CHECKING:
     from genlab.trainer.loop import Trainer

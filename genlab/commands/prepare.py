@@ -4,7 +4,7 @@ from pathlib import Path
 
 from omegaconf import DictConfig
 
-from genlab import build
+from genlab.config import build
 from genlab.errors import choose
 from genlab.evaluation import NETS
 

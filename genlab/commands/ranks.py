@@ -22,12 +22,12 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from omegaconf import DictConfig, OmegaConf
 from tqdm import tqdm
 
-from genlab import build
 from genlab.commands.failure import kept, memory
 from genlab.commands.signals import Signals
+from genlab.config import build
 from genlab.errors import Interrupted, RunFailed, UserError, brief, out_of_memory
 from genlab.machine import survive_any_encoding
-from genlab.run import Run
+from genlab.runs.folder import Run
 
 if TYPE_CHECKING:
     from genlab.trainer.loop import Trainer
@@ -80,7 +80,7 @@ def follow(trainer: "Trainer", run: Run) -> None:
 KILLED = "killed"  # the kind of a report that the watching process makes itself
 
 
-class Report(NamedTuple):
+class Ending(NamedTuple):
     """How a rank ended."""
 
     rank: int
@@ -128,7 +128,7 @@ def launch(work: Callable, run: Run, config: DictConfig, resumed: bool) -> float
     return _conclude(run, reports, signals.number)
 
 
-def _watch(processes: Sequence[Any], pipes: Sequence[connection.Connection], signals: Signals) -> list[Report]:
+def _watch(processes: Sequence[Any], pipes: Sequence[connection.Connection], signals: Signals) -> list[Ending]:
     """Wait until all ranks have ended, or one has failed and the others had their time; what they said, in order."""
     reports, pending, deadline, told = [], list(pipes), math.inf, False
     while time.monotonic() < deadline:
@@ -148,13 +148,13 @@ def _watch(processes: Sequence[Any], pipes: Sequence[connection.Connection], sig
                 if process.exitcode < 0:
                     name = signal.Signals(-process.exitcode).name
                     text = f"rank {rank} (process {process.pid}) was killed by {name}"
-                    reports.insert(0, Report(rank, KILLED, text))
+                    reports.insert(0, Ending(rank, KILLED, text))
         if not alive:
             break
     return reports
 
 
-def _conclude(run: Run, reports: Sequence[Report], number: int) -> float | None:
+def _conclude(run: Run, reports: Sequence[Ending], number: int) -> float | None:
     """Return or raise what the ranks did, and see to it that status.json says so.
 
     Args:
@@ -217,18 +217,18 @@ def _rank(
         distributed.join(build.options(config), rank, size, rank, size, store)
         run = Run(folder)
         state = checkpoint.newest(run.checkpoints)[0] if resumed else None
-        report = Report(rank, value=work(run, config, state))
+        report = Ending(rank, value=work(run, config, state))
     except Interrupted as error:
-        report = Report(rank, "Interrupted", str(error), signal=error.signal)
+        report = Ending(rank, "Interrupted", str(error), signal=error.signal)
     except KeyboardInterrupt:
-        report = Report(rank, "Interrupted", "SIGINT before the training began", signal=signal.SIGINT)
+        report = Ending(rank, "Interrupted", "SIGINT before the training began", signal=signal.SIGINT)
     except (UserError, RunFailed) as error:
-        report = Report(rank, type(error).__name__, str(error))
+        report = Ending(rank, type(error).__name__, str(error))
     except Exception as error:
         if out_of_memory(error):
-            report = Report(rank, "RunFailed", memory(error))
+            report = Ending(rank, "RunFailed", memory(error))
         else:
-            report = Report(rank, type(error).__name__, brief(error), traceback=traceback.format_exc())
+            report = Ending(rank, type(error).__name__, brief(error), traceback=traceback.format_exc())
     with suppress(BrokenPipeError):  # nobody listens any more
         pipe.send(report)
     if report.kind not in ("", "Interrupted"):

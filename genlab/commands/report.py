@@ -1,10 +1,10 @@
 """`genlab report RUN... [out=report.html]`: runs as one page of HTML that opens anywhere and needs no network."""
 
-import os
 from pathlib import Path
 
-from genlab.arguments import folders_and_options
+from genlab.config.arguments import folders_and_options
 from genlab.errors import UserError
+from genlab.runs.files import write_atomically
 
 LARGEST = 24  # runs on one page
 
@@ -22,8 +22,8 @@ def report(arguments: list[str]) -> None:
     if out.suffix not in (".html", ".htm"):
         raise UserError(f"out: '{out}' does not end in .html")
 
-    from genlab.evaluation import comparison
-    from genlab.page.page import page
+    from genlab.report import comparison
+    from genlab.report.page import page
 
     runs = comparison.find_runs(folders)
     if len(runs) > LARGEST:
@@ -31,10 +31,8 @@ def report(arguments: list[str]) -> None:
             f"{len(runs)} runs are too many for one page, {LARGEST} at most; genlab compare takes any number"
         )
     text = page(runs)
-    temporary = out.with_name(out.name + ".tmp")
     try:
-        temporary.write_text(text, encoding="utf-8", errors="replace")  # a folder's name may be no text
-        os.replace(temporary, out)
+        write_atomically(out, text.encode(errors="replace"))  # a folder's name may be no text
     except OSError as error:
         raise UserError(f"cannot write {out}: {error.strerror}") from error
     print(f"{len(runs)} run{'s' if len(runs) > 1 else ''}: {out} ({len(text) / 2**20:.1f} MiB)")

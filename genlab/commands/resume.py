@@ -5,13 +5,13 @@ from collections.abc import Collection
 
 from omegaconf import DictConfig, OmegaConf
 
-from genlab import build
-from genlab.arguments import parse
 from genlab.commands import ranks, settings
 from genlab.commands.failure import before_training
 from genlab.commands.train import execute
+from genlab.config import build
+from genlab.config.arguments import parse_overrides
 from genlab.errors import UserError, brief
-from genlab.run import Run
+from genlab.runs.folder import Run
 
 
 def resume(arguments: list[str]) -> None:
@@ -24,7 +24,7 @@ def resume(arguments: list[str]) -> None:
         UserError: no such run, another process is at it, all its checkpoints are damaged, or an override that its
             config does not have.
     """
-    overrides = parse(arguments)
+    overrides = parse_overrides(arguments)
     if any(each.is_sweep_override() or each.is_delete() or each.package for each in overrides):
         raise UserError("resume takes key=value only, with one value each")
     values = {each.key_or_group: each.value() for each in overrides}

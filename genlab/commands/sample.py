@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Any
 
 from omegaconf import DictConfig, OmegaConf
 
-from genlab import build
 from genlab.commands import settings
 from genlab.commands.classes import asked_for, class_names, notes
+from genlab.config import build
 from genlab.errors import UserError, choose
-from genlab.run import Run
+from genlab.runs.folder import Run
 from genlab.trainer.options import EXECUTIONS
 
 if TYPE_CHECKING:
@@ -64,7 +64,7 @@ def sample(config: DictConfig, folder: Path) -> None:
 
     from genlab.metrics.attempts import attempt
     from genlab.trainer import checkpoint, device
-    from genlab.trainer.calls import executed
+    from genlab.trainer.execution.sampling import executed
 
     where = device.resolve(str(config.device))
     state = checkpoint.read(checkpoint.find(run.checkpoints, str(config.checkpoint)), where)
@@ -186,8 +186,10 @@ def picture(
     Of translations: rows of images, their translations, and what comes back; or points over the other domain.
     """
     from genlab.models.base import Measured
-    from genlab.pairplot import pairplot
-    from genlab.pictures import grid, known_classes, rows, scatter
+    from genlab.plots.images import grid, rows
+    from genlab.plots.pairplot import pairplot
+    from genlab.plots.points import scatter
+    from genlab.plots.snapshots import known_classes
 
     if model.spec.layout == "image":
         if "cycles" in arrays:

@@ -10,10 +10,10 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from genlab.config.explain import unknown_option
 from genlab.errors import UserError
-from genlab.explain import unknown_option
-from genlab.history import flatten
-from genlab.run import Run
+from genlab.runs.folder import Run
+from genlab.runs.history import flatten
 
 
 def changes(asked: DictConfig) -> dict[str, Any]:

@@ -7,15 +7,15 @@ from typing import TYPE_CHECKING, Any
 
 from omegaconf import DictConfig, OmegaConf
 
-from genlab import build
 from genlab.commands import ranks
 from genlab.commands.environment import environment
 from genlab.commands.failure import before_training, failure
 from genlab.commands.signals import Signals
+from genlab.config import build
 from genlab.errors import Interrupted, UserError, choose
 from genlab.evaluation import NETS
-from genlab.history import flatten
-from genlab.run import Run
+from genlab.runs.folder import Run
+from genlab.runs.history import flatten
 
 if TYPE_CHECKING:
     import numpy as np
@@ -98,8 +98,8 @@ def assemble(config: DictConfig, options: "Options", run: Run, stop: Callable[[]
     from genlab.evaluation.nets import net_of_training
     from genlab.evaluation.training import evaluator
     from genlab.metrics.attempts import attempt
-    from genlab.pictures import snapshot
-    from genlab.projector import write_codes
+    from genlab.plots.projector import write_codes
+    from genlab.plots.snapshots import snapshot
     from genlab.trainer import device
     from genlab.trainer.loop import Trainer
 

@@ -3,9 +3,9 @@
 import hashlib
 import os
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +15,7 @@ from genlab.data.files import note
 from genlab.data.image_files import DARK, Head, bits_used, brightest, head, read, refuse
 from genlab.errors import UserError, brief
 from genlab.machine import cache_root
+from genlab.runs.files import move, removed_on_failure
 
 
 def cached(
@@ -50,13 +51,13 @@ def cached(
     for place in found:
         try:
             place.mkdir(parents=True, exist_ok=True)
-            with _new_file(place) as temporary:
+            with removed_on_failure(place / f"{os.getpid()}.tmp") as temporary:
                 content = build(folder, paths, places, size, channels, temporary, version)
                 file = place / f"{which}-{made_from}-{content}.npy"
                 for old in place.glob(f"{which}-*.npy"):
                     with suppress(OSError):  # in use, on some systems
                         old.unlink()
-                os.replace(temporary, file)
+                move(temporary, file)
             return file
         except OSError as error:
             reason = error
@@ -75,16 +76,6 @@ def _whole(file: Path, n: int) -> bool:
     except (OSError, ValueError, EOFError):
         return False
     return x.dtype == np.uint8 and x.ndim == 4 and len(x) == n
-
-
-@contextmanager
-def _new_file(folder: Path) -> Iterator[Path]:
-    """A name for a file that is moved to its place when it is whole, and removed if it does not come to that."""
-    temporary = folder / f"{os.getpid()}.tmp"
-    try:
-        yield temporary
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 def build(

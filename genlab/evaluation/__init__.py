@@ -1,3 +1,3 @@
-"""What a trained family is worth: its abilities asked for, its samples judged, runs compared. Imports no torch here."""
+"""What a trained family is worth: its abilities asked for, its samples judged. Imports no torch here."""
 
 NETS = ("auto", "classifier", "inception", "none")  # words for the feature net that judges images

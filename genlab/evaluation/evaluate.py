@@ -34,7 +34,7 @@ from genlab.models.base import (
     Translator,
 )
 from genlab.trainer import device
-from genlab.trainer.calls import executed
+from genlab.trainer.execution.sampling import executed
 
 Parts = dict[str, Callable[[], Mapping[str, float]]]  # measures to be tried one by one, by the name of a reason
 DISTANCES = ("sliced_w2", "w2", "translation_error", "identity_error", "cycle_error")

@@ -13,7 +13,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from genlab.metrics.measure import Measure, sign
-from genlab.tables import columns, number, spread
+from genlab.report.tables import columns, number, spread
 
 FORMAT = 1  # of evaluation.json
 COLUMNS = 8  # of a table, whose statistics are printed

@@ -5,9 +5,9 @@ Each figure is of one phase and bears its name: `critic_roughness`. The losses a
 """
 
 from genlab.evaluation.report import Report
-from genlab.history import History
 from genlab.metrics.measure import Measure
 from genlab.metrics.training import volatility
+from genlab.runs.history import History
 
 LAST = 0.1  # share of the log, at its end, that `final` values are means of
 FINAL = {  # of what phases log beside their loss

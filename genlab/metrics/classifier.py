@@ -9,9 +9,8 @@ https://arxiv.org/abs/1708.07120.
 """
 
 import hashlib
-import os
-import tempfile
 import time
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -23,6 +22,7 @@ from genlab.errors import UserError, brief
 from genlab.machine import cache_root
 from genlab.metrics.features import FeatureNet, Say, fingerprint
 from genlab.networks.classifier import Classifier
+from genlab.runs.files import write_atomically
 
 # `version` rises with any change of the net or of the training below; `least` steps are taken of the smallest data.
 RECIPE = {"version": 1, "passes": 4, "least": 60, "batch": 128, "rate": 4e-3, "decay": 0.01, "warm": 0.25, "seed": 0}
@@ -163,18 +163,8 @@ def _keep(paths: list[Path], net: Classifier, accuracy: float | None) -> str:
     for path in paths:
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=path.stem, suffix=".tmp")
+            write_atomically(path, partial(torch.save, state), shared=True)
         except OSError:
-            continue
-        try:
-            with os.fdopen(handle, "wb") as file:
-                torch.save(state, file)
-                file.flush()
-                os.fsync(file.fileno())
-            os.chmod(temporary, 0o644)  # mkstemp lets nobody else read it
-            os.replace(temporary, path)
-        except OSError:
-            Path(temporary).unlink(missing_ok=True)
             continue
         return f"kept as {path}"
     return f"neither {paths[0].parent} nor {paths[1].parent} can be written, so it will be trained again"

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from genlab.data.base import Batch, Spec
 from genlab.errors import inside
-from genlab.models.base import Family, Out, Phase
+from genlab.models.base import Family, LossOutput, Phase
 from genlab.networks.choice import Decoder, Encoder, decoder, encoder
 
 
@@ -32,10 +32,10 @@ class Autoencoder(Family):
     def phases(self) -> tuple[Phase, ...]:
         return (Phase("model", (self.encoder, self.decoder), self.loss),)
 
-    def loss(self, batch: Batch) -> Out:
+    def loss(self, batch: Batch) -> LossOutput:
         """Squared error, averaged over all numbers of a sample."""
         x = batch["x"]
-        return Out((self.reconstruct(x).float() - x).square().mean())
+        return LossOutput((self.reconstruct(x).float() - x).square().mean())
 
     def encode(self, x: Tensor) -> Tensor:
         """(B, *shape) -> (B, z_dim)."""

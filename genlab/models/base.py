@@ -34,7 +34,7 @@ class Rule(Protocol):
         ...
 
 
-class Out(NamedTuple):
+class LossOutput(NamedTuple):
     """What a loss returns."""
 
     loss: Tensor  # () mean over the batch
@@ -47,7 +47,7 @@ class Phase(NamedTuple):
 
     name: str  # names its optimizer in the config, and its logs
     modules: tuple[nn.Module, ...]  # updated here; everything else is frozen
-    loss: Callable[[Batch], Out]  # static shapes, no host sync; draws from torch's global generator
+    loss: Callable[[Batch], LossOutput]  # static shapes, no host sync; draws from torch's global generator
     repeats: int = 1  # updates a step, each with a fresh batch (n_critic)
     every: int = 1  # only at every so many steps
     after: Callable[[], None] | None = None  # e.g. weight clipping

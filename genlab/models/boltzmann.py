@@ -21,7 +21,7 @@ from torch import Tensor
 
 from genlab.data.base import Batch, Spec
 from genlab.errors import OptionError, UserError, choose, within
-from genlab.models.base import Out
+from genlab.models.base import LossOutput
 from genlab.models.flow import Flow, effective_sample_size
 from genlab.networks.coupling import ActNorm
 
@@ -92,13 +92,13 @@ class Boltzmann(Flow):
     def initialise(self, batch: Batch) -> None:
         """Take nothing: the data only give the shape."""
 
-    def loss(self, batch: Batch) -> Out:
+    def loss(self, batch: Batch) -> LossOutput:
         """KL(q || p_β) - log Z_β in nats from as many samples as the batch is long."""
         x, log_q = self.draw(torch.randn_like(batch["x"]))
         energy = self.energy(x)
         loss = (log_q + self.beta_at(batch["step"]) * energy).mean()
         size = effective_sample_size((-energy - log_q).detach()) / len(x)
-        return Out(loss, {"energy": energy.mean(), "effective_sample_size": size})
+        return LossOutput(loss, {"energy": energy.mean(), "effective_sample_size": size})
 
     def beta_at(self, step: Tensor) -> Tensor | float:
         """β after `step` steps: start^(1 - t) with t from 0 to 1 over `anneal_steps`."""

@@ -23,10 +23,10 @@ from torch.nn import functional as F
 
 from genlab.data.base import Batch, Spec
 from genlab.errors import choose, inside, within
-from genlab.models.base import Family, Out, Phase
+from genlab.models.base import Family, LossOutput, Phase
 from genlab.models.gan import LOSSES, discriminator_loss, generator_loss
 from genlab.networks import resnet
-from genlab.networks.pool import Pool
+from genlab.networks.past_samples import PastSamples
 from genlab.networks.resnet import patches, translator
 
 DOMAINS = ("a", "b")
@@ -67,7 +67,7 @@ class CycleGAN(Family):
             self.generators = nn.ModuleDict({domain: generator(spec.shape) for domain in DOMAINS})
         with inside("discriminator"):
             self.discriminators = nn.ModuleDict({domain: discriminator(spec.shape) for domain in DOMAINS})
-        self.pools = nn.ModuleDict({domain: Pool(spec.shape, pool) for domain in DOMAINS})
+        self.pools = nn.ModuleDict({domain: PastSamples(spec.shape, pool) for domain in DOMAINS})
 
     def phases(self) -> tuple[Phase, ...]:
         return (
@@ -75,7 +75,7 @@ class CycleGAN(Family):
             Phase("discriminators", (self.discriminators,), self.discriminators_loss),
         )
 
-    def generators_loss(self, batch: Batch) -> Out:
+    def generators_loss(self, batch: Batch) -> LossOutput:
         adversarial, cycle, identity = torch.zeros(3, device=self.device)
         carry: Batch = {}
         for source, target in DIRECTIONS:
@@ -88,16 +88,16 @@ class CycleGAN(Family):
             carry[f"fake_{target}"] = fake
         loss = adversarial + self.cycle * (cycle + self.identity * identity)  # eq. 3
         logs = {"adversarial": adversarial, "cycle": cycle}
-        return Out(loss, logs | {"identity": identity} if self.identity else logs, carry)
+        return LossOutput(loss, logs | {"identity": identity} if self.identity else logs, carry)
 
-    def discriminators_loss(self, batch: Batch) -> Out:
+    def discriminators_loss(self, batch: Batch) -> LossOutput:
         losses = {}
         for domain in DOMAINS:
             fake = batch[f"fake_{domain}"]
             if self.training:  # a validation loss leaves the pool alone
                 fake = self.pools[domain](fake)
             losses[domain] = discriminator_loss(self.loss, self.judge(domain, batch[domain]), self.judge(domain, fake))
-        return Out(losses["a"] + losses["b"], losses)
+        return LossOutput(losses["a"] + losses["b"], losses)
 
     def fooling(self, domain: str, fake: Tensor) -> Tensor:
         """The generator's adversarial loss. CycleGAN's has no ½ before the square, so λ weighs against a whole one."""

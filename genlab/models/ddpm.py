@@ -26,7 +26,7 @@ from torch import Tensor
 
 from genlab.data.base import Batch, Spec
 from genlab.errors import OptionError, choose, within
-from genlab.models.base import Out
+from genlab.models.base import LossOutput
 from genlab.models.diffusion import Diffusion, column, mixture
 from genlab.models.samplers import Level, dpmpp, heun, noises
 from genlab.models.schedules import SCHEDULES, alpha_bars, first_time, sample_times
@@ -62,7 +62,7 @@ class DDPM(Diffusion):
         bound_variance: of the steps of the model that `elbo` bounds: large, small, or auto: small for images, large for
             the rest. Small is the better bound where the data are narrow, large where they are wide: with the best net
             of a Gaussian in the plane of deviations 0.5 and 1.2 by 0.9 nats.
-        conditional, drop_label, guidance: see `Timed`.
+        conditional, drop_label, guidance: see `DenoisingModel`.
         net: makes the net, from (shape, classes).
 
     Raises:
@@ -109,7 +109,7 @@ class DDPM(Diffusion):
         self.register_buffer("alpha", self.bars.sqrt().float(), persistent=False)
         self.register_buffer("sigma", (1 - self.bars).sqrt().float(), persistent=False)
 
-    def loss(self, batch: Batch) -> Out:
+    def loss(self, batch: Batch) -> LossOutput:
         x = self.measure(batch)
         t = torch.randint(1, self.timesteps + 1, (len(x),), device=x.device)
         return self.simple_loss(batch, x, t / self.timesteps, self.alpha[t], self.sigma[t])

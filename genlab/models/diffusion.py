@@ -28,7 +28,7 @@ from torch import Tensor
 
 from genlab.data.base import Batch, Spec
 from genlab.errors import OptionError, choose, inside, within
-from genlab.models.base import Family, Out, Phase
+from genlab.models.base import Family, LossOutput, Phase
 from genlab.models.labels import ClassPrior
 from genlab.networks.denoisers import Denoiser, denoiser
 
@@ -63,7 +63,7 @@ def column(values: Tensor, like: Tensor) -> Tensor:
     return values.view(-1, *[1] * (like.dim() - 1))
 
 
-class Timed(Family):
+class DenoisingModel(Family):
     """Base of all families whose net is a denoiser f(x_t, t, y).
 
     Args:
@@ -99,7 +99,7 @@ class Timed(Family):
     def phases(self) -> tuple[Phase, ...]:
         return (Phase("model", (self.net,), self.loss),)
 
-    def loss(self, batch: Batch) -> Out:
+    def loss(self, batch: Batch) -> LossOutput:
         raise NotImplementedError
 
     @property
@@ -157,7 +157,7 @@ class Timed(Family):
         return without + self.guidance * (with_class - without)
 
 
-class Diffusion(Timed):
+class Diffusion(DenoisingModel):
     """Base of the families whose net predicts ε, x or v at x_t = α x + σ ε.
 
     Args:
@@ -207,7 +207,7 @@ class Diffusion(Timed):
             state_dict.setdefault(f"{prefix}{name}", torch.full_like(getattr(self, name), end))
         super()._load_from_state_dict(state_dict, prefix, *rest)
 
-    def simple_loss(self, batch: Batch, x: Tensor, t: Tensor, alpha: Tensor, sigma: Tensor) -> Out:
+    def simple_loss(self, batch: Batch, x: Tensor, t: Tensor, alpha: Tensor, sigma: Tensor) -> LossOutput:
         """E |target - f(x_t, t)|², averaged over dimensions too: L_simple (eq. 14 of Ho et al.) for epsilon.
 
         Args:
@@ -223,7 +223,7 @@ class Diffusion(Timed):
             "error_early": (error * (1 - late)).sum() / (1 - late).sum().clamp(min=1),  # more sample than noise
             "error_late": (error * late).sum() / late.sum().clamp(min=1),
         }
-        return Out(error.mean(), logs)
+        return LossOutput(error.mean(), logs)
 
     def denoise(
         self,

@@ -20,7 +20,7 @@ from torch import Tensor
 
 from genlab.data.base import Batch, Spec
 from genlab.errors import OptionError, UserError, choose, within
-from genlab.models.base import Family, Out, Phase
+from genlab.models.base import Family, LossOutput, Phase
 from genlab.models.line_head import LineHead, normal_log_prob
 from genlab.networks.coupling import Affine, Invertible, Spline
 from genlab.networks.dcgan import levels as halvings
@@ -113,10 +113,10 @@ class Flow(Family):
         """Let each ActNorm take its mean and deviation: those of a part of a batch would be poor."""
         self.log_prob(batch["x"])
 
-    def loss(self, batch: Batch) -> Out:
+    def loss(self, batch: Batch) -> LossOutput:
         """-log p(x) in nats, for images of the dequantized point (see `log_prob`)."""
         nats = -self.log_prob(batch["x"]).mean()
-        return Out(nats, {"bits_per_dim": self.to_bits(nats)} if self.spec.only("pixel") else {"nll": nats})
+        return LossOutput(nats, {"bits_per_dim": self.to_bits(nats)} if self.spec.only("pixel") else {"nll": nats})
 
     def log_prob(self, x: Tensor) -> Tensor:
         """log p(x) in nats: (B, *shape) -> (B,). Exact for reals.

@@ -37,8 +37,8 @@ from torch import Tensor
 
 from genlab.data.base import Batch, Spec
 from genlab.errors import choose, within
-from genlab.models.base import Out
-from genlab.models.diffusion import Timed, column
+from genlab.models.base import LossOutput
+from genlab.models.diffusion import DenoisingModel, column
 from genlab.models.ode import DIVERGENCES, SOLVERS, integrate, integrate_density
 from genlab.models.samplers import Level, dpmpp, exact_step, heun
 from genlab.networks.denoisers import Denoiser, denoiser
@@ -91,7 +91,7 @@ def stochastic_step(
     return exact_step(x, data, level(t, sigma_min), level(end, sigma_min), eta, noise)
 
 
-class FlowMatching(Timed):
+class FlowMatching(DenoisingModel):
     """Flow matching on the conditional optimal-transport path, with exact likelihood (Lipman et al. 2023).
 
     Args:
@@ -103,7 +103,7 @@ class FlowMatching(Timed):
         eta: η of dpmpp, in [0, 1]; the noise of 1 makes up for errors of a net that is not trained to the end.
         likelihood_steps, likelihood_solver: of the ODE in `log_prob`.
         divergence: in `log_prob`: exact, hutchinson (an unbiased estimate), or auto: exact for points.
-        conditional, drop_label, guidance: see `Timed`.
+        conditional, drop_label, guidance: see `DenoisingModel`.
         net: makes the net, from (shape, classes).
     """
 
@@ -137,11 +137,11 @@ class FlowMatching(Timed):
         self.likelihood_steps, self.likelihood_solver = likelihood_steps, likelihood_solver
         self.divergence = divergence
 
-    def loss(self, batch: Batch) -> Out:
+    def loss(self, batch: Batch) -> LossOutput:
         x = self.measure(batch)
         t = draw_times(self.time_density, len(x), x.device)
         x_t, velocity = path(torch.randn_like(x), x, t, self.sigma_min)
-        return Out((self.answer(batch, x_t, t) - velocity).square().mean())
+        return LossOutput((self.answer(batch, x_t, t) - velocity).square().mean())
 
     def velocity(self, x: Tensor, t: float, y: Tensor | None = None) -> Tensor:
         """v(x, t) for all x (B, *shape) at one time, in the net's space."""

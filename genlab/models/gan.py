@@ -21,7 +21,7 @@ from torch.nn import functional as F
 from genlab.data.base import Batch, Spec
 from genlab.errors import OptionError, UserError, choose, inside, within
 from genlab.models import stabilizers
-from genlab.models.base import Family, Out, Phase, Rule
+from genlab.models.base import Family, LossOutput, Phase, Rule
 from genlab.models.labels import ClassPrior
 from genlab.networks.choice import Decoder, Encoder, decoder, encoder
 
@@ -128,7 +128,7 @@ class GAN(Family):
             Phase("generator", generator, self.generator_loss),
         )
 
-    def discriminator_loss(self, batch: Batch) -> Out:
+    def discriminator_loss(self, batch: Batch) -> LossOutput:
         y = self.fake_labels(len(batch["x"]))
         with torch.no_grad():
             fake = self.sample(len(y), y)
@@ -136,7 +136,9 @@ class GAN(Family):
             fake, y = self.replay(fake, y)
         return self.judge(self.discriminator, self.noisy(batch["x"], batch), batch.get("y"), self.noisy(fake, batch), y)
 
-    def judge(self, net: Callable[..., Tensor], x: Tensor, y: Tensor | None, fake: Tensor, fake_y: Tensor) -> Out:
+    def judge(
+        self, net: Callable[..., Tensor], x: Tensor, y: Tensor | None, fake: Tensor, fake_y: Tensor
+    ) -> LossOutput:
         """D's whole loss, with `net` in the place of D, from real x and fake samples (B, *shape) with their labels."""
         on_real, on_fake = net(x, y), net(fake, fake_y)
         cut = 0.5 if self.loss == "lsgan" else 0.0  # halfway between the targets for fake and real
@@ -145,22 +147,22 @@ class GAN(Family):
         if self.r1:
             logs["penalty"] = stabilizers.r1(lambda points: net(points, y), x, self.discriminator.packing)
             loss = loss + 0.5 * self.r1 * logs["penalty"]
-        return Out(loss, logs)
+        return LossOutput(loss, logs)
 
-    def generator_loss(self, batch: Batch) -> Out:
+    def generator_loss(self, batch: Batch) -> LossOutput:
         y = self.fake_labels(len(batch["x"]))
         fake, net = self.noisy(self.sample(len(y), y), batch), self.discriminator
         if not (self.matching or self.unrolled):
-            return Out(generator_loss(self.loss, net(fake, y)))
+            return LossOutput(generator_loss(self.loss, net(fake, y)))
         real = self.noisy(batch["x"], batch), batch.get("y")
         if self.matching:
-            return Out(stabilizers.feature_matching(net.features(*real), net.features(fake, y)))
+            return LossOutput(stabilizers.feature_matching(net.features(*real), net.features(fake, y)))
 
         def loss(judge: Callable[..., Tensor]) -> Tensor:
             return self.judge(judge, *real, fake, y).loss
 
         # Eq. 7 of Metz et al. 2017: G climbs what D descends, at the weights that D would have then.
-        return Out(-loss(stabilizers.unroll(net, loss, self.unrolled, self.rule())))
+        return LossOutput(-loss(stabilizers.unroll(net, loss, self.unrolled, self.rule())))
 
     def rule(self) -> Rule:
         """How D moves in imagined steps.

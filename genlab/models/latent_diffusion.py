@@ -18,7 +18,7 @@ from torch import Tensor
 
 from genlab.data.base import Batch, Spec
 from genlab.errors import OptionError, inside
-from genlab.models.base import Codec, Family, Out, Phase, Sampler
+from genlab.models.base import Codec, Family, LossOutput, Phase, Sampler
 from genlab.models.ddpm import DDPM
 from genlab.models.vae import VAE
 
@@ -89,7 +89,7 @@ class LatentDiffusion(Family):
     def phases(self) -> tuple[Phase, ...]:
         return (Phase("model", (self.prior,) if self.frozen else (self.autoencoder, self.prior), self.loss),)
 
-    def loss(self, batch: Batch) -> Out:
+    def loss(self, batch: Batch) -> LossOutput:
         """The prior's loss on the codes, plus the autoencoder's own where it is trained as well."""
         with torch.no_grad():
             z = self.coder.encode(batch["x"])
@@ -100,7 +100,7 @@ class LatentDiffusion(Family):
         (phase,) = self.autoencoder.phases()
         own = phase.loss(batch)
         logs = {"prior": out.loss, "autoencoder": own.loss} | out.logs | own.logs
-        return Out(out.loss + own.loss, logs)
+        return LossOutput(out.loss + own.loss, logs)
 
     def sample(self, n: int, y: Tensor | None = None) -> Tensor:
         """Decode n codes drawn from the prior, without the decoder's own noise: (n, *shape)."""

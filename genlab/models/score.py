@@ -29,7 +29,7 @@ from torch import Tensor
 
 from genlab.data.base import Batch, Spec
 from genlab.errors import choose, within
-from genlab.models.base import Out
+from genlab.models.base import LossOutput
 from genlab.models.diffusion import Diffusion
 from genlab.models.ode import DIVERGENCES, SOLVERS, integrate, integrate_density
 from genlab.models.samplers import Level, dpmpp, heun
@@ -87,7 +87,7 @@ class Score(Diffusion):
         likelihood_steps, likelihood_solver: of the ODE in `log_prob`. On mixtures of narrow Gaussians, with the exact
             score, 64 steps of rk4 (256 calls of the net) are 0.001 nats off, 100 of midpoint (200 calls) 0.02.
         divergence: in `log_prob`: exact, hutchinson (an unbiased estimate), or auto: exact for points.
-        conditional, drop_label, guidance: see `Timed`.
+        conditional, drop_label, guidance: see `DenoisingModel`.
         net: makes the net, from (shape, classes).
     """
 
@@ -129,7 +129,7 @@ class Score(Diffusion):
         self.likelihood_steps, self.likelihood_solver = likelihood_steps, likelihood_solver
         self.divergence = divergence
 
-    def loss(self, batch: Batch) -> Out:
+    def loss(self, batch: Batch) -> LossOutput:
         """E |ε - ε̂|², which is score matching with weight σ² (eq. 7), at t ~ U(T_MIN, 1)."""
         x = self.measure(batch)
         t = T_MIN + (1 - T_MIN) * torch.rand(len(x), device=x.device)

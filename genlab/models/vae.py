@@ -23,7 +23,7 @@ from torch import Tensor
 
 from genlab.data.base import Batch, Spec
 from genlab.errors import inside, within
-from genlab.models.base import Family, Out, Phase, full_precision
+from genlab.models.base import Family, LossOutput, Phase, full_precision
 from genlab.models.likelihood_head import LikelihoodHead
 from genlab.networks.choice import Decoder, Encoder, decoder, encoder
 
@@ -85,7 +85,7 @@ class VAE(Family):
     def phases(self) -> tuple[Phase, ...]:
         return (Phase("model", (self,), self.loss),)
 
-    def loss(self, batch: Batch) -> Out:
+    def loss(self, batch: Batch) -> LossOutput:
         if self.importance_samples > 1:
             return self.importance_weighted_loss(batch)
         x = batch["x"]
@@ -94,9 +94,9 @@ class VAE(Family):
         reconstruction = -self.log_likelihood(x, z).mean()
         kl = gaussian_kl(mean, log_variance).mean()
         loss = reconstruction + self.beta_at(batch["step"]) * kl
-        return Out(loss, {"reconstruction": reconstruction, "kl": kl, "elbo": -reconstruction - kl})
+        return LossOutput(loss, {"reconstruction": reconstruction, "kl": kl, "elbo": -reconstruction - kl})
 
-    def importance_weighted_loss(self, batch: Batch) -> Out:
+    def importance_weighted_loss(self, batch: Batch) -> LossOutput:
         """-L_k with k = `importance_samples`. The logs are the averages over the k samples and, as "elbo", L_k."""
         x, k = batch["x"], self.importance_samples
         posterior = self.posterior(x)
@@ -104,7 +104,7 @@ class VAE(Family):
         log_likelihood, log_ratio = self.log_weights(x, posterior, noise)
         bound = (log_likelihood + self.beta_at(batch["step"]) * log_ratio).logsumexp(0).mean() - math.log(k)
         logs = {"reconstruction": -log_likelihood.mean(), "kl": gaussian_kl(*posterior).mean(), "elbo": bound}
-        return Out(-bound, logs)
+        return LossOutput(-bound, logs)
 
     def log_weights(self, x: Tensor, posterior: tuple[Tensor, Tensor], noise: Tensor) -> tuple[Tensor, Tensor]:
         """log p(x|z_i) and log p(z_i) - log q(z_i|x) in nats, z_i = μ + σ ε_i.

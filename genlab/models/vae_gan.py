@@ -21,7 +21,7 @@ from torch import Tensor
 
 from genlab.data.base import Batch, Spec
 from genlab.errors import OptionError, inside, within
-from genlab.models.base import Family, Out, Phase
+from genlab.models.base import Family, LossOutput, Phase
 from genlab.models.gan import discriminator_loss, generator_loss
 from genlab.models.vae import VAE
 from genlab.networks.choice import Decoder, Encoder, decoder, encoder
@@ -76,7 +76,7 @@ class VAEGAN(Family):
             return (autoencoder,)
         return autoencoder, Phase("discriminator", (self.discriminator,), self.discriminator_loss)
 
-    def autoencoder_loss(self, batch: Batch) -> Out:
+    def autoencoder_loss(self, batch: Batch) -> LossOutput:
         out = self.vae.loss(batch)
         loss, logs = self.vae_weight * out.loss, out.logs
         if self.adversarial_weight:
@@ -84,15 +84,15 @@ class VAEGAN(Family):
             adversarial = generator_loss("non_saturating", score)
             loss = loss + self.adversarial_weight * adversarial
             logs = logs | {"vae": out.loss, "adversarial": adversarial}
-        return Out(loss, logs)
+        return LossOutput(loss, logs)
 
-    def discriminator_loss(self, batch: Batch) -> Out:
+    def discriminator_loss(self, batch: Batch) -> LossOutput:
         with torch.no_grad():
             fake = self.fakes(batch["x"])
         real = self.discriminator(batch["x"]).float()
         fake = self.discriminator(fake).float()
         accuracy = 0.5 * ((real > 0).float().mean() + (fake <= 0).float().mean())
-        return Out(discriminator_loss("non_saturating", real, fake), {"accuracy": accuracy})
+        return LossOutput(discriminator_loss("non_saturating", real, fake), {"accuracy": accuracy})
 
     def fakes(self, x: Tensor) -> Tensor:
         """Reconstructions of x (B, *shape), then as many samples: (2 B, *shape). The encoder gets no gradient."""

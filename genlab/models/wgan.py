@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from genlab.data.base import Batch, Spec
 from genlab.errors import OptionError, inside
-from genlab.models.base import Family, Out, Phase, full_precision, input_gradient
+from genlab.models.base import Family, LossOutput, Phase, full_precision, input_gradient
 from genlab.networks.choice import Decoder, Encoder, decoder, encoder
 
 plain_encoder = partial(encoder, norm="none")
@@ -55,14 +55,14 @@ class WGAN(Family):
             Phase("generator", (self.generator,), self.generator_loss),
         )
 
-    def critic_loss(self, batch: Batch) -> Out:
+    def critic_loss(self, batch: Batch) -> LossOutput:
         with torch.no_grad():
             fake = self.sample(len(batch["x"]))
         wasserstein = self.score(batch["x"]).mean() - self.score(fake).mean()
-        return Out(-wasserstein, {"wasserstein": wasserstein})
+        return LossOutput(-wasserstein, {"wasserstein": wasserstein})
 
-    def generator_loss(self, batch: Batch) -> Out:
-        return Out(-self.score(self.sample(len(batch["x"]))).mean())
+    def generator_loss(self, batch: Batch) -> LossOutput:
+        return LossOutput(-self.score(self.sample(len(batch["x"]))).mean())
 
     @torch.no_grad()
     def clip_weights(self) -> None:
@@ -110,7 +110,7 @@ class WGANGP(WGAN):
             Phase("generator", (self.generator,), self.generator_loss),
         )
 
-    def critic_loss(self, batch: Batch) -> Out:
+    def critic_loss(self, batch: Batch) -> LossOutput:
         x = batch["x"]
         with torch.no_grad():
             fake = self.sample(len(x))
@@ -119,7 +119,7 @@ class WGANGP(WGAN):
         mix = torch.rand(len(x), *[1] * (x.dim() - 1), device=x.device)
         penalty = self.gradient_penalty(x.lerp(fake.to(x), mix))
         loss = -wasserstein + self.gp_weight * penalty
-        return Out(loss, {"wasserstein": wasserstein, "penalty": penalty})
+        return LossOutput(loss, {"wasserstein": wasserstein, "penalty": penalty})
 
     def gradient_penalty(self, x: Tensor) -> Tensor:
         """E (|∇f(x)| - 1)² over the batch, fp32: (B, *shape) -> ()."""

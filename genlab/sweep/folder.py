@@ -12,10 +12,11 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path, PurePath
 from typing import Any
 
-from genlab.arguments import quote
+from genlab.config.arguments import quote
 from genlab.errors import RunFailed, UserError, brief
 from genlab.metrics.measure import NEAR, cost, known_word
-from genlab.run import Run, _write, to_json
+from genlab.runs.files import write_atomically
+from genlab.runs.folder import Run, to_json
 
 COLUMNS: tuple[str, ...] = ("rank", "job", "overrides", "measure", "value", "step", "seconds", "status", "reason")
 
@@ -71,7 +72,7 @@ class Sweep:
         """Write sweep.json, so that at every moment it is whole."""
         self.folder.mkdir(parents=True, exist_ok=True)
         state = {key: value for key, value in asdict(self).items() if key != "folder"}
-        _write(self.folder / "sweep.json", to_json(state, indent=1) + "\n")
+        write_atomically(self.folder / "sweep.json", to_json(state, indent=1) + "\n")
 
     def run(self, job: Job) -> Run:
         return Run(self.folder / job.folder)
@@ -177,7 +178,7 @@ def again(folder: Path) -> str:
     return f"genlab train {shlex.quote(f'resume={folder}')}"
 
 
-def quoted(key: str, value: object) -> str:
+def assignment(key: str, value: object) -> str:
     """`key=value` in Hydra's grammar, whatever characters (=, comma, blank) the value has."""
     return f"{key}={quote(str(value))}"
 

@@ -1,7 +1,7 @@
 """Hydra's sweep over a grid, by a launcher that gives each job a process of its own, and with a table at the end.
 
-Hydra loads plugins of the package `hydra_plugins` alone; `register` enters ours under that name, so that the configs
-hydra/launcher/processes.yaml and hydra/sweeper/{grid,optuna}.yaml find them.
+Hydra loads plugins of the package `hydra_plugins` alone; `register_plugins` enters ours under that name, so that the
+configs hydra/launcher/processes.yaml and hydra/sweeper/{grid,optuna}.yaml find them.
 """
 
 import os
@@ -22,36 +22,40 @@ from hydra.plugins.sweeper import Sweeper
 from hydra.types import HydraContext
 from omegaconf import DictConfig, OmegaConf, open_dict
 
-from genlab import build, configs, rerun
+from genlab.config import build, rerun
+from genlab.config.explain import refuse_unread
+from genlab.config.signature import describe, fits
 from genlab.errors import Interrupted, RunFailed, UserError, brief, within
-from genlab.explain import refuse_unread
-from genlab.run import Run
-from genlab.signature import describe, fits
+from genlab.runs.folder import Run
 from genlab.sweep.folder import Job, Sweep, again
 from genlab.sweep.pool import Pool, resources
 
 PLUGINS = {"Processes": "genlab.sweep.grid", "Grid": "genlab.sweep.grid", "Search": "genlab.sweep.search"}
 
 
-def register() -> None:
+def register_plugins() -> None:
     """Make our plugins known to Hydra."""
     for name, module in PLUGINS.items():
         Plugins.instance().class_name_to_class[f"hydra_plugins.genlab.{name}"] = getattr(import_module(module), name)
 
 
-def prepare(context: HydraContext, config: DictConfig, overrides: Sequence[str], number: int) -> tuple[Job, DictConfig]:
+def prepare_job(
+    context: HydraContext, config: DictConfig, overrides: Sequence[str], number: int
+) -> tuple[Job, DictConfig]:
     """A job and its whole config, composed and checked before any job starts.
 
     Raises:
         UserError: an option of the trainer is wrong, or nothing would read a key.
     """
-    job, composed = compose(context, config, overrides, number)
+    job, composed = compose_job(context, config, overrides, number)
     build.options(composed)
-    refuse_unread(composed, configs(), config.hydra.job.config_name, job.overrides)
+    refuse_unread(composed, config.hydra.job.config_name, job.overrides)
     return job, composed
 
 
-def compose(context: HydraContext, config: DictConfig, overrides: Sequence[str], number: int) -> tuple[Job, DictConfig]:
+def compose_job(
+    context: HydraContext, config: DictConfig, overrides: Sequence[str], number: int
+) -> tuple[Job, DictConfig]:
     """A job, with the name of its folder, and its whole config."""
     composed = context.config_loader.load_sweep_config(config, list(overrides))
     with open_dict(composed):
@@ -114,7 +118,7 @@ class Processes(Launcher):
         """
         setup_globals()
         prepared = [
-            prepare(self.context, self.config, each, number)
+            prepare_job(self.context, self.config, each, number)
             for number, each in enumerate(job_overrides, initial_job_idx)
         ]
         self.sweep = self.sweep or new_sweep(self.config)
@@ -167,7 +171,9 @@ class Grid(Sweeper):
                 batch = [[*each, readable(overrides)] for each in batch]
                 self.validate_batch_is_legal(batch)
                 if planned:  # the launcher makes the folders itself
-                    planned.add(compose(self.context, self.base, each, number + i)[0] for i, each in enumerate(batch))
+                    planned.add(
+                        compose_job(self.context, self.base, each, number + i)[0] for i, each in enumerate(batch)
+                    )
                 returns.append(self.launcher.launch(batch, initial_job_idx=number))
                 number += len(batch)
             interrupted = False

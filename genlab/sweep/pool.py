@@ -18,8 +18,8 @@ import genlab
 from genlab.commands.signals import Signals
 from genlab.errors import Interrupted
 from genlab.machine import threads_asked_for
-from genlab.run import Run
-from genlab.sweep.folder import Job, Sweep, again, quoted
+from genlab.runs.folder import Run
+from genlab.sweep.folder import Job, Sweep, again, assignment
 
 LOOK = 0.1  # seconds between looks at the processes
 PROGRAM = [sys.executable, "-m", "genlab"]
@@ -106,8 +106,8 @@ class Pool:
         """The words after `genlab` that start a job, or go on with it where it has begun."""
         run = self.sweep.run(job)
         if run.config.is_file():
-            return ["train", quoted("resume", run.folder), *self.changes]
-        return ["train", *self.sweep.flags, *job.overrides, *self.changes, quoted("hydra.run.dir", run.folder)]
+            return ["train", assignment("resume", run.folder), *self.changes]
+        return ["train", *self.sweep.flags, *job.overrides, *self.changes, assignment("hydra.run.dir", run.folder)]
 
     def _start(self, job: Job) -> None:
         folder = self.sweep.run(job).folder

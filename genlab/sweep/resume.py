@@ -3,9 +3,9 @@
 from pathlib import Path
 from typing import Any
 
-from genlab.arguments import MULTIRUN, parse
+from genlab.config.arguments import MULTIRUN, parse_overrides
 from genlab.errors import UserError, did_you_mean
-from genlab.sweep.folder import Job, Sweep, quoted
+from genlab.sweep.folder import Job, Sweep, assignment
 from genlab.sweep.grid import count
 from genlab.sweep.pool import Pool, resources
 
@@ -20,7 +20,7 @@ def resume(arguments: list[str]) -> list[str]:
         RunFailed: a job of the sweep failed (again).
     """
     words = [each for each in arguments if each not in MULTIRUN]
-    overrides = parse(words)
+    overrides = parse_overrides(words)
     (folder,) = [Path(str(each.value())) for each in overrides if each.key_or_group == "resume"][-1:]
     if not Sweep.is_one(folder):
         from genlab.commands.resume import resume as resume_run
@@ -32,7 +32,7 @@ def resume(arguments: list[str]) -> list[str]:
     sweep = Sweep.open(folder.absolute())
     rest = [each for each in overrides if each.key_or_group != "resume"]
     if sweep.search is not None:
-        new = [each.input_line or "" for each in rest] + [quoted("hydra.sweep.dir", sweep.folder)]
+        new = [each.input_line or "" for each in rest] + [assignment("hydra.sweep.dir", sweep.folder)]
         keys = {word.split("=")[0] for word in new}
         return ["-m", *(word for word in sweep.search if word.split("=")[0] not in keys), *new]
     go_on(sweep, rest)
@@ -68,7 +68,11 @@ def go_on(sweep: Sweep, overrides: list[Any]) -> None:
         print(f"all {len(sweep.jobs)} jobs are finished")
         sweep.conclude()
         return
-    chosen = {each.key_or_group: each.value() for each in parse([*left[0].overrides, *changes]) if not each.is_delete()}
+    chosen = {
+        each.key_or_group: each.value()
+        for each in parse_overrides([*left[0].overrides, *changes])
+        if not each.is_delete()
+    }
     device, devices = str(chosen.get("trainer.device", "auto")), chosen.get("trainer.devices", 1)
     if not isinstance(devices, int) or devices < 1:
         raise UserError(f"trainer.devices: {devices!r} is not a positive integer")

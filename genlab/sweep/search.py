@@ -19,11 +19,11 @@ from hydra.plugins.sweeper import Sweeper
 from hydra.types import HydraContext
 from omegaconf import DictConfig
 
-from genlab import build
+from genlab.config import build
 from genlab.errors import UserError, brief, within
 from genlab.metrics.measure import NEAR, cost
 from genlab.sweep.folder import Job
-from genlab.sweep.grid import check_options, count, flags, new_sweep, prepare, readable
+from genlab.sweep.grid import check_options, count, flags, new_sweep, prepare_job, readable
 from genlab.sweep.pool import Pool, resources
 
 
@@ -144,7 +144,7 @@ class Search(Sweeper):
         if trial.number not in self.known:
             # Six digits are enough for a job and its folder's name.
             chosen = [f"{k}={v:.6g}" if isinstance(v, float) else f"{k}={v}" for k, v in trial.params.items()]
-            job, _ = prepare(self.context, self.base, [*fixed, *chosen, readable(overrides)], trial.number)
+            job, _ = prepare_job(self.context, self.base, [*fixed, *chosen, readable(overrides)], trial.number)
             self.known[trial.number] = job
             self.current.add([job])
         return self.known[trial.number]
@@ -168,7 +168,7 @@ class Search(Sweeper):
 
     def _report(self, job: Job) -> None:
         """Hand the study what a job has measured since last asked."""
-        for step, value in measured(self.current.run(job).metrics, self.base.trainer.monitor):
+        for step, value in monitored(self.current.run(job).metrics, self.base.trainer.monitor):
             if step > self.reported.get(job.number, 0):
                 self.reported[job.number] = step
                 self.trials[job.number].report(self._told(value), step)
@@ -229,7 +229,7 @@ def distribution(override: Override) -> Any:
     raise UserError(f"{key}: give its values as choice(...), range(...) or interval(...)")
 
 
-def measured(metrics: Path, monitor: str) -> list[tuple[int, float]]:
+def monitored(metrics: Path, monitor: str) -> list[tuple[int, float]]:
     """Steps and values of the monitored measure so far; "auto" means what it means to the trainer."""
     found = []
     try:

@@ -5,13 +5,13 @@ import re
 import shutil
 import zipfile
 from collections.abc import Iterable
-from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import torch
 
 from genlab.errors import UserError, brief, out_of_memory
+from genlab.runs.files import move, removed_on_failure, write_atomically
 
 FORMAT = 3  # 2 had no fields; 1 had one monitor, and kept of it a count
 State = dict[str, Any]
@@ -27,20 +27,17 @@ def write(path: Path, state: State) -> None:
     Raises:
         OSError: the disk does not take it; nothing of the attempt is left.
     """
-    temporary = path.with_suffix(".tmp")
+
+    def content(file: BinaryIO) -> None:
+        try:
+            torch.save({"format": FORMAT, **state}, file)
+        except RuntimeError as error:  # how torch.save says that a write failed, the reason behind it
+            raise error.__context__ if isinstance(error.__context__, OSError) else error from None
+
     try:
-        with open(temporary, "wb") as file:
-            try:
-                torch.save({"format": FORMAT, **state}, file)
-            except RuntimeError as error:  # how torch.save says that a write failed, the reason behind it
-                raise error.__context__ if isinstance(error.__context__, OSError) else error from None
-            file.flush()
-            os.fsync(file.fileno())
-        _replace(temporary, path)
-    except BaseException as error:
-        with suppress(OSError):
-            temporary.unlink(missing_ok=True)  # a full disk needs the room
-        if isinstance(error, OSError) and error.errno and not error.filename:
+        write_atomically(path, content, temporary=path.with_suffix(".tmp"), sync_folder=True)
+    except OSError as error:
+        if error.errno and not error.filename:
             raise OSError(error.errno, os.strerror(error.errno), str(path)) from error
         raise
 
@@ -134,13 +131,13 @@ def save(folder: Path, state: State, keep: int) -> Path:
 
 def copy(source: Path, target: Path) -> None:
     """Make `target` the same file as `source`: a hard link where the file system has them, else a copy."""
-    temporary = target.with_suffix(".tmp")
-    temporary.unlink(missing_ok=True)
-    try:
-        os.link(source, temporary)
-    except OSError:
-        shutil.copyfile(source, temporary)
-    _replace(temporary, target)
+    with removed_on_failure(target.with_suffix(".tmp")) as temporary:
+        temporary.unlink(missing_ok=True)
+        try:
+            os.link(source, temporary)
+        except OSError:
+            shutil.copyfile(source, temporary)
+        move(temporary, target, sync_folder=True)
 
 
 def numbered(folder: Path) -> list[Path]:
@@ -161,12 +158,3 @@ def find(folder: Path, which: str) -> Path:
         have += [str(int(path.stem[5:])) for path in numbered(folder)]
         raise UserError(f"no checkpoint '{which}' in {folder}; there are: {', '.join(have) or 'none'}")
     return path
-
-
-def _replace(temporary: Path, path: Path) -> None:
-    os.replace(temporary, path)
-    folder = os.open(path.parent, os.O_RDONLY)
-    try:
-        os.fsync(folder)  # the new name must outlive a power cut as well
-    finally:
-        os.close(folder)

@@ -15,7 +15,7 @@ from genlab.models.base import Family
 
 
 class EMA:
-    """Keeps `twin`, whose weights follow those of `family`: w̄ <- d w̄ + (1 - d) w after each step.
+    """Keeps `model`, a copy of `family` whose weights follow the original's: w̄ <- d w̄ + (1 - d) w after each step.
 
     Args:
         decay: d; early on it is (1 + t) / (10 + t) if that is less, so that a short run does not average noise.
@@ -23,12 +23,12 @@ class EMA:
 
     def __init__(self, family: Family, decay: float) -> None:
         self.decay = decay
-        self.twin = cast(Family, copy.deepcopy(family)).requires_grad_(False).eval()
+        self.model = cast(Family, copy.deepcopy(family)).requires_grad_(False).eval()
         self._weights: tuple[list[Tensor], list[Tensor]] = (
-            list(self.twin.parameters()),
+            list(self.model.parameters()),
             [parameter.detach() for parameter in family.parameters()],
         )
-        self._buffers = list(self.twin.buffers()), list(family.buffers())
+        self._buffers = list(self.model.buffers()), list(family.buffers())
 
     @torch.no_grad()
     def update(self, step: int) -> None:

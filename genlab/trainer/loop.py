@@ -17,19 +17,19 @@ from genlab.data.base import Batch, Dataset, Stream
 from genlab.errors import RunFailed, UserError
 from genlab.metrics.attempts import Reasons, attempt
 from genlab.models.base import Family
-from genlab.tracker import Meter, Tracker
+from genlab.runs.tracker import Meter, Tracker
 from genlab.trainer import checkpoint, device, gradients
 from genlab.trainer.clock import Clock
 from genlab.trainer.debug import Debug, first_batches
 from genlab.trainer.distributed import Group
 from genlab.trainer.ema import EMA
-from genlab.trainer.execution import choose
+from genlab.trainer.execution.choice import decide
+from genlab.trainer.execution.updates import OptimizerFactory, make_optimizer, make_update
 from genlab.trainer.lookahead import Lookahead
 from genlab.trainer.monitors import Monitors
 from genlab.trainer.options import Options
 from genlab.trainer.schedule import factor
 from genlab.trainer.state import State, collect, restore
-from genlab.trainer.step import OptimizerFactory, make_optimizer, make_update
 from genlab.trainer.validate import Best, validation_losses
 
 LEAST_FIRST = 256  # samples that a family is shown before the first step
@@ -108,7 +108,7 @@ class Trainer:
         }
         family.rules = self.lookaheads
         self.parts = options.accumulate * self.group.size
-        self.execution = choose(options, family, self.phases, self.steps, self.device, self.group.size)
+        self.execution = decide(options, family, self.phases, self.steps, self.device, self.group.size)
         family.to(memory_format=self.execution.layout)  # pyright: ignore[reportCallIssue]
         settled, reduce = replace(options, execution=self.execution.mode), self.group.reducer(family)
         self.updates = [make_update(p, self.optimizers[p.name], settled, self.device, reduce) for p in self.phases]
@@ -262,7 +262,7 @@ class Trainer:
     def _model(self):
         """The family as it is sampled and measured: the averaged twin where there is one, else itself."""
         if self.ema:
-            yield self.ema.twin
+            yield self.ema.model
             return
         self.family.eval()
         yield self.family

@@ -13,9 +13,9 @@ from genlab.data.base import Dataset
 from genlab.data.spec import Spec
 from genlab.errors import UserError, brief, out_of_memory
 from genlab.models.base import Family
-from genlab.tracker import Meter
-from genlab.trainer.eager import lying_as
+from genlab.runs.tracker import Meter
 from genlab.trainer.ema import EMA
+from genlab.trainer.execution.eager import match_strides
 from genlab.trainer.monitors import Monitors
 from genlab.trainer.validate import Best
 
@@ -46,7 +46,7 @@ def collect(trainer: Stateful) -> State:
         "counts": list(trainer.data.spec.counts),
         "data": trainer.data.fingerprint,
         "family": trainer.family.state_dict(),
-        "ema": trainer.ema.twin.state_dict() if trainer.ema else None,
+        "ema": trainer.ema.model.state_dict() if trainer.ema else None,
         "optimizers": {name: optimizer.state_dict() for name, optimizer in trainer.optimizers.items()},
         "optimizer_classes": {name: type(optimizer).__name__ for name, optimizer in trainer.optimizers.items()},
         "meter": trainer.meter.state_dict(),
@@ -67,7 +67,7 @@ def restore(trainer: Stateful, state: State) -> None:
         check_optimizers(state, trainer.optimizers)
         trainer.family.load_state_dict(state["family"])
         if trainer.ema:
-            trainer.ema.twin.load_state_dict(state.get("ema") or state["family"])
+            trainer.ema.model.load_state_dict(state.get("ema") or state["family"])
         for name, optimizer in trainer.optimizers.items():
             load_optimizer(optimizer, state["optimizers"][name], name)
         # What follows may be absent: an older genlab, or one without that monitor, wrote the file.
@@ -170,4 +170,4 @@ def lay_out(optimizer: Optimizer) -> None:
     for parameter, its in optimizer.state.items():
         for key, value in its.items():
             if isinstance(value, torch.Tensor) and value.shape == parameter.shape:
-                its[key] = lying_as(parameter, value)
+                its[key] = match_strides(parameter, value)

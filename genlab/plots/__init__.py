@@ -1,0 +1,1 @@
+"""Draws images, points and latent codes. Pictures are (H, W, 3) uint8 arrays."""
