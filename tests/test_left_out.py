@@ -16,12 +16,14 @@ from test_evaluate import net
 from genlab.data.base import Dataset, Split
 from genlab.data.gaussian2d import Gaussian2D
 from genlab.errors import UserError
-from genlab.evaluation import abilities, judge, training
+from genlab.evaluation import abilities, training
 from genlab.evaluation import evaluate as evaluate_module
 from genlab.evaluation.evaluate import Plan, evaluate
+from genlab.evaluation.judges import images as image_judge
+from genlab.evaluation.judges import points as point_judge
 from genlab.evaluation.report import Report
 from genlab.evaluation.training import evaluator
-from genlab.metrics import images, points, suite
+from genlab.metrics import images, points
 from genlab.metrics.attempts import attempt
 from genlab.metrics.mmd import median_distance, mmd
 from genlab.models.base import Family
@@ -87,9 +89,9 @@ def report_of(family: Family, data: Dataset) -> Report:
                 ("nearest_distances", "memorised"),
             )
         ),
-        ("vae images", judge, "Reference", "fid"),
-        ("vae images", judge, "sharpness", "sharpness"),
-        ("vae images", judge, "sliced_w2", "sliced_w2"),
+        ("vae images", image_judge, "Reference", "fid"),
+        ("vae images", image_judge, "sharpness", "sharpness"),
+        ("vae images", image_judge, "sliced_w2", "sliced_w2"),
         *(
             ("vae points", points, name, lost)
             for name, lost in (
@@ -126,7 +128,7 @@ def test_each_measure_may_fail_alone(families, monkeypatch, case, module, name, 
 
 def test_a_floor_that_cannot_be_had_is_an_empty_cell(families, monkeypatch):
     family, data = families["vae points"]
-    monkeypatch.setattr(judge, "gaussian_noise", fail)
+    monkeypatch.setattr(point_judge, "gaussian_noise", fail)
     report = report_of(family, data)
     assert report.measures["w2"].noise is None
     assert report.measures["w2"].floor is not None
@@ -135,14 +137,14 @@ def test_a_floor_that_cannot_be_had_is_an_empty_cell(families, monkeypatch):
 @pytest.mark.parametrize(
     ("case", "module", "name", "lost"),
     [
-        ("vae points", suite, "sliced_w2", "eval/sliced_w2"),
-        ("vae points", suite, "spread", "eval/spread"),
-        ("vae points", suite, "mode_measures", "eval/modes"),
-        ("vae images", training, "frechet_distance", "eval/fid"),
-        ("vae images", training, "moments", "eval/fid"),
-        ("vae images", training, "manifold", "eval/precision"),
-        ("vae images", training, "class_balance", "eval/classes"),
-        ("vae images", training, "features_judge", "eval/fid"),
+        ("vae points", points, "sliced_w2", "eval/sliced_w2"),
+        ("vae points", points, "spread", "eval/spread"),
+        ("vae points", points, "mode_measures", "eval/modes"),
+        ("vae images", images, "frechet_distance", "eval/fid"),
+        ("vae images", images, "moments", "eval/fid"),
+        ("vae images", images, "manifold", "eval/precision"),
+        ("vae images", images, "class_measures", "eval/classes"),
+        ("vae images", image_judge, "Reference", "eval/fid"),
         ("cyclegan points", training, "translation", "eval/translation_error"),
     ],
 )

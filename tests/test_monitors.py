@@ -12,7 +12,7 @@ from torch import nn
 
 from genlab.data.gaussian2d import Gaussian2D
 from genlab.errors import UserError
-from genlab.metrics import suite
+from genlab.evaluation.judges.points import PointJudge
 from genlab.models.base import Family, LossOutput, Phase
 from genlab.models.gan import GAN
 from genlab.models.vae import VAE
@@ -119,8 +119,7 @@ def test_monitors_that_take_up_a_state_say_the_same_as_those_that_never_stopped(
 def game(generator_rate: float, steps: int, **options: Any) -> Result:
     """A GAN on the ring, with a generator that learns at this rate and a discriminator at 1e-4."""
     data = Gaussian2D("ring", n=500)
-    assert data.truth is not None
-    known = data.truth.modes, data.truth.sigma
+    judge = PointJudge(data, "validation", 500, quick=True)
     torch.manual_seed(0)
     gan = GAN(data.spec, z_dim=2, discriminator=SMALL[0], generator=SMALL[1])
     rates = {"discriminator": 1e-4, "generator": generator_rate}
@@ -136,7 +135,7 @@ def game(generator_rate: float, steps: int, **options: Any) -> Result:
 
     def evaluate(family: Family) -> dict[str, float]:
         assert isinstance(family, GAN)
-        return suite.quick(family.sample(500), data.real("validation", 500), *known)
+        return judge(family.sample(500))
 
     return Trainer(gan, data, optimizers, Options(steps=steps, **(defaults | options)), evaluate=evaluate).fit()
 

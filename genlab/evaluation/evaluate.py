@@ -14,7 +14,7 @@ from torch import Tensor
 from genlab.data.base import Dataset
 from genlab.data.pairs import Pairs
 from genlab.evaluation import abilities
-from genlab.evaluation.judge import Judge
+from genlab.evaluation.judges import judge_of
 from genlab.evaluation.report import Report
 from genlab.evaluation.training import OWN_MEASURES
 from genlab.metrics.attempts import attempt, attempt_all
@@ -122,7 +122,7 @@ def judge_samples(
         report.left_out["samples"] = f"{bad} of {len(samples)} are not finite"
         return
     with timed(report, "real"):
-        judge = Judge(data, plan.split, plan.samples, net, report.left_out)
+        judge = judge_of(data, plan.split, plan.samples, net, report.left_out)
     report.samples, report.reference = len(samples), len(judge.real)
     with timed(report, "measures"):
         values = judge(samples, labels)

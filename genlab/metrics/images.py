@@ -95,7 +95,13 @@ class Reference:
         return None if self.train is None else nearest_distances(self.real, self.train)
 
     def judge(self, fake: Tensor, labels: Tensor | None = None, reasons: Reasons | None = None) -> dict[str, float]:
-        """Measures by name, those of MEASURES that fit.
+        """Measures by name, those of MEASURES that fit: see `parts`."""
+        return attempt_all(self.parts(fake, labels, reasons), reasons)
+
+    def parts(
+        self, fake: Tensor, labels: Tensor | None = None, reasons: Reasons | None = None
+    ) -> dict[str, Callable[[], Mapping[str, float]]]:
+        """The measures that fit, those that are computed together as one, by the name of a reason.
 
         Args:
             labels: (N,) the classes that the samples should be of.
@@ -118,7 +124,7 @@ class Reference:
                 parts["label_accuracy"] = lambda: {"label_accuracy": label_accuracy(logits, labels)}
         if self.train is not None:
             parts["memorised"] = lambda: self.memory(features)
-        return attempt_all(parts, reasons)
+        return parts
 
     def memory(self, features: Tensor) -> dict[str, float]:
         """The measures of memorisation of samples with features (N, D)."""

@@ -34,13 +34,22 @@ def point_measures(
 ) -> dict[str, float]:
     """Judge points fake (N, D) by held-out real ones (M, D), and by the mixture that these come from where it is known.
 
-    Of more than 2000 points, `w2` and `mmd` take 2000 (in about a second); the others take all, as many of each cloud.
-
     Args:
         reasons: takes in, by name, why a measure cannot be had, and the others go on; None raises.
 
     Raises:
-        ValueError: the clouds differ in dimension, or there are fewer than two points in one.
+        ValueError: see `point_parts`.
+    """
+    return attempt_all(point_parts(fake, real, mixture), reasons)
+
+
+def point_parts(
+    fake: Tensor, real: Tensor, mixture: Modes | None = None
+) -> dict[str, Callable[[], Mapping[str, float]]]:
+    """The measures of points fake (N, D), those that are computed together as one, by the name of a reason.
+
+    Of more than 2000 points, `w2` and `mmd` take 2000 (in about a second); the others take all, as many of each cloud.
+    Each part raises a ValueError where the clouds differ in dimension, or have fewer than two points.
     """
     n, counts = min(len(fake), len(real)), f"{len(fake)} generated and {len(real)} real"
     fake, real = fake[:n], real[:n].to(fake)
@@ -61,7 +70,7 @@ def point_measures(
     }
     if mixture is not None:
         parts = {"modes": lambda: mode_measures(two()[0], mixture.modes, mixture.sigma)} | parts
-    return attempt_all(parts, reasons)
+    return parts
 
 
 def axes(statistics: Sequence[float]) -> dict[str, float]:
