@@ -42,6 +42,9 @@ class LossOutput(NamedTuple):
     carry: Batch = {}  # handed to the later phases of this step, detached as well
 
 
+Out = LossOutput  # its name in families that were written for earlier versions
+
+
 class Phase(NamedTuple):
     """One kind of update: a loss and the modules that it moves."""
 
@@ -85,6 +88,10 @@ class Family(nn.Module):
     @property
     def device(self) -> torch.device:
         return next(self.parameters()).device
+
+    def squash(self, raw: Tensor) -> Tensor:
+        """`head.mean`, by its name in families that were written for earlier versions."""
+        return self.head.mean(raw)
 
 
 def full_precision(x: Tensor) -> AbstractContextManager[object]:
