@@ -27,7 +27,7 @@ from genlab.models.gan import GAN
 from genlab.models.labels import ClassPrior
 from genlab.models.latent_diffusion import LatentDiffusion
 from genlab.models.vae import VAE
-from genlab.plots.snapshots import classes_in_turn
+from genlab.plots.images import classes_in_turn
 
 COUNTS = (90, 0, 10)  # training samples: the class in the middle has none
 

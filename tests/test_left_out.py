@@ -163,8 +163,7 @@ def test_each_measure_of_training_may_fail_alone(families, monkeypatch, case, mo
 
 
 PICTURES = {
-    "draw_images": ("vae images", "samples"),
-    "draw_points": ("vae points", "samples"),
+    "draw_samples": ("vae points", "samples"),
     "draw_reconstructions": ("vae images", "reconstructions"),
     "draw_interpolation": ("vae images", "interpolation"),
     "is_plane": ("vae images", "latent_grid"),

@@ -19,7 +19,7 @@ from genlab.data.pairs import Pairs
 from genlab.evaluation.training import evaluator
 from genlab.models.base import Density, Family, Reconstructor, Sampler, Translator
 from genlab.models.flow import Flow
-from genlab.plots import snapshots
+from genlab.plots import drawers
 from genlab.plots.snapshots import snapshot
 from genlab.runs.folder import Run
 from genlab.trainer.loop import Trainer
@@ -55,7 +55,8 @@ def test_data_over_the_limit_stay_in_host_memory(tmp_path):
 @pytest.mark.parametrize("model", [model for model in MODELS if model != "boltzmann"])
 @pytest.mark.parametrize("width", [1, 3])
 def test_every_family_runs_on_tables_of_any_width(model, width, tmp_path, monkeypatch):
-    monkeypatch.setattr(snapshots, "POINTS", 50)
+    monkeypatch.setattr(drawers, "POINTS", 50)
+    monkeypatch.setattr(drawers.PointDrawer, "shown", 50)
     np.save(tmp_path / "t.npy", values(60)[:, [2, 0, 1][:width]])
     data = Array(str(tmp_path / "t.npy"))
     run(model, Pairs(data) if model == "cyclegan" else data)

@@ -21,7 +21,7 @@ def asked_for(model: "Family", n: int, y: int | str | None) -> "Tensor | None":
     """
     import torch
 
-    from genlab.plots.snapshots import classes_in_turn
+    from genlab.plots.images import classes_in_turn
 
     word = None if y is None or str(y) == "null" else str(y)
     if not model.conditional:

@@ -159,11 +159,12 @@ def net(
         UserError: the net that was asked for cannot be had.
     """
     from genlab.evaluation.evaluate import timed
+    from genlab.evaluation.judges import JUDGES
     from genlab.evaluation.nets import feature_net
 
     with timed(report, "net"):
         found, reason = feature_net(str(config.net), data, root, where)
-    if found is None and data.spec.layout == "image":
+    if found is None and JUDGES[data.spec.layout].by_features:
         report.left_out["fid"] = reason
     if found is not None:
         report.net = {"name": found.name, "fingerprint": found.fingerprint, "accuracy": found.accuracy}
@@ -200,7 +201,7 @@ def read_samples(path: Path, data: "Dataset") -> "Tensor":
     if array.dtype.kind not in "fiu":
         raise UserError(f"samples: {path} holds {array.dtype}, not numbers")
     x = torch.from_numpy(array.astype(np.float32))
-    if data.spec.layout == "image" and array.dtype == np.uint8:
+    if data.spec.only("pixel") and array.dtype == np.uint8:
         if array.max() < DARK:
             raise UserError(
                 f"samples: {path} has pixels up to {array.max()} as uint8, which are 0 to 255: nearly black"
@@ -209,7 +210,7 @@ def read_samples(path: Path, data: "Dataset") -> "Tensor":
     if not x.isfinite().all():
         row = int((~x.isfinite().flatten(1).all(1)).nonzero()[0])
         raise UserError(f"samples: {path} has a value that is not finite in sample {row}")
-    if data.spec.layout == "image" and (x.min() < 0 or x.max() > 1):
+    if data.spec.only("pixel") and (x.min() < 0 or x.max() > 1):
         raise UserError(
             f"samples: {path} has pixels from {x.min():.3g} to {x.max():.3g}; they must be in [0, 1], or uint8"
         )

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from genlab.models.base import Family
 
 CHUNK = 500  # samples drawn at a time, to bound the memory
-SHOWN = 100  # of them in grid.png
+REAL = 2000  # test samples that points are drawn over in grid.png
 
 
 def sample(config: DictConfig, folder: Path) -> None:
@@ -180,29 +180,24 @@ def picture(
     y: int | str | None = None,
     state: dict[str, Any] | None = None,
     places: dict[str, Any] | None = None,
-) -> "np.ndarray | None":
+) -> "np.ndarray":
     """A grid of images, or a scatter or pair plot of points over real ones where these can still be read.
 
     Of translations: rows of images, their translations, and what comes back; or points over the other domain.
     """
     from genlab.models.base import Measured
-    from genlab.plots.images import grid, rows
-    from genlab.plots.pairplot import pairplot
-    from genlab.plots.points import scatter
-    from genlab.plots.snapshots import known_classes
+    from genlab.plots.drawers import DRAWERS
+    from genlab.plots.images import known_classes
 
-    if model.spec.layout == "image":
-        if "cycles" in arrays:
-            return rows(*(arrays[name][:SHOWN] for name in ("originals", "samples", "cycles")), columns=10)
-        columns = len(known_classes(model)) if "labels" in arrays and str(y) == "each" else None
-        return grid(arrays["samples"][:SHOWN], columns)
-    real = None
-    if not isinstance(model, Measured):
+    def real() -> "Tensor | None":
+        if isinstance(model, Measured):
+            return None
         try:
-            data, n = data_of(run, model, state, places), SHOWN * 20
-            real = data.decode(data.head("test", n)["b"]) if "cycles" in arrays else real_rows(data, n, arrays, y)
+            data = data_of(run, model, state, places)
+            return data.decode(data.head("test", REAL)["b"]) if "cycles" in arrays else real_rows(data, REAL, arrays, y)
         except UserError as error:  # samples need no data, but for what they are drawn over
             print(f"grid.png shows no real samples: {error}")
-    if math.prod(model.spec.shape) != 2 or model.spec.columns:
-        return pairplot(real, arrays["samples"], [column.name for column in model.spec.columns])
-    return scatter(real, arrays["samples"])
+            return None
+
+    columns = len(known_classes(model)) if "labels" in arrays and str(y) == "each" else None
+    return DRAWERS[model.spec.layout].sheet(model.spec, arrays, columns, real)

@@ -168,7 +168,7 @@ def describe(trainer: "Trainer") -> str:
 def classes(trainer: "Trainer") -> list[str]:
     """The classes with the training samples of each, in a line; none of data without labels, or points of modes."""
     spec = trainer.data.spec
-    if not spec.counts or not (spec.labels or spec.layout == "image"):
+    if not spec.counts or not (spec.labels or spec.only("pixel")):
         return []
     shown = [f"{spec.class_name(k)} {n:,}" for k, n in enumerate(spec.counts[:CLASSES])]
     more = [f"and {len(spec.counts) - CLASSES} more"] * (len(spec.counts) > CLASSES)

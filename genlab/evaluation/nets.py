@@ -3,6 +3,7 @@
 import torch
 
 from genlab.data.base import Dataset, data_root
+from genlab.evaluation.judges import JUDGES
 from genlab.metrics import images
 from genlab.metrics.classifier import ready_classifier
 from genlab.metrics.features import FeatureNet
@@ -18,7 +19,7 @@ def feature_net(word: str, data: Dataset, root: str | None, where: torch.device)
     Raises:
         UserError: the net that was asked for by name cannot be had.
     """
-    if data.spec.layout != "image":
+    if not JUDGES[data.spec.layout].by_features:
         return None, "points are compared as they are"
     if word == "none":
         return None, "net=none"
@@ -36,7 +37,7 @@ def net_of_training(
     where `monitor` needs it.
     """
     by_features = monitor.removeprefix("eval/") in ("fid", "precision", "recall", "classes", "balance")
-    if word != "auto" or by_features or data.spec.layout != "image" or not data.spec.classes:
+    if word != "auto" or by_features or not JUDGES[data.spec.layout].by_features or not data.spec.classes:
         return feature_net(word, data, root, where)[0], ""
     net = ready_classifier(data, data_root(root), where)
     hint = "" if net else f"no eval/fid: 'genlab prepare data=...' trains the classifier that judges {data.name}, once"

@@ -22,6 +22,7 @@ from genlab.errors import UserError, brief
 from genlab.machine import cache_root
 from genlab.metrics.features import FeatureNet, Say, fingerprint
 from genlab.networks.classifier import Classifier
+from genlab.networks.table import TABLE
 from genlab.runs.files import write_atomically
 
 # `version` rises with any change of the net or of the training below; `least` steps are taken of the smallest data.
@@ -66,7 +67,7 @@ def ready_classifier(data: Dataset, root: Path, device: torch.device | str = "cp
 
 
 def _labelled(data: Dataset) -> bool:
-    return data.spec.layout == "image" and bool(data.spec.classes) and data.whole.y is not None
+    return ("classifier", data.spec.layout) in TABLE and bool(data.spec.classes) and data.whole.y is not None
 
 
 def _paths(data: Dataset, root: Path) -> list[Path]:

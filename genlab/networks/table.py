@@ -20,6 +20,7 @@ TABLE: dict[tuple[str, str], tuple[str, ...]] = {
     ("denoiser", "image"): ("unet", "mlp"),
     ("translator", "vector"): ("mlp",),
     ("translator", "image"): ("resnet", "mlp"),
+    ("classifier", "image"): ("classifier",),
     ("flow", "vector"): ("realnvp",),
     ("flow", "image"): ("glow", "realnvp"),
 }
@@ -29,7 +30,7 @@ def pick(role: str, net: str, shape: Shape, option: str = "net") -> str:
     """The net that is asked for, `auto` resolved by the table: ("decoder", "auto", (1, 28, 28)) -> "dcgan".
 
     Args:
-        role: decoder, encoder, denoiser, translator or flow.
+        role: decoder, encoder, denoiser, translator, classifier or flow.
         option: the name of the option, for the message.
 
     Raises:

@@ -1,10 +1,12 @@
-"""Draws batches of images side by side. Pictures are (H, W, 3) uint8 arrays."""
+"""Draws batches of images side by side, those of a class in one column. Pictures are (H, W, 3) uint8 arrays."""
 
 import math
 
 import numpy as np
 import torch
 from torch import Tensor
+
+from genlab.models.base import Family
 
 
 def grid(images: Tensor, columns: int | None = None) -> np.ndarray:
@@ -29,3 +31,21 @@ def rows(*batches: Tensor, columns: int = 8) -> np.ndarray:
     kept = len(batches[0]) // columns * columns
     parts = [images[:kept].view(-1, columns, *images.shape[1:]) for images in batches]
     return grid(torch.stack(parts, dim=1).flatten(0, 2), columns)
+
+
+def classes_in_turn(family: Family, n: int) -> Tensor | None:
+    """The classes with training samples in turn, (n,): a row of a grid shows one of each. None if unlabelled.
+
+    Even shares are for looking at classes side by side, and for who asks for them; samples that are measured are drawn
+    in the shares of the data.
+    """
+    if not family.conditional:
+        return None
+    known = known_classes(family)
+    return known[torch.arange(n, device=family.device) % len(known)]
+
+
+def known_classes(family: Family) -> Tensor:
+    """The classes that have training samples: (K,) int64. A model knows nothing of any other."""
+    shares = torch.tensor(family.spec.shares, device=family.device)
+    return shares.nonzero().flatten()

@@ -1,13 +1,12 @@
 """Draws points in the plane, or of more dimensions as pair plots. Pictures are (H, W, 3) uint8 arrays."""
 
-import math
 from collections.abc import Callable
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from genlab.data.base import Dataset
+from genlab.data.spec import Spec
 from genlab.models.base import Density, Family, Scorer
 from genlab.plots.pairplot import outside, pairplot
 
@@ -48,9 +47,9 @@ def landscape(family: Family) -> Callable[[Tensor], Tensor] | None:
 
 
 def plot(
-    data: Dataset, real: Tensor | None, fake: Tensor, heights: Callable[[Tensor], Tensor] | None = None
+    spec: Spec, real: Tensor | None, fake: Tensor, heights: Callable[[Tensor], Tensor] | None = None
 ) -> np.ndarray:
     """Points in data units, generated (M, D) over real ones (N, D): in the plane a scatter plot, else a pair plot."""
-    if math.prod(data.spec.shape) == 2 and not data.spec.columns:
+    if fake.shape[1] == 2 and not spec.columns:
         return scatter(real, fake, heights)
-    return pairplot(real, fake, [column.name for column in data.spec.columns])
+    return pairplot(real, fake, [each.name for each in spec.columns for _ in range(each.size)])

@@ -14,6 +14,7 @@ from torch.nn.functional import interpolate
 
 from genlab.data.base import Dataset
 from genlab.models.base import Codec, Family
+from genlab.plots.drawers import DRAWERS
 
 SHOWN = 1000  # samples
 DIMENSIONS = 64  # of a longer code its first principal components
@@ -39,7 +40,7 @@ def write_codes(folder: Path, family: Family, data: Dataset) -> bool:
         lines = "".join(f"{label}\n" for label in batch["y"].tolist())
         (target / "labels.tsv").write_text(lines, encoding="utf-8")
         embedding.metadata_path = "projector/labels.tsv"
-    if data.spec.layout == "image":
+    if DRAWERS[data.spec.layout].blends:
         picture, size = sprite(data.real("validation", SHOWN))
         Image.fromarray(picture).save(target / "sprite.png")
         embedding.sprite.image_path = "projector/sprite.png"

@@ -8,27 +8,9 @@ from torch import Tensor
 
 from genlab.data.base import Dataset
 from genlab.metrics.attempts import Reasons, attempt
-from genlab.models.base import Codec, Family, Measured, Reconstructor, Sampler, Translator, round_trip
-from genlab.plots.images import grid, rows
-from genlab.plots.points import POINTS, landscape, plot
-
-
-def classes_in_turn(family: Family, n: int) -> Tensor | None:
-    """The classes with training samples in turn, (n,): a row of a grid shows one of each. None if unlabelled.
-
-    Even shares are for looking at classes side by side, and for who asks for them; samples that are measured are drawn
-    in the shares of the data.
-    """
-    if not family.conditional:
-        return None
-    known = known_classes(family)
-    return known[torch.arange(n, device=family.device) % len(known)]
-
-
-def known_classes(family: Family) -> Tensor:
-    """The classes that have training samples: (K,) int64. A model knows nothing of any other."""
-    shares = torch.tensor(family.spec.shares, device=family.device)
-    return shares.nonzero().flatten()
+from genlab.models.base import Codec, Family, Reconstructor, Sampler, Translator, round_trip
+from genlab.plots.drawers import DRAWERS
+from genlab.plots.images import grid
 
 
 def interpolation(family: Codec, x: Tensor, steps: int = 10) -> Tensor:
@@ -68,12 +50,11 @@ def snapshot(family: Family, data: Dataset, n: int = 64, reasons: Reasons | None
         reasons: takes in, by name, why a picture cannot be drawn, and the others go on; None raises.
     """
     makers: dict[str, Callable[[], np.ndarray]] = {}
-    image = data.spec.layout == "image"
     if isinstance(family, Sampler):
-        makers["samples"] = lambda: draw_images(family, data, n) if image else draw_points(family, data)
+        makers["samples"] = lambda: draw_samples(family, data, n)
     if isinstance(family, Reconstructor):
         makers["reconstructions"] = lambda: draw_reconstructions(family, data)
-    if isinstance(family, Codec) and image:
+    if isinstance(family, Codec) and DRAWERS[data.spec.layout].blends:
         makers["interpolation"] = lambda: draw_interpolation(family, data)
         if isinstance(family, Sampler) and attempt("latent_grid", lambda: is_plane(family, data), reasons):
             makers["latent_grid"] = lambda: grid(data.decode(latent_grid(family, data.device)))
@@ -83,27 +64,16 @@ def snapshot(family: Family, data: Dataset, n: int = 64, reasons: Reasons | None
     return {name: picture for name, picture in drawn.items() if picture is not None}
 
 
-def draw_images(family: Family, data: Dataset, n: int) -> np.ndarray:
-    """A grid of n samples, of a conditional family a class a column."""
-    assert isinstance(family, Sampler)
-    labels = classes_in_turn(family, n)
-    columns = None if labels is None else min(n, len(known_classes(family)))
-    return grid(data.decode(family.sample(n, labels)), columns)
-
-
-def draw_points(family: Family, data: Dataset) -> np.ndarray:
-    """Samples over test points, of a conditional family of the same classes."""
-    assert isinstance(family, Sampler)
-    labels = data.labels("test", POINTS) if family.conditional else None
-    real = None if isinstance(family, Measured) else data.real("test", POINTS)
-    return plot(data, real, data.decode(family.sample(POINTS, labels)), landscape(family))
+def draw_samples(family: Family, data: Dataset, n: int) -> np.ndarray:
+    """Samples as their layout shows them."""
+    return DRAWERS[data.spec.layout].samples(family, data, n)
 
 
 def draw_reconstructions(family: Reconstructor, data: Dataset) -> np.ndarray:
     """Test samples and their reconstructions."""
-    x = data.head("test", 32 if data.spec.layout == "image" else POINTS)["x"]
-    real, again = data.decode(x), data.decode(family.reconstruct(x))
-    return rows(real, again) if data.spec.layout == "image" else plot(data, real, again)
+    drawer = DRAWERS[data.spec.layout]
+    x = data.head("test", drawer.shown)["x"]
+    return drawer.again(data.spec, data.decode(x), data.decode(family.reconstruct(x)))
 
 
 def draw_interpolation(family: Codec, data: Dataset) -> np.ndarray:
@@ -125,8 +95,8 @@ def is_plane(family: Codec, data: Dataset) -> bool:
 
 def draw_translations(family: Translator, data: Dataset) -> np.ndarray:
     """Images with their translations and what comes back; or translated points over those of the other domain."""
-    batch = data.head("test", 32 if data.spec.layout == "image" else POINTS)
+    drawer = DRAWERS[data.spec.layout]
+    batch = data.head("test", drawer.shown)
     there, back = round_trip(family, batch["a"])
-    if data.spec.layout == "image":
-        return rows(data.decode(batch["a"]), data.decode(there), data.decode(back))
-    return plot(data, data.decode(batch["b"]), data.decode(there))
+    source, target, there, back = map(data.decode, (batch["a"], batch["b"], there, back))
+    return drawer.moved(data.spec, source, there, back, target)

@@ -24,6 +24,7 @@ class Judge:
         quick: take the measures alone that are cheap enough for the training loop, named as it logs them, `eval/...`.
     """
 
+    by_features: ClassVar[bool] = False  # whether a net's features are compared
     quick_samples: ClassVar[int]  # that the quick form is worth
     quick_parts: ClassVar[Mapping[str, tuple[str, ...]]]  # of the quick form, each with the measures kept; (): all
 

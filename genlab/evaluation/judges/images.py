@@ -25,6 +25,7 @@ class ImageJudge(Judge):
     training, not with a report's.
     """
 
+    by_features = True
     quick_samples = 1000
     quick_parts: ClassVar = {
         "sliced_w2": (),
