@@ -5,6 +5,10 @@ knows it as a tensor of zeros, and takes that through every layer of the forward
 `torch.where` picks between two linear functions, and its condition has no derivative at all; in a compiled graph it is
 free. Eagerly torch's own single kernel is faster, but for what `differentiated_twice` announces: there the values go
 through the kernel of the derivative, which multiplies them by what it is at each, and knows that as a constant.
+
+With torch's own activations WGAN-GP takes 1.12 times as long eagerly, on points and on MNIST, and compiled 1.13 times;
+a GAN with R1 on points, compiled, 1.15 times (`python scripts/tricks.py linear_pieces linear_pieces_compiled`, AMD
+EPYC, one thread, torch 2.14).
 """
 
 from collections.abc import Iterator

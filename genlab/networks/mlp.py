@@ -8,7 +8,6 @@ from torch import Tensor, nn
 from genlab.errors import choose
 from genlab.networks.activation import ACTIVATIONS
 from genlab.networks.fourier import Fourier
-from genlab.networks.linear import Linear
 
 # post_batch stands behind the activation, as many tutorials have it; batch and layer stand before it.
 NORMS = {"auto": None, "none": None, "batch": nn.BatchNorm1d, "layer": nn.LayerNorm, "post_batch": nn.BatchNorm1d}
@@ -42,13 +41,13 @@ class MLP(nn.Module):
         self.fourier = Fourier(octaves)
         width = self.fourier.widened(math.prod(inputs))
         for size in hidden:
-            layers.append(Linear(width, size))
+            layers.append(nn.Linear(width, size))
             block = [ACTIVATIONS[activation]()]
             if make := NORMS[norm]:
                 block.insert(1 if norm == "post_batch" else 0, make(size))
             layers += block
             width = size
-        layers.append(Linear(width, math.prod(outputs)))
+        layers.append(nn.Linear(width, math.prod(outputs)))
         self.layers = nn.Sequential(*layers)
 
     def forward(self, x: Tensor) -> Tensor:

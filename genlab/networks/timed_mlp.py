@@ -14,7 +14,6 @@ import torch
 from torch import Tensor, nn
 
 from genlab.networks.fourier import Fourier
-from genlab.networks.linear import Linear
 
 TIMES = 1000.0  # t in [0, 1] is embedded as the step 1000 t
 
@@ -38,7 +37,7 @@ class TimeEmbedding(nn.Module):
     def __init__(self, width: int, classes: int = 0) -> None:
         super().__init__()
         self.width, self.size = width, 4 * width
-        self.layers = nn.Sequential(Linear(width, self.size), nn.SiLU(), Linear(self.size, self.size))
+        self.layers = nn.Sequential(nn.Linear(width, self.size), nn.SiLU(), nn.Linear(self.size, self.size))
         self.labels = nn.Embedding(classes + 1, self.size) if classes else None
 
     def forward(self, t: Tensor, y: Tensor | None = None) -> Tensor:
@@ -73,9 +72,9 @@ class TimedMLP(nn.Module):
         size = math.prod(shape)
         self.fourier = Fourier(features, math.pi / 2)
         self.embedding = TimeEmbedding(hidden // 4, classes)
-        self.first = Linear(self.fourier.widened(size), hidden)
+        self.first = nn.Linear(self.fourier.widened(size), hidden)
         self.blocks = nn.ModuleList(Block(hidden, self.embedding.size, dropout) for _ in range(blocks))
-        self.last = Linear(hidden, size)
+        self.last = nn.Linear(hidden, size)
         nn.init.zeros_(self.last.weight)
         nn.init.zeros_(self.last.bias)
 
@@ -92,8 +91,8 @@ class Block(nn.Module):
 
     def __init__(self, hidden: int, size: int, dropout: float) -> None:
         super().__init__()
-        self.first, self.second = Linear(hidden, hidden), Linear(hidden, hidden)
-        self.time = Linear(size, hidden)
+        self.first, self.second = nn.Linear(hidden, hidden), nn.Linear(hidden, hidden)
+        self.time = nn.Linear(size, hidden)
         self.dropout = nn.Dropout(dropout)
 
     def forward(self, h: Tensor, embedded: Tensor) -> Tensor:
