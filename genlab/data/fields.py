@@ -94,3 +94,11 @@ def decode(group: Group, x: Tensor) -> Tensor:
     if group.kind == "real":
         return x
     return (x.add(1.0).div(2.0) if group.range == "symmetric" else x).clamp(0.0, 1.0)
+
+
+def from_unit(group: Group, x: Tensor) -> Tensor:
+    """Pixels in [0, 1] -> their range; all else as it is."""
+    if group.kind != "pixel":
+        return x
+    low, high = LIMITS[group.range]
+    return low + (high - low) * x

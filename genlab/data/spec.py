@@ -7,7 +7,7 @@ from typing import Any, Literal, get_args
 import torch
 from torch import Tensor
 
-from genlab.data.fields import LIMITS, Field, Group, Kind, Range, decode, encode, fields_of, grouped, numeric
+from genlab.data.fields import LIMITS, Field, Group, Kind, Range, decode, encode, fields_of, from_unit, grouped, numeric
 
 Layout = Literal["vector", "image"]  # (D,) or (C, H, W)
 
@@ -158,6 +158,10 @@ class Spec:
             return x
         mean, deviation = self._scale(x)
         return ((x - mean) / deviation).float()
+
+    def from_units(self, x: Tensor) -> Tensor:
+        """Data units -> the model's range, float32: what `decode` takes back."""
+        return self.each(from_unit, self.standardise(x).float())
 
     def each(self, rule: Callable[[Group, Tensor], Tensor], x: Tensor) -> Tensor:
         """`rule` of the channels of each group."""
