@@ -1,6 +1,7 @@
 """What the README shows works as shown."""
 
 import re
+import shutil
 from pathlib import Path
 
 import pytest
@@ -22,9 +23,17 @@ def blocks(language: str) -> list[str]:
     return re.findall(rf"```{language}\n(.*?)```", TEXT, re.DOTALL)
 
 
-def test_the_ten_lines_of_python_train_and_sample():
+def test_the_three_lines_of_python_load_and_sample(tmp_path, monkeypatch):
+    shutil.copytree(Path(__file__).parent / "old_runs" / "format_2_vae", tmp_path / "outputs" / "RUN")
+    monkeypatch.chdir(tmp_path)
     names: dict = {}
     exec(blocks("python")[0], names)
+    assert names["samples"].shape == (1000, 2)
+
+
+def test_the_ten_lines_of_python_train_and_sample():
+    names: dict = {}
+    exec(blocks("python")[1], names)
     assert names["points"].shape == (1000, 2)
     assert names["trainer"].step == 200
 
@@ -32,7 +41,7 @@ def test_the_ten_lines_of_python_train_and_sample():
 @pytest.mark.parametrize("data", [Gaussian2D(n=100), blobs()], ids=["points", "images"])
 def test_the_family_of_the_readme_keeps_the_contract(data):
     names: dict = {}
-    exec(blocks("python")[1], names)
+    exec(blocks("python")[2], names)
     config = yaml.safe_load(blocks("yaml")[0])
     assert config["model"].pop("_target_").endswith(".GMMN")
     assert list(config["optimizer"]) == ["generator"]
