@@ -1,4 +1,4 @@
-"""What the fuzz tests and `scripts/fuzz.py` share: inputs by hypothesis, and the rule that every one of them must keep.
+"""What the fuzz tests and `scripts/robustness/fuzz.py` share: inputs by hypothesis, and the rule that all must keep.
 
 The rule: exit code 0, 1 or 2; where it is not 0, one line on stderr that starts with "genlab: "; no traceback; done
 within seconds; nothing written outside of the run folder.

@@ -1,4 +1,4 @@
-"""scripts/check_reference.py: our figures beside published ones, with what is not the same in the setting."""
+"""scripts/results/check_reference.py: our figures beside published ones, with what is not the same in the setting."""
 
 import json
 import sys
@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-sys.path.insert(0, str(Path(__file__).parents[1] / "scripts"))
+sys.path.insert(0, str(Path(__file__).parents[1] / "scripts" / "results"))
 import check_reference
 
 

@@ -1,4 +1,4 @@
-"""Inputs that nobody would write: each is accepted or refused in one line. `scripts/fuzz.py` tries thousands."""
+"""Odd inputs are accepted, or refused in one line. `scripts/robustness/fuzz.py` tries thousands."""
 
 import pytest
 from fuzzing import KINDS, UNHURRIED

@@ -47,7 +47,7 @@ def test_files_are_utf_8_whatever_the_locale(tmp_path):
 
 def test_no_file_is_opened_in_the_encoding_of_the_locale():
     found = []
-    for path in [*Path(ROOT, "genlab").rglob("*.py"), *Path(ROOT, "scripts").glob("*.py")]:
+    for path in [*Path(ROOT, "genlab").rglob("*.py"), *Path(ROOT, "scripts").rglob("*.py")]:
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             if isinstance(node, ast.Call):
                 name = node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", "")

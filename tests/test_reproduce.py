@@ -1,4 +1,4 @@
-"""scripts/reproduce.py: trains, measures, records; stopped and started at will; the README holds what was measured."""
+"""scripts/results/reproduce.py trains, measures, records, stopped and started at will; pages hold what was measured."""
 
 import json
 import signal
@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 from conftest import config
 
-sys.path.insert(0, str(Path(__file__).parents[1] / "scripts"))
+sys.path.insert(0, str(Path(__file__).parents[1] / "scripts" / "results"))
 import reproduce
-import results
+import rows
 
 from genlab.commands.train import train
 from genlab.metrics.catalogue import MEASURES
@@ -20,15 +20,15 @@ from genlab.runs.history import History
 
 PHASES = ("generator", "discriminator", "critic")
 TINY = "model=vae trainer.steps=60 trainer.batch_size=32 trainer.evaluate_every=0 trainer.sample_every=0"
-TABLE = results.Table(
+TABLE = rows.Table(
     "tiny",
     "A tiny table",
     "Of points.",
     ("modes", "fid|sliced_w2", "seconds"),
     (
-        results.Row("own", "a VAE", TINY, "samples=50 likelihood=10 k=2"),
-        results.Row("again", "β said again", of="own", evaluate="samples=40 likelihood=10 k=2 model.beta=2.0"),
-        results.Row("shown", "the same shown again", of="own"),
+        rows.Row("own", "a VAE", TINY, "samples=50 likelihood=10 k=2"),
+        rows.Row("again", "β said again", of="own", evaluate="samples=40 likelihood=10 k=2 model.beta=2.0"),
+        rows.Row("shown", "the same shown again", of="own"),
     ),
 )
 
@@ -39,15 +39,15 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     show(monkeypatch, *TABLE.rows)
     monkeypatch.setattr(reproduce, "RUNS", tmp_path / "runs")
     monkeypatch.setattr(reproduce, "RECORD", tmp_path / "results.jsonl")
-    monkeypatch.setattr(reproduce, "README", tmp_path / "README.md")
+    monkeypatch.setattr(reproduce, "PAGES", ((tmp_path / "README.md", None),))
     return tmp_path
 
 
-def show(monkeypatch: pytest.MonkeyPatch, *rows: results.Row) -> None:
+def show(monkeypatch: pytest.MonkeyPatch, *shown: rows.Row) -> None:
     """Let there be one table, of these rows."""
-    monkeypatch.setattr(reproduce, "TABLES", (TABLE._replace(rows=rows),))
-    for module in (reproduce, results):
-        monkeypatch.setattr(module, "ROWS", {row.name: row for row in rows})
+    monkeypatch.setattr(reproduce, "TABLES", (TABLE._replace(rows=shown),))
+    for module in (reproduce, rows):
+        monkeypatch.setattr(module, "ROWS", {row.name: row for row in shown})
 
 
 def run(monkeypatch: pytest.MonkeyPatch, *words: str) -> int:
@@ -124,7 +124,7 @@ def test_a_run_by_other_defaults_is_named_and_left_alone(
 
 def test_a_run_is_drawn_from_as_its_command_would_now(here: Path, monkeypatch: pytest.MonkeyPatch):
     words = "model=ddpm trainer.steps=3 trainer.batch_size=8 trainer.evaluate_every=0 trainer.sample_every=0"
-    row = results.Row("own", "ddpm", f"{words} model.sample_steps=4", "samples=20 likelihood=5")
+    row = rows.Row("own", "ddpm", f"{words} model.sample_steps=4", "samples=20 likelihood=5")
     show(monkeypatch, row)
     folder = reproduce.folder(row, 0)
     folder.mkdir(parents=True)
@@ -141,7 +141,7 @@ def test_a_run_is_drawn_from_as_its_command_would_now(here: Path, monkeypatch: p
 def test_a_run_that_fails_is_named_and_nothing_is_recorded(
     here: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ):
-    show(monkeypatch, results.Row("bad", "bad", "model=vae trainer.steps=none"))
+    show(monkeypatch, rows.Row("bad", "bad", "model=vae trainer.steps=none"))
     assert run(monkeypatch) == 1
     assert "failed: genlab train model=vae" in capsys.readouterr().err
     assert not (here / "results.jsonl").exists()
@@ -155,21 +155,23 @@ def test_a_wrong_name_is_one_line(here: Path, monkeypatch: pytest.MonkeyPatch, c
 
 
 def test_the_readme_holds_the_record_and_nothing_else():
-    _, rest = reproduce.README.read_text().split(reproduce.BEGIN)
-    tables = [reproduce.section(table, reproduce.read()) for table in results.TABLES]
-    assert rest.split(reproduce.END)[0] == "\n\n" + "\n".join(filter(None, tables)) + "\n"
+    record = reproduce.read()
+    for page, names in reproduce.PAGES:
+        _, rest = page.read_text().split(reproduce.BEGIN)
+        shown = [reproduce.section(t, record) for t in rows.TABLES if names is None or t.name in names]
+        assert rest.split(reproduce.END)[0] == "\n\n" + "\n".join(filter(None, shown)) + "\n"
 
 
 def test_every_row_is_a_command_that_composes():
     """Also: no two rows share a folder, evaluations are of rows that train, and measures are such as genlab knows."""
-    names = [row.name for table in results.TABLES for row in table.rows]
+    names = [row.name for table in rows.TABLES for row in table.rows]
     assert len(set(names)) == len(names)
     for row in reproduce.ROWS.values():
         assert config(*(row.train or reproduce.ROWS[row.of].train).split()).model._target_
         evaluated = [word.partition("=")[0] for word in row.evaluate.split()]
         assert all(key.startswith("model.") or key in ("samples", "k", "likelihood", "precision") for key in evaluated)
     own = {"seconds"} | {f"{phase}_{what}" for phase in PHASES for what in ("std", "roughness")}
-    for table in results.TABLES:
+    for table in rows.TABLES:
         assert {name for column in table.columns for name in column.split("|")} <= {
             *MEASURES,
             *own,

@@ -1,4 +1,4 @@
-"""A small soak: runs killed with SIGKILL, at random and at writes, end with the same bits (`scripts/soak.py`)."""
+"""A small soak: killed runs end with the same bits (`scripts/robustness/soak.py`)."""
 
 import os
 import subprocess
@@ -9,7 +9,13 @@ ROOT = Path(__file__).parents[1]
 
 
 def test_killed_runs_are_not_lost():
-    command = [sys.executable, str(ROOT / "scripts" / "soak.py"), "--kills=2", "--models=wgan_gp", "--writes=20"]
+    command = [
+        sys.executable,
+        str(ROOT / "scripts" / "robustness" / "soak.py"),
+        "--kills=2",
+        "--models=wgan_gp",
+        "--writes=20",
+    ]
     environment = os.environ | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
     done = subprocess.run(command, capture_output=True, text=True, env=environment, timeout=300)
     assert done.returncode == 0, done.stdout + done.stderr

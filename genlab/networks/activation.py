@@ -7,8 +7,8 @@ free. Eagerly torch's own single kernel is faster, but for what `differentiated_
 through the kernel of the derivative, which multiplies them by what it is at each, and knows that as a constant.
 
 With torch's own activations WGAN-GP takes 1.12 times as long eagerly, on points and on MNIST, and compiled 1.13 times;
-a GAN with R1 on points, compiled, 1.15 times (`python scripts/tricks.py linear_pieces linear_pieces_compiled`, AMD
-EPYC, one thread, torch 2.14).
+a GAN with R1 on points, compiled, 1.15 times (`python scripts/benchmarks/tricks.py linear_pieces
+linear_pieces_compiled`, AMD EPYC, one thread, torch 2.14).
 """
 
 from collections.abc import Iterator

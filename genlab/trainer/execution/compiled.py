@@ -95,8 +95,9 @@ class Graph:
 def compiler_options(cpu: bool) -> dict[str, Any]:
     """What torch.compile is told besides."""
     # Neither the modules nor the shapes change in a run, and to check that before each call costs time: with the
-    # guards on, 2-D WGAN-GP takes 1.13 times as long, a VAE on points 1.05, a DDPM 1.04 (`python scripts/tricks.py
-    # no_guards`, AMD EPYC, one thread, torch 2.14). So no graph may be found for what it was not made of: see `alone`.
+    # guards on, 2-D WGAN-GP takes 1.13 times as long, a VAE on points 1.05, a DDPM 1.04 (`python
+    # scripts/benchmarks/tricks.py no_guards`, AMD EPYC, one thread, torch 2.14). So no graph may be found for what it
+    # was not made of: see `alone`.
     options: dict[str, Any] = {"guard_filter_fn": lambda guards: [False] * len(guards)}
     if BACKEND != "inductor":
         return options

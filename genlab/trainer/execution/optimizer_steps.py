@@ -2,8 +2,8 @@
 
 `Optimizer.step` looks its state up, sorts tensors by device and type and speaks to profilers, at each call. On a small
 net that takes as long as a twentieth of the update: without this, 2-D WGAN-GP takes 1.07 times as long, a VAE on points
-1.06, a DDPM 1.03 (`python scripts/tricks.py fused_optimizer`, AMD EPYC, one thread, torch 2.14). The state stays where
-the optimizer keeps it, so a checkpoint is the same whichever way a step was taken.
+1.06, a DDPM 1.03 (`python scripts/benchmarks/tricks.py fused_optimizer`, AMD EPYC, one thread, torch 2.14). The state
+stays where the optimizer keeps it, so a checkpoint is the same whichever way a step was taken.
 """
 
 from collections.abc import Callable

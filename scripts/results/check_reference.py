@@ -1,6 +1,6 @@
 """Hold an evaluation against published figures where the setting is the same, and say where it is not.
 
-    python scripts/check_reference.py outputs/RUN [...]
+    python scripts/results/check_reference.py outputs/RUN [...]
 
 Every figure is quoted with its source. A Fréchet distance depends on the feature net and the number of samples, a
 likelihood on how the pixels were treated: a run is compared only with what was measured as it was.

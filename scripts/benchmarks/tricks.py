@@ -1,7 +1,7 @@
 """What each trick for speed gains: a run with it and one without, in turn (A B A B ...), in one process.
 
-    python scripts/tricks.py                        all tricks, each on its cases
-    python scripts/tricks.py fused_optimizer --rounds 9
+    python scripts/benchmarks/tricks.py                        all tricks, each on its cases
+    python scripts/benchmarks/tricks.py fused_optimizer --rounds 9
 
 Printed are the median of the ratios with/without (above 1: the trick gains) and their range. A trick that gains less
 than 5 % on all its cases has no place in genlab; the gains measured are in the header of each trick's module.

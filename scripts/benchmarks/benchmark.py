@@ -1,9 +1,9 @@
 """Time genlab against loops written by hand and against other packages, in one run, turn by turn (A B A B ...).
 
-    python scripts/benchmark.py                                  all cases, all ways of execution
-    python scripts/benchmark.py gaussian2d_wgan_gp mnist_vae --rounds 7
-    python scripts/benchmark.py mnist_vae --against 'python other.py mnist_vae'     anything that prints samples_per_s=N
-    python scripts/benchmark.py startup
+    python scripts/benchmarks/benchmark.py                        all cases, all ways of execution
+    python scripts/benchmarks/benchmark.py gaussian2d_wgan_gp mnist_vae --rounds 7
+    python scripts/benchmarks/benchmark.py mnist_vae --against 'python other.py'  what prints samples_per_s=N
+    python scripts/benchmarks/benchmark.py startup
 
 A machine's speed drifts, so no time is compared across runs: in each round every contender trains for a few seconds,
 and a ratio is taken within the round. Printed are the median of the ratios and their range, samples consumed a second
@@ -197,7 +197,7 @@ def startup(rounds: int) -> list[tuple[str, ...]]:
     for _ in range(rounds + 1):
         for name, command in commands.items():
             begun = time.perf_counter()
-            subprocess.run(command, stdout=subprocess.DEVNULL, check=True, cwd=Path(__file__).parents[1])
+            subprocess.run(command, stdout=subprocess.DEVNULL, check=True, cwd=Path(__file__).parents[2])
             times[name].append(time.perf_counter() - begun)
     first, rows = next(iter(commands)), []
     for name, all_times in times.items():

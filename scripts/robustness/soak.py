@@ -1,4 +1,4 @@
-"""Kills trainings and shows that none is lost: `python scripts/soak.py --kills 200`.
+"""Kills trainings and shows that none is lost: `python scripts/robustness/soak.py --kills 200`.
 
 Every family is trained once without interruption; then again, killed with SIGKILL at a random moment, resumed, killed
 again, and so on, until it is through. The two ends must be the same to the bit (`torch.equal` on every tensor of

@@ -1,4 +1,4 @@
-"""Throws thousands of wrong inputs at the command line and at the files of a run: `python scripts/fuzz.py`.
+"""Throws thousands of wrong inputs at the command line and at the files of a run: `python scripts/robustness/fuzz.py`.
 
 Overrides, configs, checkpoints, metrics and data files are made by hypothesis; the kinds of input and the rule that
 each must keep stand in tests/fuzzing.py. Prints how many were accepted and refused, and those that broke the rule.
@@ -16,7 +16,7 @@ from typing import Any
 
 from hypothesis import given, seed, settings
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))
+sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "tests"))
 
 from fuzzing import KINDS, UNHURRIED, Broken  # type: ignore[import-not-found]  (tests/ is no package)
 

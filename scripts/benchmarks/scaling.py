@@ -1,8 +1,8 @@
 """How the time of a step and the memory of a process grow: with the batch, the width of the nets, the size of the data.
 
-    python scripts/scaling.py                       all tables
-    python scripts/scaling.py data --markdown data.md
-    python scripts/scaling.py --up-to 1000          none of the large sizes: minutes
+    python scripts/benchmarks/scaling.py                       all tables
+    python scripts/benchmarks/scaling.py data --markdown data.md
+    python scripts/benchmarks/scaling.py --up-to 1000          none of the large sizes: minutes
 
 Every line is a process of its own, so that its peak memory is its own. `data` is points in the plane, as a file that
 `data=array` reads; `images` a memory-mapped folder of images, of which a process touches what it trains on.

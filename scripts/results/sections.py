@@ -3,7 +3,7 @@
 import statistics
 from typing import Any
 
-from results import Row, Table, evaluation
+from rows import Row, Table, evaluation
 
 from genlab.report.tables import markdown, number, spread
 
@@ -39,7 +39,7 @@ def section(table: Table, record: Record) -> str:
     if any(floor is not None for floor in floors):
         rows.append(["floor", *map(number, floors), *[""] * (len(head) - 1 - len(floors))])
     text = f"### {table.title}\n\n{table.text}\n\n{markdown(rows)}\n"
-    text += f"`python scripts/reproduce.py {table.name}`: {how(table, found)}.\n"
+    text += f"`python scripts/results/reproduce.py {table.name}`: {how(table, found)}.\n"
     return text + ("\nPublished figures in brackets are of another setting:\n\n" if notes else "") + "".join(notes)
 
 

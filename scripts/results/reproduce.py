@@ -1,13 +1,13 @@
 """Make the results of the README: train, evaluate, record, write the tables.
 
-    python scripts/reproduce.py                   # everything: many hours on a CPU
-    python scripts/reproduce.py mnist ring_flow   # tables and rows by name; --list shows them
-    python scripts/reproduce.py --table           # nothing is run: the tables anew, from the record
+    python scripts/results/reproduce.py                   # everything: many hours on a CPU
+    python scripts/results/reproduce.py mnist ring_flow   # tables and rows by name; --list shows them
+    python scripts/results/reproduce.py --table           # nothing is run: the tables anew, from the record
 
 It may be stopped and started at will: runs go on from their checkpoints, what is finished stays, and a run that was
 made by other defaults than today's is named and left alone. Runs are below outputs/reproduce; what was measured goes
-into scripts/results.jsonl, a line for each run, from which the tables of the README are written: afterwards `git diff`
-shows your figures beside the ones published here.
+into results.jsonl beside this file, a line for each run, from which the tables of README.md are written: afterwards
+`git diff` shows your figures beside the ones published here.
 """
 
 import argparse
@@ -25,8 +25,8 @@ from typing import Any
 
 import check_reference
 from omegaconf import OmegaConf
-from results import ROWS, TABLES, Row, evaluation, source
-from results_table import Record, section
+from rows import ROWS, TABLES, Row, evaluation, source
+from sections import Record, section
 
 from genlab.config.compose import compose
 from genlab.errors import UserError, choose
@@ -35,9 +35,13 @@ from genlab.runs.history import History, flatten
 
 HERE = Path(__file__).parent
 RECORD = HERE / "results.jsonl"
-README = HERE.parent / "README.md"
+# Where tables are written, between two marks, and which; None: all.
+PAGES: tuple[tuple[Path, tuple[str, ...] | None], ...] = (
+    (HERE / "README.md", None),
+    (HERE.parents[1] / "README.md", ("mnist",)),
+)
 RUNS = Path("outputs/reproduce")
-BEGIN, END = "<!-- results: written by scripts/reproduce.py -->", "<!-- end of results -->"
+BEGIN, END = "<!-- results: written by scripts/results/reproduce.py -->", "<!-- end of results -->"
 LOCK = Lock()  # of the record, and of Hydra, which composes one config at a time
 # Options of a model that its training knows nothing of.
 DRAWING = ("sampler", "sample_steps", "solver", "eta", "likelihood_steps", "likelihood_solver", "bound_variance")
@@ -178,17 +182,19 @@ def keep(job: Job, found: dict[str, Any]) -> None:
 
 
 def write_readme(record: Record) -> None:
-    """Put the tables between the two marks of the README.
+    """Put the tables between the two marks of each page.
 
     Raises:
         UserError: the marks are not there.
     """
-    text = README.read_text(encoding="utf-8")
-    if BEGIN not in text or END not in text:
-        raise UserError(f"{README} has no place for results, between '{BEGIN}' and '{END}'")
-    before, rest = text.split(BEGIN, 1)
-    tables = "\n".join(filter(None, (section(table, record) for table in TABLES)))
-    README.write_text(f"{before}{BEGIN}\n\n{tables}\n{END}{rest.split(END, 1)[1]}", encoding="utf-8")
+    for page, names in PAGES:
+        text = page.read_text(encoding="utf-8")
+        if BEGIN not in text or END not in text:
+            raise UserError(f"{page} has no place for results, between '{BEGIN}' and '{END}'")
+        before, rest = text.split(BEGIN, 1)
+        shown = [table for table in TABLES if names is None or table.name in names]
+        tables = "\n".join(filter(None, (section(table, record) for table in shown)))
+        page.write_text(f"{before}{BEGIN}\n\n{tables}\n{END}{rest.split(END, 1)[1]}", encoding="utf-8")
 
 
 def chosen(names: list[str]) -> list[Row]:
