@@ -1,41 +1,13 @@
 """The house of six floors: no arrow back up, no circle of modules or of rooms."""
 
 import ast
+import sys
 from pathlib import Path
 
-import genlab
+sys.path.insert(0, str(Path(__file__).parents[1] / "scripts"))
+from rooms import BEGIN, END, FLOORS, PAGE, ROOT, drawing, imports, rooms
 
-ROOT = Path(genlab.__file__).parent
-# From the ground up; rooms on one floor may use one another as long as there is no circle.
-FLOORS = (
-    ("errors", "machine", "__init__"),
-    ("networks", "metrics", "data", "runs"),
-    ("models", "plots"),
-    ("config", "trainer", "evaluation", "report"),
-    ("commands", "sweep"),
-    ("cli", "__main__", "loaded"),
-)
-FLOOR = {room: height for height, rooms in enumerate(FLOORS) for room in rooms}
-
-
-def imports() -> dict[str, set[str]]:
-    """For each module, by dotted name below genlab, the modules of genlab that it imports anywhere.
-
-    The package itself is the ground floor, and its front door: that `genlab.load` opens on the top floor is left out.
-    """
-    found: dict[str, set[str]] = {}
-    for path in ROOT.rglob("*.py"):
-        name = ".".join(path.relative_to(ROOT).with_suffix("").parts)
-        targets = found.setdefault(name, set())
-        for node in ast.walk(ast.parse(path.read_text())):
-            if isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] == "genlab":
-                module = (node.module or "")[len("genlab") :].lstrip(".")
-                for alias in node.names:
-                    inner = f"{module}.{alias.name}" if module else alias.name
-                    is_module = (ROOT / Path(*inner.split("."))).with_suffix(".py").exists()
-                    targets.add(inner if is_module else module or "__init__")
-    found["__init__"].discard("loaded")
-    return found
+FLOOR = {room: height for height, inside in enumerate(FLOORS) for room in inside}
 
 
 def test_every_module_has_a_room():
@@ -71,11 +43,11 @@ def test_there_is_no_circle_of_modules():
 
 
 def test_there_is_no_circle_of_rooms():
-    graph: dict[str, set[str]] = {}
-    for name, targets in imports().items():
-        room = name.split(".")[0]
-        graph.setdefault(room, set()).update({target.split(".")[0] for target in targets} - {room})
-    refuse_circles(graph)
+    refuse_circles(rooms())
+
+
+def test_the_picture_is_that_of_the_code():
+    assert PAGE.read_text(encoding="utf-8").split(BEGIN)[1].split(END)[0] == drawing()
 
 
 def test_execution_takes_only_the_options_from_the_rest_of_the_trainer():
