@@ -1,6 +1,7 @@
 """On a real GPU: CUDA graphs agree with eager updates, resume is exact, bf16 trains, NCCL carries a run.
 
-Elsewhere these tests skip; what can be tested of graphs without a GPU is in test_execution.py and test_calls.py.
+Elsewhere these tests skip; what can be tested of graphs without a GPU is in test_execution.py and
+test_sampler_graphs.py.
 """
 
 import copy

@@ -2,11 +2,14 @@
 
 import math
 
+import numpy as np
 import pytest
 import torch
+from closed_forms import Exact
 from conftest import MODELS, POINTS_ONLY, config, hurried, trainer
 from torch import Tensor
 
+from genlab.commands.sample import write_table
 from genlab.config import build
 from genlab.data.base import Dataset, Split
 from genlab.data.fields import Field, Group, grouped, numeric
@@ -14,11 +17,16 @@ from genlab.data.pairs import Pairs
 from genlab.data.spec import Spec
 from genlab.errors import OptionError, UserError
 from genlab.evaluation.evaluate import Plan, evaluate
+from genlab.evaluation.judges.points import PointJudge
 from genlab.evaluation.report import Report
 from genlab.models.base import Sampler, Translator
+from genlab.models.ddpm import DDPM
 from genlab.models.head import Head
+from genlab.models.latent_diffusion import LatentDiffusion
 from genlab.models.likelihood_head import LikelihoodHead
 from genlab.models.line_head import LineHead, normal_log_prob
+from genlab.models.vae import VAE
+from genlab.runs.folder import Run
 
 K = 5
 FIELDS = (Field("colour", "category", K, labels=("red", "green", "blue", "black", "white")), numeric("size", 10.0, 2.0))
@@ -139,7 +147,82 @@ def test_every_family_trains_on_mixed_fields(model):
     assert report.measures
     assert all(math.isfinite(found.value) for found in report.measures.values())
     if model in ("score", "flow_matching"):
-        assert "categories have no density" in report.left_out["nll"]
+        assert "have no density" in report.left_out["nll"]
+
+
+@pytest.mark.parametrize("sampler", ["dpmpp", "heun"])
+def test_a_real_beside_a_category_is_as_wide_as_alone(sampler):
+    """With the best net of a category and of an independent real of deviation 0.014."""
+    torch.manual_seed(0)
+    model = DDPM(MIXED, prediction="x0", sampler=sampler, sample_steps=50)
+
+    def best(x: Tensor, t: Tensor) -> Tensor:
+        step = (t[:, 0] * model.timesteps).round().long()
+        alpha, sigma = model.alpha[step][:, None], model.sigma[step][:, None]
+        share = (x[:, :K] * alpha / sigma**2 + SHARES.log()).softmax(1)
+        real = alpha * 0.014**2 / (alpha**2 * 0.014**2 + sigma**2) * x[:, K:]
+        return torch.cat([share, real], dim=1)
+
+    model.net = Exact(best)
+    x = model.sample(5000)
+    assert x[:, K].std().item() == pytest.approx(0.014, rel=0.08)
+    torch.testing.assert_close(x[:, :K].mean(0), SHARES, atol=0.03, rtol=0)
+    assert torch.equal(x[:, :K].amax(1), torch.ones(5000))
+
+
+def test_a_table_is_written_in_words(tmp_path):
+    t = trainer("vae", toy(50), folder=tmp_path / "run", steps=1)
+    rows = np.array([[0.0, 1, 0, 0, 0, 12.34567891], [0, 0, 0, 0, 1, 9.0]])
+    write_table(tmp_path / "samples.csv", {"samples": rows}, t.family, Run(tmp_path / "run"))
+    assert (tmp_path / "samples.csv").read_text() == "colour,size\ngreen,12.345679\nwhite,9.0\n"
+
+
+def test_the_worst_column_is_that_of_its_worst_word():
+    data = toy(400)
+    judge = PointJudge(data, "test", 400)
+    wrong = data.real("train", 400).clone()
+    wrong[:, :K] = wrong[:, :K].roll(2, dims=1)
+    columns = judge.columns(wrong)
+    assert list(columns) == ["colour", "size"]
+    assert columns["colour"] == pytest.approx(judge(wrong)["ks_max"])
+
+
+def test_pairs_of_mixed_pixels_are_judged_by_what_the_model_sees():
+    fields = (Field("", "pixel", 2, "symmetric"), *FIELDS)
+    x = torch.cat([torch.randint(256, (40, 2)).float(), toy(40).splits["train"].x], dim=1)
+    data = Dataset("mixed", dict.fromkeys(("train", "validation", "test"), Split(x)), fields)
+    pairs = Pairs(data)
+    b = pairs.decode(pairs.head("test", 20)["b"])
+    torch.testing.assert_close(pairs.target().real("test", 20), b, atol=1e-5, rtol=1e-5)
+    assert torch.equal(x, data.splits["train"].x)  # encoding leaves the samples alone
+
+
+def test_columns_of_an_image_have_their_own_units():
+    spec = Spec((2, 8, 8), fields=(numeric("a", 10.0, 2.0), numeric("b", -3.0, 50.0)))
+    x = torch.randn(4, 2, 8, 8)
+    units = spec.decode(x)
+    torch.testing.assert_close(units[:, 1], x[:, 1].double() * 50 - 3)
+    torch.testing.assert_close(spec.from_units(units), x)
+    assert spec.log_scale == pytest.approx(64 * math.log(100))
+    partly = Spec((2,), fields=(numeric("a", 10.0, 2.0), Field()))
+    assert partly.decode(torch.ones(1, 2)).tolist() == [[12.0, 1.0]]
+
+
+def test_pixels_beside_reals_are_drawn_as_their_mean():
+    spec = Spec((3,), fields=(Field("", "pixel", 2, "unit"), Field()))
+    x = VAE(spec, z_dim=2).sample(100)
+    assert ((x[:, :2] > 0) & (x[:, :2] < 1)).all()
+
+
+def test_other_categories_are_other_data():
+    other = Spec((6,), fields=(FIELDS[1], FIELDS[0]))
+    words = Spec((6,), fields=(FIELDS[0]._replace(labels=("a", "b", "c", "d", "e")), FIELDS[1]))
+    assert MIXED.meaning not in (other.meaning, words.meaning)
+    assert MIXED.meaning == Spec((6,), fields=(FIELDS[0], numeric("weight", 0.0, 1.0))).meaning
+    with pytest.raises(OptionError, match="mean something else"):
+        LatentDiffusion(words, VAE(MIXED, z_dim=2))
+    with pytest.raises(OptionError, match="sigma"):
+        VAE(Spec((2,)), sigma=0.0)
 
 
 def test_an_energy_of_points_refuses_them():

@@ -4,7 +4,7 @@ Of a model of a table `samples.csv` as well, with the table's columns in their o
 """
 
 import csv
-import math
+from itertools import accumulate
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -113,17 +113,18 @@ def data_of(run: Run, model: "Family", state: dict[str, Any] | None, places: dic
 
 def write_table(path: Path, arrays: dict[str, "np.ndarray"], model: "Family", run: Run) -> None:
     """The samples with the column names of the data, and of a conditional model the classes by their names."""
-    header, labels = [column.name for column in model.spec.columns], [[]] * len(arrays["samples"])
+    fields = model.spec.columns
+    header, labels = [field.name for field in fields], [[]] * len(arrays["samples"])
     if "labels" in arrays:
         header.append(str(run.read_config().data.get("label") or "label"))
         labels = [[model.spec.class_name(k)] for k in arrays["labels"]]
     with open(path, "w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file)
         writer.writerow(header)
-        # To a millionth of each column's deviation, which is what the model's single precision holds.
-        places = [6 - math.floor(math.log10(column.deviation)) for column in model.spec.columns]
+        starts = [0, *accumulate(field.size for field in fields)][:-1]
         for row, label in zip(arrays["samples"].tolist(), labels, strict=True):
-            writer.writerow([*map(round, row, places), *label])
+            cells = [field.cell(row[start : start + field.size]) for field, start in zip(fields, starts, strict=True)]
+            writer.writerow([*cells, *label])
 
 
 def draw(

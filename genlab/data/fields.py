@@ -5,6 +5,7 @@ table are real, colours are pixels, a category of K words is K channels of which
 meaning of a number asks its field; `genlab.models.head` has what a model needs of them.
 """
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Literal, NamedTuple
 
@@ -29,6 +30,16 @@ class Field(NamedTuple):
     mean: float = 0.0  # of a column, over the training split
     deviation: float = 1.0
     labels: tuple[str, ...] = ()  # the words of a category
+
+    def cell(self, values: Sequence[float]) -> float | str:
+        """What stands in a table for decoded values (size,): the word of a category, or a number.
+
+        A number has the digits down to a millionth of the deviation, which is what single precision holds.
+        """
+        if self.kind != "category":
+            return round(values[0], 6 - math.floor(math.log10(self.deviation)))
+        k = max(range(self.size), key=values.__getitem__)
+        return self.labels[k] if self.labels else str(k)
 
 
 class Group(NamedTuple):

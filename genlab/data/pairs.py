@@ -17,6 +17,7 @@ CycleGAN as a Principal Homogeneous Space", 2020, https://arxiv.org/abs/2001.090
 
 import copy
 import math
+from functools import partial
 
 import torch
 from torch import Tensor
@@ -46,7 +47,7 @@ class Pairs(Dataset):
 
     def __init__(self, first: Dataset, second: Dataset | None = None) -> None:
         self.known = second is None  # whether `transform` is the true map
-        if second is not None and (first.spec.shape, first.spec.values) != (second.spec.shape, second.spec.values):
+        if second is not None and first.spec.meaning != second.spec.meaning:
             raise UserError(
                 f"data.other: {second.name} has {second.spec.values} samples of {tuple(second.spec.shape)}, "
                 f"{first.name} {first.spec.values} ones of {tuple(first.spec.shape)}; they must be the same"
@@ -97,7 +98,7 @@ class Pairs(Dataset):
     def _transformed(self, split: Split) -> Split:
         """The true map of raw samples, uint8 pixels `CHUNK` at a time."""
         if split.x.dtype != torch.uint8:
-            return Split(self.spec.each(moved, split.x), split.y)
+            return Split(self.spec.each(partial(moved, raw=True), split.x), split.y)
         return Split(torch.cat([255 - thicken(part.float()) for part in split.x.split(CHUNK)]).byte(), split.y)
 
     def transform(self, x: Tensor) -> Tensor:
@@ -111,14 +112,17 @@ class Pairs(Dataset):
         return self.spec.each(moved, x)
 
 
-def moved(group: Group, x: Tensor) -> Tensor:
-    """The true map of the channels of one group, as a model sees them: (B, C, ...) -> (B, C, ...)."""
+def moved(group: Group, x: Tensor, raw: bool = False) -> Tensor:
+    """The true map of the channels of one group, as a model sees them or raw: (B, C, ...) -> (B, C, ...).
+
+    Pixels that are no image are inverted, and not thicker.
+    """
     if group.kind == "real":
         return turn(x)
     if group.kind == "category":
         return x.roll(1, dims=1)
-    low, high = LIMITS[group.range]
-    return low + high - thicken(x)
+    low, high = (0.0, 255.0) if raw else LIMITS[group.range]
+    return low + high - (thicken(x) if x.dim() == 4 else x)
 
 
 def turn(x: Tensor) -> Tensor:

@@ -39,7 +39,7 @@ class Spec:
         self.shape, self.classes, self.labels, self.counts = shape, classes, labels, counts
         self.fields = fields_of(shape, fields) if isinstance(fields, str) else tuple(fields)
         self.groups = tuple(grouped(self.fields))
-        if (filled := self.groups[-1].stop) != shape[0]:
+        if (filled := sum(each.size for each in self.fields)) != shape[0]:
             raise ValueError(f"fields of {filled} channels for samples of shape {shape}")
 
     def __eq__(self, other: object) -> bool:
@@ -67,6 +67,17 @@ class Spec:
     def columns(self) -> tuple[Field, ...]:
         """The fields of a table; () of anything else."""
         return self.fields if all(each.name for each in self.fields) else ()
+
+    @property
+    def scaled(self) -> bool:
+        """Whether values have units of their own, as numeric columns have."""
+        return any(each.kind == "real" and bool(each.name) for each in self.fields)
+
+    @property
+    def meaning(self) -> tuple[Any, ...]:
+        """What two data sets must share for one model: the shape, and what each channel means; not names and scales."""
+        words = tuple(each.labels for each in self.fields if each.kind == "category")
+        return self.shape, self.groups, words
 
     @property
     def values(self) -> str:
@@ -128,11 +139,14 @@ class Spec:
     @property
     def log_scale(self) -> float:
         """Σ log deviation of the columns: log p(x) in data units is log p of the standardised x minus this, in nats."""
-        return sum(each.size * math.log(each.deviation) for each in self.fields)
+        return math.prod(self.shape[1:]) * sum(each.size * math.log(each.deviation) for each in self.fields)
 
     def encode(self, raw: Tensor) -> Tensor:
         """Raw samples -> float32 in the model's range. Binary draws each pixel from Bernoulli(pixel / 255)."""
-        return self.each(encode, raw.float())
+        x = raw.float()
+        if x is raw and not self.only("real"):
+            x = x.clone()  # pixels are scaled in place
+        return self.each(encode, x)
 
     def decode(self, x: Tensor) -> Tensor:
         """The model's range -> data units: images in [0, 1], clipped; columns in their units, fp64; points as is.
@@ -154,7 +168,7 @@ class Spec:
 
         Unscaled, a column in thousands would drown one in thousandths.
         """
-        if not self.columns:
+        if not self.scaled:
             return x
         mean, deviation = self._scale(x)
         return ((x - mean) / deviation).float()
@@ -171,13 +185,13 @@ class Spec:
 
     def _in_units(self, x: Tensor) -> Tensor:
         """Columns in their own units, all else as it is."""
-        if not self.columns:
+        if not self.scaled:
             return x.float()
         mean, deviation = self._scale(x)
         return x.to(mean.dtype) * deviation + mean
 
     def _scale(self, like: Tensor) -> tuple[Tensor, Tensor]:
         exact = torch.float32 if like.device.type == "mps" else torch.float64  # which MPS does not have
-        means = [each.mean for each in self.fields for _ in range(each.size)]
-        deviations = [each.deviation for each in self.fields for _ in range(each.size)]
-        return torch.tensor(means, dtype=exact).to(like.device), torch.tensor(deviations, dtype=exact).to(like.device)
+        scales = [(each.mean, each.deviation) for each in self.fields for _ in range(each.size)]
+        found = torch.tensor(scales, dtype=exact).view(-1, *[1] * (len(self.shape) - 1), 2).to(like.device)
+        return found[..., 0], found[..., 1]

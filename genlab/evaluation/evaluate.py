@@ -49,7 +49,7 @@ class Plan(NamedTuple):
     k: int = 100  # importance samples of a bound
     seed: int = 0
     precision: str = "fp32"  # of the nets while samples are drawn: fp32, bf16
-    execution: str = "auto"  # of a net that each sample calls many times: see `calls.executed`
+    execution: str = "auto"  # of a net that each sample calls many times: see `sampling.executed`
 
 
 def with_units(data: Dataset) -> dict[str, Measure]:

@@ -56,7 +56,7 @@ class Boltzmann(Flow):
         coupling, couplings, hidden, activation, bins, bound: of the flow, see `Flow`.
 
     Raises:
-        UserError: image data, an unknown energy, or one that does not fit the shape.
+        UserError: pixels, categories or a table, an unknown energy, or one that does not fit the shape.
     """
 
     def __init__(

@@ -56,10 +56,10 @@ class DDPM(Diffusion):
         timesteps: T.
         sampler: ddim, ancestral, dpmpp, heun (which takes two calls of the net a step), or auto: ddim for images, dpmpp
             for the rest.
-        sample_steps: of the sampler, one call of the net each, at most T.
+        sample_steps: of the sampler, at most T; each calls the net once, and twice with heun.
         eta: η of ddim and dpmpp, in [0, 1]; the noise of 1 makes up for errors of a net that is not trained to the end.
         variance: of the ancestral sampler's steps: large (β) or small (β̃).
-        bound_variance: of the steps of the model that `elbo` bounds: large, small, or auto: small for images, large for
+        bound_variance: of the steps of the model that `elbo` bounds: large, small, or auto: large for reals, small for
             the rest. Small is the better bound where the data are narrow, large where they are wide: with the best net
             of a Gaussian in the plane of deviations 0.5 and 1.2 by 0.9 nats.
         conditional, drop_label, guidance: see `DenoisingModel`.
@@ -96,7 +96,7 @@ class DDPM(Diffusion):
         choose("variance", variance, VARIANCES)
         choose("bound_variance", bound_variance, ("auto", *VARIANCES))
         if bound_variance == "auto":
-            bound_variance = "small" if spec.only("pixel") else "large"
+            bound_variance = "large" if spec.only("real") else "small"
         least = 20 if schedule == "linear" else 2  # below, the linear schedule's β would reach 1
         if timesteps < least:
             raise OptionError("timesteps", f"{timesteps} is less than {least}, the least of schedule {schedule}")
@@ -132,8 +132,8 @@ class DDPM(Diffusion):
                 return self.at(x_t, times[i], y)[0]
 
             if self.sampler == "heun":
-                return self.restore(heun(clean, x, levels, self.head.smooth))
-            return self.restore(dpmpp(clean, x, levels, self.eta, self.head.smooth))
+                return self.restore(heun(clean, x, levels, self.head.smooth_channels))
+            return self.restore(dpmpp(clean, x, levels, self.eta, self.head.smooth_channels))
         for t, s in pairwise(times):
             x = self.reverse(x, t, s, y)
         return self.restore(x)

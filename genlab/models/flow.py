@@ -94,7 +94,7 @@ class Flow(Family):
         if architecture == "glow" and not (most and levels <= most):
             what = f"glow cannot halve {spec.shape} {max(levels, 1)} times; use realnvp"
             raise OptionError("architecture", what)
-        if dequantization == "variational" and not most:
+        if dequantization == "variational" and not (most and spec.only("pixel")):
             raise OptionError("dequantization", "variational needs images with even sides; use uniform")
         self.temperature = temperature
         transform = Spline(bins, bound) if coupling == "spline" else Affine()

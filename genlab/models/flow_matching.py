@@ -169,8 +169,8 @@ class FlowMatching(DenoisingModel):
             return clean(x_t, self.velocity(x_t, moments[i], y), moments[i], self.sigma_min)
 
         if self.solver == "heun":
-            return heun(denoise, x, levels, self.head.smooth)
-        return dpmpp(denoise, x, levels, self.eta, self.head.smooth)
+            return heun(denoise, x, levels, self.head.smooth_channels)
+        return dpmpp(denoise, x, levels, self.eta, self.head.smooth_channels)
 
     @torch.no_grad()
     def log_prob(self, x: Tensor) -> Tensor:

@@ -43,6 +43,14 @@ class Head(nn.Module):
             return rule(groups[0], *xs)
         return torch.stack([rule(group, *map(group.of, xs)) for group in groups]).sum(0)
 
+    @property
+    def smooth_channels(self) -> bool | Tensor:
+        """Which channels have a density: all, none, or where fields differ a mask (C, 1, ...)."""
+        if self.smooth or not self.size:
+            return self.smooth
+        real = [group.kind == "real" for group in self.spec.groups for _ in range(group.stop - group.start)]
+        return torch.tensor(real).view(-1, *[1] * (len(self.spec.shape) - 1))
+
     def reals(self, x: Tensor) -> Tensor | None:
         """The channels of x (B, *shape) that are real; None where there are none."""
         if self.smooth:
@@ -67,13 +75,13 @@ class Head(nn.Module):
         return self.spec.each(project, x)
 
     def check_density(self) -> None:
-        """Refuse categories where a density is followed through continuous space.
+        """Refuse discrete values where a density is followed through continuous space; pixels alone are dequantized.
 
         Raises:
-            ValueError: there are some.
+            ValueError: there are categories, or pixels beside other fields.
         """
-        if any(group.kind == "category" for group in self.spec.groups):
-            raise ValueError("categories have no density")
+        if not (self.smooth or self.spec.only("pixel")):
+            raise ValueError("categories, and pixels beside other fields, have no density")
 
     def log_interval(self, x: Tensor, mean: Tensor, sigma: Tensor) -> Tensor:
         """log p(x) in nats under N(mean, σ²): the density of reals, the probability of a pixel's bin, of a category.

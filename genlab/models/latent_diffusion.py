@@ -58,6 +58,8 @@ class LatentDiffusion(Family):
                 f"trained on shape {theirs.shape}, data.range={theirs.values}, "
                 f"while this data has shape {spec.shape}, data.range={spec.values}",
             )
+        if theirs.meaning != spec.meaning:
+            raise OptionError("autoencoder", "trained on data whose fields mean something else")
         named, known = ([column.name for column in each.columns] for each in (spec, theirs))
         if named != known:
             its, here = (", ".join(names) or "none" for names in (known, named))

@@ -12,7 +12,7 @@ from torch.nn import functional as F
 
 from genlab.data.fields import LIMITS, Group, one_hot
 from genlab.data.spec import Spec
-from genlab.errors import OptionError, choose
+from genlab.errors import OptionError, choose, within
 from genlab.models.head import Head, mean
 
 LIKELIHOODS = ("auto", "bernoulli", "gaussian")
@@ -35,12 +35,14 @@ class LikelihoodHead(Head):
     def __init__(self, spec: Spec, likelihood: str = "auto", sigma: float | None = None) -> None:
         super().__init__(spec)
         choose("likelihood", likelihood, LIKELIHOODS)
+        if sigma is not None:
+            within("sigma", sigma, above=0)
         unit = [group.range in ("unit", "binary") for group in spec.groups]
         if likelihood == "bernoulli" and not all(unit):
             raise OptionError("likelihood", f"bernoulli needs data.range unit or binary, not {spec.values}")
         self.bernoulli = likelihood != "gaussian"  # of the pixels in [0, 1]
         # A parameter when it is learned, a buffer when it is given; unused where nothing is Gaussian.
-        log_sigma = torch.tensor(math.log(sigma or 1.0))
+        log_sigma = torch.tensor(math.log(1.0 if sigma is None else sigma))
         if any(map(self.gaussian, spec.groups)) and sigma is None:
             self.log_sigma = nn.Parameter(log_sigma)
         else:
@@ -63,12 +65,18 @@ class LikelihoodHead(Head):
 
         return self.total(rule, raw.float(), x)
 
-    def sample(self, mean: Tensor) -> Tensor:
-        """Draw x of the distribution with this mean: (B, *shape) -> (B, *shape)."""
+    def sample(self, mean: Tensor, pixels: bool = True) -> Tensor:
+        """Draw x of the distribution with this mean: (B, *shape) -> (B, *shape).
+
+        Args:
+            pixels: draw pixels too; False: take their mean.
+        """
 
         def rule(group: Group, m: Tensor) -> Tensor:
             if group.kind == "category":
                 return one_hot(m.log() + gumbel(m))
+            if group.kind == "pixel" and not pixels:
+                return m
             return m + self.log_sigma.exp() * torch.randn_like(m) if self.gaussian(group) else torch.bernoulli(m)
 
         return self.spec.each(rule, mean)

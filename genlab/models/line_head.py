@@ -69,6 +69,8 @@ class LineHead(Head):
             pixels = x.add(1).div(2) if group.range == "symmetric" else x
             # The normal's quantile is uniform.
             u, log_q = learned(noise, pixels) if learned else (torch.special.ndtr(noise), x.new_zeros(len(x)))
+            if len(self.spec.groups) > 1:  # of pixels alone, the density of the cube is asked for
+                log_q = log_q + math.prod(x.shape[1:]) * math.log(256)
             return (255 * pixels + u) / 256, log_q
 
         return self.both(rule, x, noise)

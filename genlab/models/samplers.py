@@ -57,7 +57,7 @@ def exact_step(x: Tensor, clean: Tensor, start: Level, end: Level, eta: float, n
     return kept + fresh * (torch.randn_like(x) if noise is None else noise) if fresh else kept
 
 
-def dpmpp(denoise: Denoise, x: Tensor, levels: Sequence[Level], eta: float, smooth: bool) -> Tensor:
+def dpmpp(denoise: Denoise, x: Tensor, levels: Sequence[Level], eta: float, smooth: bool | Tensor) -> Tensor:
     """DPM-Solver++(2M) from noise to data, one call of the denoiser a step: (B, *shape) -> (B, *shape).
 
     Args:
@@ -78,7 +78,7 @@ def dpmpp(denoise: Denoise, x: Tensor, levels: Sequence[Level], eta: float, smoo
     return finish(x, denoise(x, len(levels) - 1), levels[-1], smooth)
 
 
-def heun(denoise: Denoise, x: Tensor, levels: Sequence[Level], smooth: bool) -> Tensor:
+def heun(denoise: Denoise, x: Tensor, levels: Sequence[Level], smooth: bool | Tensor) -> Tensor:
     """Heun's method from noise to data, two calls of the denoiser a step: (B, *shape) -> (B, *shape).
 
     Args:
@@ -98,12 +98,16 @@ def heun(denoise: Denoise, x: Tensor, levels: Sequence[Level], smooth: bool) -> 
     return finish(x, denoise(x, len(levels) - 1), levels[-1], smooth)
 
 
-def finish(x: Tensor, clean: Tensor, last: Level, smooth: bool) -> Tensor:
+def finish(x: Tensor, clean: Tensor, last: Level, smooth: bool | Tensor) -> Tensor:
     """x_0 from x_t and x̂_0 at the last level.
 
     Args:
-        smooth: whether the data have a smooth density, as points have, and pixels of 256 values have not. Below the
-            scale on which it is smooth, E[ε|x_t] falls to 0 in proportion to the noise, and the ODE ends halfway
-            between x_t/α and x̂_0. If not, or if the last level has more noise than `LITTLE_NOISE`, the result is x̂_0.
+        smooth: whether the data have a smooth density, as points have, and pixels of 256 values have not; where fields
+            differ, which channels have (C, 1, ...). Below the scale on which it is smooth, E[ε|x_t] falls to 0 in
+            proportion to the noise, and the ODE ends halfway between x_t/α and x̂_0. If not, or if the last level has
+            more noise than `LITTLE_NOISE`, the result is x̂_0.
     """
-    return 0.5 * (x / last[0] + clean) if smooth and last[1] <= LITTLE_NOISE * last[0] else clean
+    if smooth is False or last[1] > LITTLE_NOISE * last[0]:
+        return clean
+    halfway = 0.5 * (x / last[0] + clean)
+    return torch.where(smooth.to(x.device), halfway, clean) if isinstance(smooth, Tensor) else halfway

@@ -170,8 +170,8 @@ class Score(Diffusion):
 
         levels = [level(ratio) for ratio in steps]
         if self.sampler == "heun":
-            return heun(clean, x, levels, self.head.smooth)
-        return dpmpp(clean, x, levels, self.eta, self.head.smooth)
+            return heun(clean, x, levels, self.head.smooth_channels)
+        return dpmpp(clean, x, levels, self.eta, self.head.smooth_channels)
 
     def langevin(self, x: Tensor, levels: list[float], y: Tensor | None = None) -> Tensor:
         """Annealed Langevin dynamics of x̂ (B, *shape) through the noise levels ς, and one step of denoising."""

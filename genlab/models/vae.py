@@ -41,7 +41,7 @@ class VAE(Family):
         beta: weight of the KL.
         anneal_steps: steps over which β grows linearly from 0.
         importance_samples: k of the objective L_k; β then weighs log p(z) - log q(z|x).
-        noise: whether `sample` draws from p(x|z) or returns its mean; None draws for points and not for images.
+        noise: whether `sample` draws from p(x|z) or returns its mean; None draws all but pixels.
         encoder, decoder: make the nets, from (shape, (2 z_dim,)) and from (z_dim, shape).
 
     Raises:
@@ -71,7 +71,7 @@ class VAE(Family):
         within("anneal_steps", anneal_steps, 0)
         self.z_dim, self.beta, self.anneal_steps = z_dim, beta, anneal_steps
         self.importance_samples = importance_samples
-        self.noise = not spec.only("pixel") if noise is None else noise
+        self.noise = noise
         with inside("encoder"):
             self.encoder = encoder(spec.shape, (2 * z_dim,))
         with inside("decoder"):
@@ -166,7 +166,7 @@ class VAE(Family):
     def sample(self, n: int, y: Tensor | None = None) -> Tensor:
         """Draw n samples x ~ p(x|z), z ~ N(0, I), or the mean of p(x|z) where `noise` is off: (n, *shape)."""
         x = self.decode(torch.randn(n, self.z_dim, device=self.device))
-        return self.head.sample(x) if self.noise else x
+        return x if self.noise is False else self.head.sample(x, pixels=self.noise is True)
 
 
 def gaussian_kl(mean: Tensor, log_variance: Tensor) -> Tensor:

@@ -10,7 +10,12 @@ from genlab.models.base import Family
 
 
 def grid(images: Tensor, columns: int | None = None) -> np.ndarray:
-    """Images (N, C, H, W) in [0, 1], C 1 or 3, side by side with a gray line between; as square as N allows."""
+    """Images (N, C, H, W) in [0, 1] side by side with a gray line between; as square as N allows.
+
+    Of other than 1 or 3 channels their mean is shown.
+    """
+    if images.shape[1] not in (1, 3):
+        images = images.mean(1, keepdim=True)
     n, channels, height, width = images.shape
     columns = columns or math.ceil(math.sqrt(n))
     rows = math.ceil(n / columns)

@@ -41,7 +41,7 @@ def scatter(real: Tensor | None, fake: Tensor, landscape: Callable[[Tensor], Ten
 
 def landscape(family: Family) -> Callable[[Tensor], Tensor] | None:
     """What the family thinks of each place: its density, else its critic's value, else nothing."""
-    if isinstance(family, Density):
+    if isinstance(family, Density) and family.spec.only("real"):
         return family.log_prob
     return family.score if isinstance(family, Scorer) else None
 

@@ -101,12 +101,17 @@ def check_data(state: State, data: Dataset) -> None:
             "put the files and the data's options back, or start a new run"
         )
     try:
-        began = Spec.of(state["spec"]).values
+        began = Spec.of(state["spec"])
     except (KeyError, TypeError, ValueError):  # damaged, or of no data; whoever makes a model of it says so
         return
-    if began != data.spec.values:
+    if began.values != data.spec.values:
         raise UserError(
-            f"data.range: this run began with {began}, not {data.spec.values}: put it back or start a new run"
+            f"data.range: this run began with {began.values}, not {data.spec.values}: put it back or start a new run"
+        )
+    if began.meaning != data.spec.meaning:
+        raise UserError(
+            "the data's fields are not those that this run began with: put the files and options back, or start a new "
+            "run"
         )
 
 

@@ -30,5 +30,8 @@ class PointJudge(Judge):
         if n < 2 or not columns:
             return {}
         statistics = kolmogorov_smirnov(self.data.spec.standardise(samples)[:n], self.real[:n].to(samples.device))
-        names = [each.name for each in columns for _ in range(each.size)]
-        return dict(sorted(zip(names, statistics, strict=True), key=lambda pair: -pair[1]))
+        found, start = {}, 0
+        for each in columns:  # of a category the word that is farthest off
+            found[each.name] = max(statistics[start : start + each.size])
+            start += each.size
+        return dict(sorted(found.items(), key=lambda pair: -pair[1]))

@@ -128,7 +128,6 @@ def clip(gradients: Gradients, limit: float) -> Tensor:
 
     What `torch.nn.utils.clip_grad_norm_` does, for gradients that do not lie at their parameters.
     """
-    # One kernel for all norms is eager's gain; a compiled graph fuses them itself, and has no code for that kernel.
-    norm = torch.nn.utils.get_total_norm(gradients, foreach=False if torch.compiler.is_compiling() else None)
+    norm = torch.nn.utils.get_total_norm(gradients)
     torch._foreach_mul_(gradients, (limit / (norm + 1e-6)).clamp(max=1.0))
     return norm
