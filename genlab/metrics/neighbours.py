@@ -76,7 +76,7 @@ def memorisation(
         held_out_distances = nearest_distances(held_out, train)
     to_train, to_held_out = nearest_distances(fake, train), nearest_distances(fake, held_out)
     chance = len(train) / (len(train) + len(held_out))
-    # Being near does not ask to which of the two: chance stays p. A tie is a training image that is held out as well.
+    # "Near" means near to either set, so chance stays p. A tie is a training image that is also held out.
     near = torch.minimum(to_train, to_held_out) <= held_out_distances.median()
     wins = (to_train < to_held_out).double() + 0.5 * (to_train == to_held_out).double()
     above = (wins - chance) * near

@@ -64,7 +64,7 @@ class History:
         """`status`, `reason`, `step`, ... or {} before training. A run whose process died is `killed`."""
         found = _read_object(self.run.status)
         if found.get("status") == "running" and found.get("host") == socket.gethostname() and not self.run.held():
-            return {**found, "status": "killed", "reason": "its process has gone without a word"}
+            return {**found, "status": "killed", "reason": "its process died without writing a status"}
         return found
 
     @cached_property

@@ -34,8 +34,8 @@ from torch import Tensor, nn
 from genlab.errors import UserError
 from genlab.trainer.options import Options
 
-PATIENCE = timedelta(days=1)  # the others wait while rank 0 measures and writes; whoever starts the ranks sees them die
-LOOK_EVERY = 16  # steps between two looks at the wish to stop where looking costs a wait for the device
+PATIENCE = timedelta(days=1)  # other ranks wait while rank 0 measures and writes; the launcher notices dead ranks
+LOOK_EVERY = 16  # steps between checks for a request to stop, on devices where a check means waiting for the device
 T = TypeVar("T")
 
 

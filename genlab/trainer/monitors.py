@@ -141,8 +141,8 @@ class ModeCollapse(Monitor):
 class SaturatedDiscriminator(Monitor):
     """In training, the discriminator's accuracy stays at 1 while its loss stays at 0.
 
-    Heeded is every phase that logs an accuracy. The accuracy alone would not do: a discriminator that is right by a
-    hair still has a gradient to give.
+    Watches every phase that logs an accuracy. Accuracy alone is not enough: a discriminator that is barely right still
+    gives the generator a gradient.
     """
 
     name = "saturated discriminator"

@@ -110,9 +110,9 @@ def compiler_options(cpu: bool) -> dict[str, Any]:
 
 
 def alone(method: Any) -> Callable[[Batch], Any]:
-    """A copy of a method with a code object of its own: torch.compile keeps its graphs by code object.
+    """Copy a method, with a code object of its own: torch.compile keeps its graphs by code object.
 
-    So phases, and the runs of a sweep in one process, neither see nor crowd out one another's graphs.
+    Without guards, a phase would otherwise be given the graph of another phase, or of another run in this process.
     """
     function = method.__func__
     code = function.__code__.replace()

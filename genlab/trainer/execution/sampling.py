@@ -1,8 +1,8 @@
-"""The net that a sampler calls many times, each call as one graph: compiled, or on CUDA recorded.
+"""Runs the net of a diffusion sampler as one graph: compiled, or recorded as a CUDA graph.
 
-A sampler of diffusion runs its net tens of times a sample, on batches of one shape. So the net is made into a graph at
-the first call, while the sampler around it stays plain code. Training and likelihoods, which differentiate the net, do
-not come through here. Samples differ from eager ones by rounding alone.
+Such a sampler calls its net tens of times for each sample, on batches of one shape. The net becomes a graph at the
+first call; the sampler around it stays plain Python. Training and likelihoods differentiate the net and do not use
+this. Samples differ from eager ones by rounding only.
 """
 
 import sys
