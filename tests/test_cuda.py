@@ -112,7 +112,7 @@ def test_compiled_updates_agree(model: str, kind: str) -> None:
     assert distance(eager, other) < CLOSE
     for update in other.updates:
         assert isinstance(update, compiled.Compiled)
-        assert update.graph.compiled is not update.graph.fallback
+        assert update.graph.compiled is not update.graph.function
 
 
 @pytest.mark.parametrize("model", ["ddpm", "score", "flow_matching", "latent_diffusion"])

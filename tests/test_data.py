@@ -167,13 +167,18 @@ def test_real_mnist_has_the_published_counts_and_splits():
     assert data.real("test", 10_000).mean().item() == pytest.approx(0.1325, abs=1e-4)  # the known mean of the set
 
 
+def packed(root):
+    """The real Fashion-MNIST files below `root`, as they are fetched: packed. Returns their folder."""
+    target = root / "FashionMNIST" / "raw"
+    target.mkdir(parents=True)
+    for path in (data_root() / "FashionMNIST" / "raw").glob("*.gz"):
+        shutil.copy(path, target)
+    return target
+
+
 @pytest.mark.real_data
 def test_jobs_that_start_together_unpack_once(tmp_path):
-    source = data_root() / "FashionMNIST" / "raw"
-    target = tmp_path / "FashionMNIST" / "raw"
-    target.mkdir(parents=True)
-    for path in source.glob("*.gz"):
-        shutil.copy(path, target)
+    packed(tmp_path)
     script = f"from genlab.data.mnist import FashionMNIST; FashionMNIST(root={str(tmp_path)!r})"
     jobs = [subprocess.Popen([sys.executable, "-c", script], stderr=subprocess.PIPE, text=True) for _ in range(4)]
     assert [(job.communicate()[1], job.returncode) for job in jobs] == [("", 0)] * 4
@@ -181,11 +186,8 @@ def test_jobs_that_start_together_unpack_once(tmp_path):
 
 @pytest.mark.real_data
 def test_a_flipped_bit_is_found(tmp_path):
-    source = data_root() / "FashionMNIST" / "raw"
-    target = tmp_path / "FashionMNIST" / "raw"
-    target.mkdir(parents=True)
-    for path in source.glob("*.gz"):
-        shutil.copy(path, target)
+    target = packed(tmp_path)
+    for path in target.glob("*.gz"):
         (target / path.stem).write_bytes(gzip.decompress(path.read_bytes()))
     FashionMNIST(root=str(tmp_path))
     damaged = target / "train-images-idx3-ubyte"

@@ -52,7 +52,7 @@ def distance(model: str, kind: str, overrides: tuple[str, ...] = (), **options) 
     other.fit()
     for update in other.updates:
         assert isinstance(update, compiled.Compiled)
-        assert update.graph.compiled is not update.graph.fallback
+        assert update.graph.compiled is not update.graph.function
     pairs = list(zip(start, eager.family.parameters(), other.family.parameters(), strict=True))
     apart = math.hypot(*((a - b).norm().item() for _, a, b in pairs))
     return apart / math.hypot(*((a - s).norm().item() for s, a, _ in pairs))

@@ -4,7 +4,6 @@ Of a model of a table `samples.csv` as well, with the table's columns in their o
 """
 
 import csv
-from itertools import accumulate
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -113,18 +112,15 @@ def data_of(run: Run, model: "Family", state: dict[str, Any] | None, places: dic
 
 def write_table(path: Path, arrays: dict[str, "np.ndarray"], model: "Family", run: Run) -> None:
     """The samples with the column names of the data, and of a conditional model the classes by their names."""
-    fields = model.spec.columns
-    header, labels = [field.name for field in fields], [[]] * len(arrays["samples"])
+    header, labels = [field.name for field in model.spec.columns], [[]] * len(arrays["samples"])
     if "labels" in arrays:
         header.append(str(run.read_config().data.get("label") or "label"))
         labels = [[model.spec.class_name(k)] for k in arrays["labels"]]
     with open(path, "w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file)
         writer.writerow(header)
-        starts = [0, *accumulate(field.size for field in fields)][:-1]
         for row, label in zip(arrays["samples"].tolist(), labels, strict=True):
-            cells = [field.cell(row[start : start + field.size]) for field, start in zip(fields, starts, strict=True)]
-            writer.writerow([*cells, *label])
+            writer.writerow([*(field.cell(values) for field, values in model.spec.cut(row)), *label])
 
 
 def draw(

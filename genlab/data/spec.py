@@ -1,7 +1,7 @@
 """All that a model may know of the data before it sees any: the shape, what the channels mean, the classes."""
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Literal, get_args
 
 import torch
@@ -67,6 +67,13 @@ class Spec:
     def columns(self) -> tuple[Field, ...]:
         """The fields of a table; () of anything else."""
         return self.fields if all(each.name for each in self.fields) else ()
+
+    def cut(self, values: Sequence[float]) -> Iterator[tuple[Field, Sequence[float]]]:
+        """Each field with its share of one value a channel."""
+        start = 0
+        for each in self.fields:
+            yield each, values[start : start + each.size]
+            start += each.size
 
     @property
     def scaled(self) -> bool:

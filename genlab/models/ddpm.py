@@ -28,12 +28,12 @@ from genlab.data.base import Batch, Spec
 from genlab.errors import OptionError, choose, within
 from genlab.models.base import LossOutput
 from genlab.models.diffusion import Diffusion, column, mixture
-from genlab.models.samplers import Level, dpmpp, heun, noises
+from genlab.models.samplers import SECOND_ORDER, Level, noises, second_order
 from genlab.models.schedules import SCHEDULES, alpha_bars, first_time, sample_times
 from genlab.models.vae import gaussian_kl
 from genlab.networks.denoisers import Denoiser, denoiser
 
-SAMPLERS = ("ddim", "ancestral", "dpmpp", "heun")
+SAMPLERS = ("ddim", "ancestral", *SECOND_ORDER)
 VARIANCES = ("large", "small")
 
 
@@ -125,15 +125,13 @@ class DDPM(Diffusion):
         x, y = self.noise(n), self.labels(n, y)
         start = first_time(self.bars) if self.bounded else self.timesteps
         times = sample_times(start, min(self.sample_steps, start))
-        if self.sampler in ("dpmpp", "heun"):
+        if self.sampler in SECOND_ORDER:
             levels = [self.level(t) for t in times[:-1]]
 
             def clean(x_t: Tensor, i: int) -> Tensor:
                 return self.at(x_t, times[i], y)[0]
 
-            if self.sampler == "heun":
-                return self.restore(heun(clean, x, levels, self.head.smooth_channels))
-            return self.restore(dpmpp(clean, x, levels, self.eta, self.head.smooth_channels))
+            return self.restore(second_order(self.sampler, clean, x, levels, self.eta, self.head.smooth_channels))
         for t, s in pairwise(times):
             x = self.reverse(x, t, s, y)
         return self.restore(x)

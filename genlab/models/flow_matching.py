@@ -40,7 +40,7 @@ from genlab.errors import choose, within
 from genlab.models.base import LossOutput
 from genlab.models.diffusion import DenoisingModel, column
 from genlab.models.ode import DIVERGENCES, SOLVERS, integrate, integrate_density
-from genlab.models.samplers import Level, dpmpp, exact_step, heun
+from genlab.models.samplers import SECOND_ORDER, Level, exact_step, second_order
 from genlab.networks.denoisers import Denoiser, denoiser
 
 MOST_RATIO, LEAST_RATIO = 50.0, 1e-3  # noise over data between which dpmpp steps evenly
@@ -125,7 +125,7 @@ class FlowMatching(DenoisingModel):
     ) -> None:
         super().__init__(spec, conditional, drop_label, guidance, net)
         choose("time_density", time_density, TIME_DENSITIES)
-        choose("solver", solver, (*SOLVERS, "heun", "stochastic", "dpmpp"))
+        choose("solver", solver, (*SOLVERS, "stochastic", *SECOND_ORDER))
         choose("likelihood_solver", likelihood_solver, SOLVERS)
         choose("divergence", divergence, DIVERGENCES)
         within("sigma_min", sigma_min, 0, below=1)
@@ -151,7 +151,7 @@ class FlowMatching(DenoisingModel):
     def sample(self, n: int, y: Tensor | None = None) -> Tensor:
         """Draw n samples (n, *shape), of the classes y (n,), or of a conditional model of classes as in training."""
         y, x = self.labels(n, y), self.noise(n)
-        if self.solver in ("dpmpp", "heun"):
+        if self.solver in SECOND_ORDER:
             return self.restore(self.second_order(x, y))
         moments = times(self.sample_steps)
         if self.solver != "stochastic":
@@ -168,9 +168,7 @@ class FlowMatching(DenoisingModel):
         def denoise(x_t: Tensor, i: int) -> Tensor:
             return clean(x_t, self.velocity(x_t, moments[i], y), moments[i], self.sigma_min)
 
-        if self.solver == "heun":
-            return heun(denoise, x, levels, self.head.smooth_channels)
-        return dpmpp(denoise, x, levels, self.eta, self.head.smooth_channels)
+        return second_order(self.solver, denoise, x, levels, self.eta, self.head.smooth_channels)
 
     @torch.no_grad()
     def log_prob(self, x: Tensor) -> Tensor:
@@ -179,7 +177,7 @@ class FlowMatching(DenoisingModel):
         In the model's range; of a conditional model, without a class.
 
         Raises:
-            ValueError: the data have categories.
+            ValueError: the data have categories, or pixels beside other fields.
         """
         self.head.check_density()
         backward = times(self.likelihood_steps)[::-1]

@@ -30,6 +30,7 @@ from itertools import pairwise
 import torch
 from torch import Tensor
 
+SECOND_ORDER = ("dpmpp", "heun")
 Level = tuple[float, float]  # α, σ
 Denoise = Callable[[Tensor, int], Tensor]  # x_t and the place of its level -> x̂_0
 LITTLE_NOISE = 0.02  # σ/α, where the data have deviation 1
@@ -55,6 +56,13 @@ def exact_step(x: Tensor, clean: Tensor, start: Level, end: Level, eta: float, n
     old, fresh = noises(start, end, eta)
     kept = end[0] * clean + old / start[1] * (x - start[0] * clean)
     return kept + fresh * (torch.randn_like(x) if noise is None else noise) if fresh else kept
+
+
+def second_order(
+    name: str, denoise: Denoise, x: Tensor, levels: Sequence[Level], eta: float, smooth: bool | Tensor
+) -> Tensor:
+    """Run the solver of that name, dpmpp or heun, from noise to data: (B, *shape) -> (B, *shape); see each."""
+    return heun(denoise, x, levels, smooth) if name == "heun" else dpmpp(denoise, x, levels, eta, smooth)
 
 
 def dpmpp(denoise: Denoise, x: Tensor, levels: Sequence[Level], eta: float, smooth: bool | Tensor) -> Tensor:

@@ -32,12 +32,12 @@ from genlab.errors import choose, within
 from genlab.models.base import LossOutput
 from genlab.models.diffusion import Diffusion
 from genlab.models.ode import DIVERGENCES, SOLVERS, integrate, integrate_density
-from genlab.models.samplers import Level, dpmpp, heun
+from genlab.models.samplers import SECOND_ORDER, Level, second_order
 from genlab.networks.denoisers import Denoiser, denoiser
 
 BETA_0, BETA_1 = 0.1, 20.0  # the values of appendix C of Song et al. 2021
 T_MIN = 1e-5  # times below would divide by a σ of about 0
-SAMPLERS = ("ode", "langevin", "dpmpp", "heun")
+SAMPLERS = ("ode", "langevin", *SECOND_ORDER)
 LEAST_RATIO = 3e-3  # ς at which dpmpp and heun end: below, errors of a net draw modes narrower again
 Time = TypeVar("Time", Tensor, float)
 
@@ -151,7 +151,7 @@ class Score(Diffusion):
     def sample(self, n: int, y: Tensor | None = None) -> Tensor:
         """Draw n samples (n, *shape), of the classes y (n,), or of a conditional model of classes as in training."""
         y = self.labels(n, y)
-        if self.sampler in ("dpmpp", "heun"):
+        if self.sampler in SECOND_ORDER:
             return self.restore(self.second_order(self.noise(n), y))
         levels = ratios(self.sample_steps if self.sampler == "ode" else self.langevin_levels)
         x = self.noise(n) * math.sqrt(1 + levels[0] ** 2)  # x_1 ~ N(0, I), over α
@@ -169,9 +169,7 @@ class Score(Diffusion):
             return self.denoise_at(x_t, steps[i], y, sampling=True)[0]
 
         levels = [level(ratio) for ratio in steps]
-        if self.sampler == "heun":
-            return heun(clean, x, levels, self.head.smooth_channels)
-        return dpmpp(clean, x, levels, self.eta, self.head.smooth_channels)
+        return second_order(self.sampler, clean, x, levels, self.eta, self.head.smooth_channels)
 
     def langevin(self, x: Tensor, levels: list[float], y: Tensor | None = None) -> Tensor:
         """Annealed Langevin dynamics of x̂ (B, *shape) through the noise levels ς, and one step of denoising."""
@@ -190,7 +188,7 @@ class Score(Diffusion):
         It is the density of x with the noise of `T_MIN`, in the model's range; of a conditional model, without class.
 
         Raises:
-            ValueError: the data have categories.
+            ValueError: the data have categories, or pixels beside other fields.
         """
         self.head.check_density()
         levels = ratios(self.likelihood_steps)

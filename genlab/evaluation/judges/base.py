@@ -40,6 +40,10 @@ class Judge:
         self.data, self.split, self.reasons, self.quick = data, split, reasons, quick
         self.prefix = "eval/" if quick else ""
         self.real = data.spec.standardise(data.real(split, n))
+        self.prepare(net)
+
+    def prepare(self, net: FeatureNet | None) -> None:
+        """Compute once what the measures need of the real side."""
 
     def parts(self, samples: Tensor, labels: Tensor | None, reasons: Reasons | None) -> Parts:
         """The measures that fit, of samples (N, *shape) with columns standardised and the classes (N,) asked for."""

@@ -6,7 +6,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from genlab.data.base import Dataset, mix
+from genlab.data.base import mix
 from genlab.evaluation.judges.base import Judge, Parts
 from genlab.metrics.attempts import Reasons, attempt
 from genlab.metrics.features import FeatureNet
@@ -36,21 +36,12 @@ class ImageJudge(Judge):
         "balance": (),
     }
 
-    def __init__(
-        self,
-        data: Dataset,
-        split: str,
-        n: int,
-        net: FeatureNet | None = None,
-        reasons: Reasons | None = None,
-        quick: bool = False,
-    ) -> None:
-        super().__init__(data, split, n, net, reasons, quick)
+    def prepare(self, net: FeatureNet | None) -> None:
         self.reference: Reference | None = None
         if net is not None:
-            train = None if quick else data.real("train", TRAIN)
-            make = partial(Reference, self.real, train, net, data.spec.even)
-            self.reference = attempt(f"{self.prefix}fid", make, reasons)
+            train = None if self.quick else self.data.real("train", TRAIN)
+            make = partial(Reference, self.real, train, net, self.data.spec.even)
+            self.reference = attempt(f"{self.prefix}fid", make, self.reasons)
 
     def parts(self, samples: Tensor, labels: Tensor | None, reasons: Reasons | None) -> Parts:
         reference, n = self.reference, min(len(samples), len(self.real))

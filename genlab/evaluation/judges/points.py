@@ -25,13 +25,10 @@ class PointJudge(Judge):
 
     def columns(self, samples: Tensor) -> Values:
         """The Kolmogorov-Smirnov statistic of each column of a table, the worst first; {} of anything else."""
-        columns = self.data.spec.columns
         n = min(len(samples), len(self.real))
-        if n < 2 or not columns:
+        if n < 2 or not self.data.spec.columns:
             return {}
         statistics = kolmogorov_smirnov(self.data.spec.standardise(samples)[:n], self.real[:n].to(samples.device))
-        found, start = {}, 0
-        for each in columns:  # of a category the word that is farthest off
-            found[each.name] = max(statistics[start : start + each.size])
-            start += each.size
+        # Of a category that of the word that is farthest off.
+        found = {field.name: max(each) for field, each in self.data.spec.cut(statistics)}
         return dict(sorted(found.items(), key=lambda pair: -pair[1]))

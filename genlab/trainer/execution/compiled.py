@@ -43,8 +43,7 @@ class Compiled(Eager):
         self, phase: Phase, optimizer: Optimizer, options: Options, device: torch.device, reduce: Reduce | None = None
     ) -> None:
         super().__init__(phase, optimizer, options, device, reduce)
-        eager = Eager(phase, optimizer, options, device)
-        self.graph = Graph(eager.differentiate, eager.differentiate, f"phase '{phase.name}'")
+        self.graph = Graph(Eager(phase, optimizer, options, device).differentiate, f"phase '{phase.name}'")
 
     @property
     def preparation(self) -> float:
@@ -55,13 +54,13 @@ class Compiled(Eager):
 
 
 class Graph:
-    """A function of a batch as one compiled graph; where it cannot be one, `fallback`, after one line that says so.
+    """A function of a batch as one compiled graph; else the function itself, after a line that says so.
 
     The graph is made at the first call, and holds for batches of that shape only.
     """
 
-    def __init__(self, function: Callable[[Batch], Any], fallback: Callable[[Batch], Any], name: str) -> None:
-        self.function, self.fallback, self.name = function, fallback, name
+    def __init__(self, function: Callable[[Batch], Any], name: str) -> None:
+        self.function, self.name = function, name
         self.compiled: Callable[[Batch], Any] | None = None
         self.seconds = 0.0  # that making it took
 
@@ -86,7 +85,7 @@ class Graph:
                 result = graph(batch)
         except Exception as error:  # whatever the compiler raises; nothing of the update has run then
             tqdm.write(f"execution: {self.name} stays eager: {reason(error)}", file=sys.stderr)
-            graph, result = self.fallback, self.fallback(batch)
+            graph, result = self.function, self.function(batch)
         self.compiled = graph
         self.seconds += time.perf_counter() - began
         return result

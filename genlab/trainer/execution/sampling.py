@@ -84,7 +84,7 @@ class OneShape:
 
 
 def compiled(call: Call) -> Call:
-    return Graph(call, call, "the sampler's net")
+    return Graph(call, "the sampler's net")
 
 
 class Recorded:
