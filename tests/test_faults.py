@@ -157,7 +157,7 @@ def test_tensorboard_failing_in_its_thread_is_one_line(cli, tmp_path, monkeypatc
     def write(self, data):
         nonlocal written
         written += 1
-        if written > 12:
+        if written > 12 and (tmp_path / "run" / "checkpoints" / "last.pt").exists():  # on a busy machine it comes late
             raise OSError(errno.EIO, os.strerror(errno.EIO))
 
     monkeypatch.setattr(RecordWriter, "write", write)
