@@ -15,6 +15,7 @@ from genlab.errors import UserError
 from genlab.models import stabilizers
 from genlab.models.gan import GAN, discriminator_loss
 from genlab.networks.choice import decoder, encoder
+from genlab.networks.past_samples import PastSamples
 from genlab.runs.folder import Run
 from genlab.trainer import checkpoint
 from genlab.trainer.loop import Trainer
@@ -203,25 +204,27 @@ def test_feature_matching_looks_at_what_the_last_layer_sees(spec):
     assert loss == stabilizers.feature_matching(seen, net.features(family.sample(8)))
 
 
-def test_replay_gives_back_past_samples_with_their_labels():
+def test_past_samples_keep_their_labels():
     """Samples carry their number as value and label, so that one sees where each went."""
     torch.manual_seed(0)
-    pool, seen = stabilizers.Replay(8, (1,)), set()
-    for number in range(6):
+    pool, seen, old = PastSamples((1,), 8, labelled=True), set(), 0
+    for number in range(20):
         y = torch.arange(10 * number, 10 * number + 6)
         x, labels = pool(y[:, None].float(), y)
-        assert torch.equal(x[:, 0].long(), labels)  # a label never parts from its sample
-        assert torch.equal(labels[3:], y[3:])  # the second half is this batch's own
-        past = set(labels[:3].tolist())
-        assert past == set(y[:3].tolist()) if number == 0 else past <= seen
-        seen |= set(y[:3].tolist())
-        assert pool.count == min(8, 3 * (number + 1))
-        held = pool.y[: pool.count].tolist()
-        assert len(set(held)) == len(held)
-        assert set(held) <= seen
-        assert set(y[:3].tolist()) <= set(held)  # what is new is in the pool
-    with pytest.raises(UserError, match="does not hold"):
-        pool(torch.zeros(18, 1), torch.zeros(18, dtype=torch.int64))
+        assert labels is not None
+        assert torch.equal(x[:, 0].long(), labels)
+        assert torch.equal(pool.stored[:, 0].long(), pool.labels)
+        seen |= set(y.tolist())
+        assert set(labels.tolist()) <= seen
+        old += sum(label < 10 * number for label in labels.tolist())
+    assert 30 < old < 80  # of 112 swaps at even odds, some with a sample of the same batch
+
+
+def test_pool_reads_the_buffers_of_older_checkpoints():
+    pool, filled = PastSamples((2,), 4, labelled=True), torch.randn(4, 2)
+    pool.load_state_dict({"x": filled, "y": torch.arange(4), "count": torch.tensor(4)})
+    assert torch.equal(pool.stored, filled)
+    assert pool.labels.tolist() == [0, 1, 2, 3]
 
 
 def test_unrolling_matches_the_steps_done_by_hand():

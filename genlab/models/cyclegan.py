@@ -95,7 +95,7 @@ class CycleGAN(Family):
         for domain in DOMAINS:
             fake = batch[f"fake_{domain}"]
             if self.training:  # a validation loss leaves the pool alone
-                fake = self.pools[domain](fake)
+                fake, _ = self.pools[domain](fake)
             losses[domain] = discriminator_loss(self.loss, self.judge(domain, batch[domain]), self.judge(domain, fake))
         return LossOutput(losses["a"] + losses["b"], losses)
 

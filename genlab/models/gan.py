@@ -24,6 +24,7 @@ from genlab.models import stabilizers
 from genlab.models.base import Family, LossOutput, Phase, Rule
 from genlab.models.labels import ClassPrior
 from genlab.networks.choice import Decoder, Encoder, decoder, encoder
+from genlab.networks.past_samples import PastSamples
 
 LOSSES = ("non_saturating", "minimax", "lsgan", "hinge")
 
@@ -119,7 +120,7 @@ class GAN(Family):
             raise OptionError("discriminator.norm", "r1 forbids BatchNorm in the discriminator; use none or layer")
         self.embedding = nn.Embedding(spec.classes, stabilizers.EMBEDDING) if conditional else None
         self.class_prior = ClassPrior(spec) if conditional else None
-        self.replay = stabilizers.Replay(replay, spec.shape) if replay else None
+        self.replay = PastSamples(spec.shape, replay, labelled=True) if replay else None
 
     def phases(self) -> tuple[Phase, ...]:
         generator = (self.generator, self.embedding) if self.embedding else (self.generator,)
@@ -133,7 +134,8 @@ class GAN(Family):
         with torch.no_grad():
             fake = self.sample(len(y), y)
         if self.replay and self.training:
-            fake, y = self.replay(fake, y)
+            fake, labels = self.replay(fake, y)
+            y = y if labels is None else labels
         return self.judge(self.discriminator, self.noisy(batch["x"], batch), batch.get("y"), self.noisy(fake, batch), y)
 
     def judge(

@@ -5,7 +5,7 @@
     labels                    D(x, e(y))                                                 D knows the class
     feature matching          |E h(x) - E h(G(z))|²                                      replaces G's loss
     unrolling                 G minimises -L_D(θ_k), θ_k D's weights after k steps       G foresees D's answer
-    replay                    half of D's fakes come from a pool of past ones            D does not forget
+    replay                    about half of D's fakes come from a pool of past ones      D does not forget (PastSamples)
     instance noise            D(x + σ_t ε),  σ_t = σ (1 - t / T)                         overlapping supports at first
     R1                        L_D + ½ γ E |∇D(x)|² at real x                             D is flat where the data are
 
@@ -186,50 +186,6 @@ def unroll(net: nn.Module, loss: Callable[[Callable[..., Tensor]], Tensor], step
             moved, moments = rule(list(weights.values()), gradients, moments, number)
             weights = dict(zip(weights, moved, strict=True))
     return at(weights)
-
-
-class Replay(nn.Module):
-    """A pool of past samples with their labels; nothing is drawn before half a batch is in it.
-
-    Args:
-        capacity: samples held.
-        shape: of one sample.
-    """
-
-    x: Tensor
-    y: Tensor
-    count: Tensor
-
-    def __init__(self, capacity: int, shape: tuple[int, ...]) -> None:
-        super().__init__()
-        self.register_buffer("x", torch.zeros(capacity, *shape))
-        self.register_buffer("y", torch.zeros(capacity, dtype=torch.int64))
-        self.register_buffer("count", torch.zeros((), dtype=torch.int64))
-
-    @torch.no_grad()
-    def forward(self, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
-        """Exchange the first half of x (B, *shape) and labels y (B,) for past ones, and keep that half in the pool.
-
-        New samples fill the free places, then take those of random old ones. Static shapes, no host sync.
-
-        Raises:
-            UserError: half a batch does not fit into the pool.
-        """
-        half, capacity = len(x) // 2, len(self.x)
-        if half > capacity:
-            raise UserError(f"model.replay: a pool of {capacity} does not hold half a batch of {len(x)}")
-        place = torch.arange(capacity, device=x.device)
-        drawn = (torch.rand(half, device=x.device) * self.count).long()
-        ready = self.count >= half
-        old_x = torch.where(ready, self.x[drawn].to(x), x[:half])
-        old_y = torch.where(ready, self.y[drawn], y[:half])
-        # The places with the largest values take the new samples: free ones first, in order, then random ones.
-        value = torch.where(place < self.count, torch.rand(capacity, device=x.device), 2.0 * capacity - place)
-        taken = value.topk(half).indices
-        self.x[taken] = x[:half].to(self.x)
-        self.y[taken] = y[:half]
-        self.count.add_(half).clamp_(max=capacity)
-        return torch.cat([old_x, x[half:]]), torch.cat([old_y, y[half:]])
 
 
 def instance_noise(x: Tensor, noise: Tensor, step: Tensor, sigma: float, steps: int) -> Tensor:

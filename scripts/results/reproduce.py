@@ -193,7 +193,7 @@ def write_readme(record: Record) -> None:
             raise UserError(f"{page} has no place for results, between '{BEGIN}' and '{END}'")
         before, rest = text.split(BEGIN, 1)
         shown = [table for table in TABLES if names is None or table.name in names]
-        tables = "\n".join(filter(None, (section(table, record) for table in shown)))
+        tables = "\n".join(filter(None, (section(table, record, short=names is not None) for table in shown)))
         page.write_text(f"{before}{BEGIN}\n\n{tables}\n{END}{rest.split(END, 1)[1]}", encoding="utf-8")
 
 

@@ -10,18 +10,26 @@ from genlab.report.tables import markdown, number, spread
 Record = dict[tuple[str, int], dict[str, Any]]  # a line of results.jsonl by row and seed
 
 
-def section(table: Table, record: Record) -> str:
-    """A table of the README, of the rows that are in the record; "" where none is."""
+def section(table: Table, record: Record, short: bool = False) -> str:
+    """Writes a table from the rows that are in the record; "" where none is.
+
+    Args:
+        short: only the first four measures, the minutes and the seeds, without published figures.
+    """
     found = [(row, [line for (name, _), line in record.items() if name == row.name]) for row in table.rows]
     found = [(row, lines) for row, lines in found if lines]
     if not found:
         return ""
     everything = [line for _, lines in found for line in lines]
     columns = [c for c in table.columns if any(value(line, c) is not None for line in everything)]
+    if short:
+        columns = columns[:4]
     published = [c for c in columns if any(entry[0] == c for line in everything for entry in line["published"])]
+    published = [] if short else published
     trained = any(not row.of for row, _ in found)
     head = ["", *(c.split("|")[0] for c in columns), *(f"published {c}" for c in published)]
-    head += ["parameters", "steps", "samples/s", "minutes", "seeds", "`genlab train`"] if trained else []
+    made = ["parameters", "steps", "samples/s", "minutes", "seeds"][3 if short else 0 :]
+    head += [*made, "`genlab train`"] if trained else []
     rows, notes = [head], []
     for row, lines in found:
         cells = [row.label, *(cell(lines, c) for c in columns)]
@@ -29,7 +37,7 @@ def section(table: Table, record: Record) -> str:
         if trained:
             means = [statistics.fmean(line[name] for line in lines) for name in ("samples_per_s", "minutes")]
             counts = [f"{lines[0][name]:,}" for name in ("parameters", "steps")]
-            cells += [*counts, f"{means[0]:,.0f}", f"{means[1]:.1f}", str(len(lines))]
+            cells += [*counts, f"{means[0]:,.0f}", f"{means[1]:.1f}", str(len(lines))][3 if short else 0 :]
             cells.append(f"`{row.train}`" if row.train else f"the run of `{row.of}`")
         rows.append(cells)
     floors = [
