@@ -7,11 +7,11 @@ if TYPE_CHECKING:
     from genlab.loaded import Model
 
 __version__ = "0.1.0"
-command: list[str] = []  # the command line that this process follows, where it follows one
+command: list[str] = []  # the command line of this process, if it has one
 
 
 def configs() -> Path:
-    """The folder of the configs: inside the package in a wheel, beside it in a checkout."""
+    """Returns the folder of the configs: inside the package in a wheel, beside it in a checkout."""
     package = Path(__file__).resolve().parent
     return next(folder for folder in (package / "configs", package.parent / "configs") if folder.is_dir())
 
@@ -20,9 +20,9 @@ def load(run: str | Path, checkpoint: str | int = "last", device: str = "auto", 
     """Load a trained model from a run folder: `genlab.load("outputs/RUN").sample(100)`.
 
     Args:
-        checkpoint: last, best, or the step of a numbered one.
+        checkpoint: last, best, or the step of a numbered checkpoint.
         device: auto, cpu, cuda, cuda:N or mps.
-        settings: of the model, to use it with instead of its own: `sample_steps=10`, `guidance=3.0`.
+        settings: model settings that replace its own, such as `sample_steps=10`, `guidance=3.0`.
 
     Raises:
         UserError: no such run or checkpoint, or a setting that the model does not have.

@@ -1,6 +1,6 @@
-"""The command line: `genlab VERB [overrides]`. Finds the verb and its config, hands on to Hydra; imports nothing heavy.
+"""The command line: `genlab VERB [overrides]`. Finds the verb and its config and calls Hydra; imports nothing heavy.
 
-What follows the verb is Hydra's own grammar: `model=vae`, `trainer.steps=100`, `-m`, `--cfg job`, `--help`.
+The overrides follow Hydra's grammar: `model=vae`, `trainer.steps=100`, `-m`, `--cfg job`, `--help`.
 """
 
 import os
@@ -19,23 +19,23 @@ from genlab.machine import survive_any_encoding
 
 
 class Verb(NamedTuple):
-    function: str  # module:function, imported when it is called
+    function: str  # module:function, imported when called
     help: str
     config: str | None = None  # the config that Hydra composes for it
 
 
 VERBS = {
-    "train": Verb("genlab.commands.train:train", "train a model on a data set; resume=RUN goes on with a run", "train"),
+    "train": Verb("genlab.commands.train:train", "train a model on a data set; resume=RUN continues a run", "train"),
     "sample": Verb("genlab.commands.sample:sample", "draw samples from a trained run: samples.npz, grid.png", "sample"),
-    "evaluate": Verb("genlab.commands.evaluate:evaluate", "every measure that fits a run: evaluation.json", "evaluate"),
-    "compare": Verb("genlab.commands.compare:compare", "runs in one ranked table: terminal, CSV, Markdown, PNG"),
-    "report": Verb("genlab.commands.report:report", "runs as one page of HTML that opens anywhere: report.html"),
-    "dashboard": Verb("genlab.commands.dashboard:dashboard", "TensorBoard over all runs, on this machine alone"),
-    "prepare": Verb("genlab.commands.prepare:prepare", "fetch and check a data set", "prepare"),
-    "list": Verb("genlab.commands.list:show", "show the models, data sets and presets there are"),
+    "evaluate": Verb("genlab.commands.evaluate:evaluate", "compute all measures that fit: evaluation.json", "evaluate"),
+    "compare": Verb("genlab.commands.compare:compare", "rank runs in one table: terminal, CSV, Markdown, PNG"),
+    "report": Verb("genlab.commands.report:report", "show runs on one self-contained HTML page: report.html"),
+    "dashboard": Verb("genlab.commands.dashboard:dashboard", "run TensorBoard on all runs, for this machine only"),
+    "prepare": Verb("genlab.commands.prepare:prepare", "download and verify a data set", "prepare"),
+    "list": Verb("genlab.commands.list:show", "list the models, data sets, presets and measures"),
 }
 
-RESUME = Verb("genlab.sweep.resume:resume", "go on with a run or a sweep")  # of `train`, with the run's own config
+RESUME = Verb("genlab.sweep.resume:resume", "continue a run or a sweep")  # what `train` calls for resume=RUN
 
 USAGE = """genlab {version}: the experiment runner for deep generative models
 
@@ -46,26 +46,26 @@ USAGE = """genlab {version}: the experiment runner for deep generative models
   genlab train                                  wgan_gp on gaussian2d: seconds, nothing to download
   genlab train model=vae data=mnist             any model on any data set
   genlab train -m model=gan,vae seed=0,1,2      a sweep
-  genlab train resume=outputs/RUN               goes on exactly where the run stopped
+  genlab train resume=outputs/RUN               continue exactly where the run stopped
   genlab evaluate run=outputs/RUN               every measure that fits
   genlab compare outputs/                       one ranked table of all runs in a folder
   genlab train --config-dir outputs/RUN         a new run with the config of that one
   genlab report outputs/RUN                     a page to show: curves, samples, measures
 
-'genlab VERB --help' shows all keys of a verb. --allow-targets lets a config name code that is not genlab's.
+'genlab VERB --help' shows all keys of a verb. --allow-targets allows configs to name code from outside genlab.
  Tab completion: eval "$(genlab -sc install=bash)"
 """
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run one command; return its exit code: 0, 1 (the run failed), 2 (wrong input), 128 + n (signal n)."""
+    """Run one command; returns its exit code: 0, 1 (the run failed), 2 (wrong input), 128 + n (signal n)."""
     arguments = sys.argv[1:] if arguments is None else arguments
     genlab.command[:] = ["genlab", *arguments]
     survive_any_encoding()
     try:
         if targets.FLAG in arguments or targets.allowed():
             with _allow_targets():
-                return dispatch([each for each in arguments if each != targets.FLAG])
+                return dispatch([argument for argument in arguments if argument != targets.FLAG])
         return dispatch(arguments)
     except UserError as error:
         return _say(error, 2)
@@ -73,11 +73,11 @@ def main(arguments: list[str] | None = None) -> int:
         return _say(error, 1)
     except Interrupted as error:
         return _say(error, 128 + error.signal)
-    except SystemExit as error:  # Hydra's --help and --cfg end so
+    except SystemExit as error:  # how Hydra's --help and --cfg end
         return error.code if isinstance(error.code, int) else 0
     except KeyboardInterrupt:
         return _say("interrupted", 130)
-    except BrokenPipeError:  # the reader of our output has gone: `genlab list | head`
+    except BrokenPipeError:  # the reader of our output is gone: `genlab list | head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 141
     except OSError as error:
@@ -92,7 +92,7 @@ def dispatch(arguments: list[str]) -> int:
     """Find the verb and run it.
 
     Raises:
-        UserError: no such verb, or anything wrong that comes after it.
+        UserError: no such verb, or its arguments are wrong.
     """
     if not arguments or arguments[0] in ("-h", "--help", "help"):
         verbs = "\n".join(f"  {name:10}{verb.help}" for name, verb in VERBS.items())
@@ -105,17 +105,17 @@ def dispatch(arguments: list[str]) -> int:
         return complete(arguments)
     word, rest = arguments[0], arguments[1:]
     if word not in VERBS:
-        raise UserError(f"'{word}' is no command{did_you_mean(word, VERBS)}; there are: {', '.join(VERBS)}")
+        raise UserError(f"'{word}' is not a command{did_you_mean(word, VERBS)}; commands: {', '.join(VERBS)}")
     verb = VERBS[word]
     if verb.config is None:
         _load(verb)(rest)
         return 0
     rest = prepared(word, rest)
-    if word == "train" and any(each.startswith("resume=") for each in rest):
+    if word == "train" and any(argument.startswith("resume=") for argument in rest):
         rest = _load(RESUME)(rest)
         if not rest:
             return 0
-    if word == "train" and any(each.startswith(("--config-dir", "-cd")) for each in rest):
+    if word == "train" and any(argument.startswith(("--config-dir", "-cd")) for argument in rest):
         from genlab.config import rerun
 
         if stored := rerun.of_a_run(rest):
@@ -135,11 +135,11 @@ def run(word: str, config_name: str, overrides: list[str], verb: Verb) -> int:
 
 
 def complete(arguments: list[str]) -> int:
-    """Answer the shell's request for completions: of verbs here, of what follows by Hydra."""
+    """Answer the shell's request for completions: verbs are completed here, the rest by Hydra."""
     words = os.environ.get("COMP_LINE", "").split(" ")
-    if any(each.startswith("query=") for each in arguments) and len(words) < 3:
-        fitting = [name for name in VERBS if name.startswith(words[-1] if len(words) == 2 else "")]
-        print(("\n" if "query=fish" in arguments else " ").join(fitting))
+    if any(argument.startswith("query=") for argument in arguments) and len(words) < 3:
+        matches = [name for name in VERBS if name.startswith(words[-1] if len(words) == 2 else "")]
+        print(("\n" if "query=fish" in arguments else " ").join(matches))
         return 0
     config = "train"
     if len(words) > 2:
@@ -157,8 +157,8 @@ def complete(arguments: list[str]) -> int:
 def _allow_targets():
     """Allow any target, and find modules in the current folder as `python -m` does.
 
-    A variable of the environment says so, so that processes which genlab starts know of it as well. The folder comes
-    last in the path: no file in it can take the place of a module of the same name.
+    An environment variable is set, so that child processes allow them too. The folder comes last in the path, so that
+    no file in it can shadow another module.
     """
     before, here = os.environ.get(targets.VARIABLE), os.getcwd()
     os.environ[targets.VARIABLE] = "1"
@@ -179,6 +179,6 @@ def _load(verb: Verb) -> Callable:
 
 def _say(message: object, code: int) -> int:
     line = " ".join(str(message).split())
-    # Escaped, so that no name from a file can steer the terminal.
+    # Escaped, so that no name from a file can control the terminal.
     print("genlab: " + "".join(c if c.isprintable() else repr(c)[1:-1] for c in line), file=sys.stderr)
     return code

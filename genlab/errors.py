@@ -1,4 +1,4 @@
-"""The two ways a command ends badly on purpose; everything else that is raised is a bug and shows its traceback."""
+"""Exceptions that end a command with a one-line message. Any other exception is a bug and shows its traceback."""
 
 import operator
 from collections.abc import Iterable, Iterator
@@ -7,15 +7,15 @@ from difflib import get_close_matches
 
 
 class UserError(Exception):
-    """The input is wrong. The message is one line: what was wrong, what is allowed. Exit code 2."""
+    """Wrong input. The message is one line: what was wrong and what is allowed. Exit code 2."""
 
 
 class OptionError(UserError):
-    """An option of an object is wrong. Whoever made the object knows where the config has it, and adds the path.
+    """A wrong option of an object. The code that builds the object adds its path in the config.
 
     Args:
-        name: the option, dotted where it is one of a part ("beta", "generator.norm").
-        what: what is wrong, what is allowed.
+        name: the option, dotted if it belongs to a part ("beta", "generator.norm").
+        what: what is wrong and what is allowed.
     """
 
     def __init__(self, name: str, what: str) -> None:
@@ -24,7 +24,7 @@ class OptionError(UserError):
 
 
 class RunFailed(Exception):
-    """The input was fine, but the run could not go on (a loss that is not finite, say). Exit code 1."""
+    """A failure of a run with valid input (its loss is not finite, say). Exit code 1."""
 
 
 def did_you_mean(word: str, allowed: Iterable[str]) -> str:
@@ -37,7 +37,7 @@ def choose(what: str, word: str, allowed: Iterable[str]) -> None:
     """Check that `word` is one of `allowed`.
 
     Raises:
-        OptionError: it is not; the message lists what is, and the nearest.
+        OptionError: it is not; the message lists the allowed words and suggests the nearest.
     """
     allowed = list(allowed)
     if word not in allowed:
@@ -52,10 +52,10 @@ def within(
     above: float | None = None,
     below: float | None = None,
 ) -> None:
-    """Check that low <= value <= high and above < value < below, as far as these are given; NaN never passes.
+    """Check that low <= value <= high and above < value < below, for the bounds that are given; NaN never passes.
 
     Raises:
-        OptionError: it is not so; the message says what the value must be.
+        OptionError: the value is out of bounds; the message states them.
     """
     bounds = ((">=", low), (">", above), ("<=", high), ("<", below))
     tests = {">=": operator.ge, ">": operator.gt, "<=": operator.le, "<": operator.lt}
@@ -66,7 +66,7 @@ def within(
 
 @contextmanager
 def inside(part: str) -> Iterator[None]:
-    """Within, an option that is wrong is one of this part: "norm" becomes "generator.norm"."""
+    """Context that prefixes the names in OptionErrors with `part`: "norm" becomes "generator.norm"."""
     try:
         yield
     except OptionError as error:
@@ -74,12 +74,12 @@ def inside(part: str) -> Iterator[None]:
 
 
 def brief(error: BaseException) -> str:
-    """The text of an exception as one short line."""
+    """Returns the text of an exception as one short line."""
     return " ".join(str(error).split())[:200] or type(error).__name__
 
 
 def causes(error: BaseException | None) -> Iterator[BaseException]:
-    """An exception, what caused it, what caused that, ...: each once, for OmegaConf raises some from themselves."""
+    """Yields an exception and its chain of causes, each once, since OmegaConf raises some from themselves."""
     seen: set[int] = set()
     while error is not None and id(error) not in seen:
         yield error
@@ -88,7 +88,7 @@ def causes(error: BaseException | None) -> Iterator[BaseException]:
 
 
 def out_of_memory(error: BaseException) -> bool:
-    """Whether memory was short: Python's own, torch's on the host (a plain RuntimeError), or a device's."""
+    """Returns whether memory ran out: in Python, in torch on the host (a plain RuntimeError), or on a device."""
     if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":
         return True
     return isinstance(error, RuntimeError) and any(words in str(error) for words in OUT_OF_MEMORY)
@@ -98,7 +98,7 @@ OUT_OF_MEMORY = ("allocate memory", "enough memory", "out of memory", "CUBLAS_ST
 
 
 class Interrupted(Exception):
-    """A signal ended the run in good order. Exit code 128 + its number."""
+    """A clean end of a run by a signal. Exit code 128 + the signal number."""
 
     def __init__(self, message: str, signal: int) -> None:
         super().__init__(message)

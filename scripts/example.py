@@ -1,6 +1,6 @@
-"""Plain Python, no configs: a normalizing flow learns two Gaussians in seconds. Works as it is in a notebook.
+"""Trains a normalizing flow on two Gaussians in seconds, in plain Python without configs. Also works in a notebook.
 
-A `Trainer` leaves nothing on disk unless it is given a `folder`, and sets no signal handlers: it runs in any thread.
+A `Trainer` writes nothing to disk unless it is given a `folder`, and sets no signal handlers: it runs in any thread.
 """
 
 from functools import partial
@@ -12,7 +12,7 @@ from genlab.models.flow import Flow
 from genlab.trainer.loop import Trainer
 from genlab.trainer.options import Options
 
-torch.manual_seed(0)  # of the weights
+torch.manual_seed(0)  # for the weights
 data = Gaussian2D("two")
 family = Flow(data.spec, couplings=4, hidden=[64, 64])
 optimizers = {"model": partial(torch.optim.Adam, lr=3e-3)}
@@ -21,6 +21,6 @@ result = trainer.fit()
 with torch.no_grad():
     points = data.decode(family.sample(1000))
     nats = -family.log_prob(data.head("test", 1000)["x"]).mean()
-print(f"{result.step} steps, {result.samples_per_s:,.0f} samples/s: {nats:.2f} nats a test point")
+print(f"{result.step} steps, {result.samples_per_s:,.0f} samples/s: {nats:.2f} nats per test point")
 if data.truth:
     print(f"the best that any model can reach: {data.truth.entropy():.2f} nats")

@@ -1,7 +1,7 @@
-"""Draw the rooms of genlab from the imports, floor by floor, into genlab/README.md.
+"""Draws the packages of genlab ("rooms") by their imports, floor by floor, into genlab/README.md.
 
-python scripts/rooms.py          write the picture (Mermaid, which GitHub shows)
-python scripts/rooms.py --check  exit with 1 where it is not that of the code
+python scripts/rooms.py          write the diagram (Mermaid, which GitHub renders)
+python scripts/rooms.py --check  exit with 1 if the diagram does not match the code
 """
 
 import ast
@@ -11,7 +11,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1] / "genlab"
 PAGE = ROOT / "README.md"
 BEGIN, END = "<!-- rooms: drawn by scripts/rooms.py -->\n", "<!-- end of rooms -->"
-# From the ground up; rooms on one floor may use one another as long as there is no circle.
+# From the ground up; rooms on the same floor may use each other as long as there is no cycle.
 FLOORS = (
     ("errors", "machine", "__init__"),
     ("networks", "metrics", "data", "runs"),
@@ -20,18 +20,18 @@ FLOORS = (
     ("commands", "sweep"),
     ("cli", "__main__", "loaded"),
 )
-HIDDEN = {"errors", "machine", "__init__", "__main__"}  # what everybody uses tells nothing
+HIDDEN = {"errors", "machine", "__init__", "__main__"}  # used by nearly everything, so arrows to them say nothing
 
 
 def imports() -> dict[str, set[str]]:
-    """For each module, by dotted name below genlab, the modules of genlab that it imports anywhere.
+    """Returns the genlab modules that each module imports anywhere, by dotted name below genlab.
 
-    The package itself is the ground floor, and its front door: that `genlab.load` opens on the top floor is left out.
+    The package itself is on the ground floor; its import of the top floor for `genlab.load` is left out.
     """
-    found: dict[str, set[str]] = {}
+    graph: dict[str, set[str]] = {}
     for path in ROOT.rglob("*.py"):
         name = ".".join(path.relative_to(ROOT).with_suffix("").parts)
-        targets = found.setdefault(name, set())
+        targets = graph.setdefault(name, set())
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             if isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] == "genlab":
                 module = (node.module or "")[len("genlab") :].lstrip(".")
@@ -39,12 +39,12 @@ def imports() -> dict[str, set[str]]:
                     inner = f"{module}.{alias.name}" if module else alias.name
                     is_module = (ROOT / Path(*inner.split("."))).with_suffix(".py").exists()
                     targets.add(inner if is_module else module or "__init__")
-    found["__init__"].discard("loaded")
-    return found
+    graph["__init__"].discard("loaded")
+    return graph
 
 
 def rooms() -> dict[str, set[str]]:
-    """For each room the rooms that it uses."""
+    """Returns the rooms that each room uses."""
     graph: dict[str, set[str]] = {}
     for name, targets in imports().items():
         room = name.split(".")[0]
@@ -53,13 +53,13 @@ def rooms() -> dict[str, set[str]]:
 
 
 def essential(graph: dict[str, set[str]]) -> list[tuple[str, str]]:
-    """The arrows without those that others imply: a > c where there are a > b and b > c."""
+    """Returns the arrows that others do not imply: without a > c if there are a > b and b > c."""
 
     def below(room: str) -> set[str]:
-        found: set[str] = set()
+        reached: set[str] = set()
         for target in graph.get(room, ()):
-            found |= {target} | below(target)
-        return found
+            reached |= {target} | below(target)
+        return reached
 
     return sorted(
         (room, target)
@@ -70,7 +70,7 @@ def essential(graph: dict[str, set[str]]) -> list[tuple[str, str]]:
 
 
 def drawing() -> str:
-    """The floors as a Mermaid graph."""
+    """Returns the floors as a Mermaid graph."""
     graph = {room: targets - HIDDEN for room, targets in rooms().items() if room not in HIDDEN}
     lines = ["```mermaid", "graph TD"]
     for height, floor in reversed(list(enumerate(FLOORS))):

@@ -33,7 +33,7 @@ def small(shape: Sequence[int], classes: int) -> nn.Module:
 
 
 class Exact(nn.Module):
-    """A net that is a formula of (x, t), with one idle parameter that tells the family its device."""
+    """A net given by a formula of (x, t); its one unused parameter tells the family its device."""
 
     def __init__(self, formula: Callable[[Tensor, Tensor], Tensor]) -> None:
         super().__init__()
@@ -44,12 +44,12 @@ class Exact(nn.Module):
 
 
 def best_noise(x: Tensor, alpha: Tensor, sigma: Tensor) -> Tensor:
-    """E[ε | x_t] for data N(MEAN, STD²)."""
+    """Returns E[ε | x_t] for data N(MEAN, STD²)."""
     return sigma * (x - alpha * MEAN) / (alpha**2 * STD**2 + sigma**2)
 
 
 def levels(t: Tensor) -> tuple[Tensor, Tensor]:
-    """α and σ of the continuous diffusion."""
+    """Returns α and σ of the continuous diffusion at t."""
     b = score.log_ratio(t)
     return (-0.5 * b).exp(), (-torch.expm1(-b)).sqrt()
 
@@ -63,7 +63,7 @@ def best_ddpm(**options: Any) -> DDPM:
 
     model.net = Exact(formula)
     model = model.double()
-    model.alpha, model.sigma = model.bars.sqrt(), (1 - model.bars).sqrt()  # float64, not rounded on the way
+    model.alpha, model.sigma = model.bars.sqrt(), (1 - model.bars).sqrt()  # float64, never rounded to float32
     return model
 
 
@@ -78,12 +78,12 @@ def log_density(x: Tensor) -> Tensor:
 
 
 def scale_of(mixture: Mixture) -> float:
-    """Root mean square of a coordinate of its points."""
+    """Returns the root mean square of one coordinate of the mixture's points."""
     return (mixture.modes.double().square().mean() + mixture.sigma**2).sqrt().item()
 
 
 def clean(mixture: Mixture, x: Tensor, alpha: Tensor, sigma: Tensor) -> Tensor:
-    """E[x_0 | x_t = x] of a mixture at scale 1: (B, 2), α and σ (B, 1) -> (B, 2)."""
+    """Returns E[x_0 | x_t = x] for a mixture scaled to 1: x (B, 2), α and σ (B, 1) -> (B, 2)."""
     modes, width = mixture.modes.double() / scale_of(mixture), mixture.sigma / scale_of(mixture)
     variance = alpha**2 * width**2 + sigma**2  # of x_t around α m
     distance = (x[:, None] - alpha[..., None] * modes).square().sum(-1)
@@ -92,7 +92,7 @@ def clean(mixture: Mixture, x: Tensor, alpha: Tensor, sigma: Tensor) -> Tensor:
 
 
 def exact(model: Any, mixture: Mixture, levels: Callable[[Tensor], tuple[Tensor, Tensor]]) -> Any:
-    """The model in float64 with the best net for a mixture, which predicts x_0; its levels from t (B, 1)."""
+    """Returns the model in float64 with a mixture's optimal net for x_0; `levels` maps t (B, 1) to α and σ."""
     model.net = Exact(lambda x, t: clean(mixture, x, *levels(t)))
     model = model.double()
     model.mean_square.fill_(scale_of(mixture) ** 2)
@@ -118,7 +118,7 @@ def mixture_score(mixture: Mixture, **options: Any) -> Score:
 
 def mixture_flow_matching(mixture: Mixture, **options: Any) -> FlowMatching:
     model = exact(FlowMatching(POINTS, sigma_min=0.0, **options), mixture, lambda t: (t, 1 - t))
-    # v = E[x_1 - x_0 | x_t] = (E[x_1 | x_t] - x_t) / (1 - t); at t = 1 only x is left, and the mean of the noise is 0.
+    # v = E[x_1 - x_0 | x_t] = (E[x_1 | x_t] - x_t) / (1 - t); at t = 1, x_t = x_1 and E[x_0] = 0, so v = x.
     data = model.net.formula
     model.net.formula = lambda x, t: torch.where(t < 1, (data(x, t) - x) / (1 - t).clamp(min=1e-12), x)
     return model

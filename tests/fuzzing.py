@@ -1,7 +1,7 @@
-"""What the fuzz tests and `scripts/robustness/fuzz.py` share: inputs by hypothesis, and the rule that all must keep.
+"""Inputs and checks shared by the fuzz tests and `scripts/robustness/fuzz.py`; Hypothesis draws the inputs.
 
-The rule: exit code 0, 1 or 2; where it is not 0, one line on stderr that starts with "genlab: "; no traceback; done
-within seconds; nothing written outside of the run folder.
+The rule that every command must keep: exit code 0, 1 or 2; if it is not 0, one line on stderr that starts with
+"genlab: "; no traceback; finished within seconds; nothing written outside the run folder.
 """
 
 import io
@@ -15,7 +15,7 @@ from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from pathlib import Path
 from typing import Any
 
-import torchvision.datasets  # noqa: F401 (imported before memory is short)
+import torchvision.datasets  # noqa: F401 (imported before memory is limited)
 from hypothesis import HealthCheck
 from hypothesis import strategies as st
 
@@ -26,7 +26,7 @@ import genlab.runs.tracker  # noqa: F401
 from genlab.cli import main
 
 OLD = Path(__file__).parent / "old_runs" / "format_1"
-SECONDS = 60  # a hang; the slowest honest answer takes one or two, more on a machine that is busy
+SECONDS = 60  # longer is a hang; the slowest legitimate answer takes one or two, more on a busy machine
 QUICK = (
     "trainer.device=cpu",
     "trainer.batch_size=4",
@@ -40,7 +40,7 @@ UNHURRIED: list[HealthCheck] = list(HealthCheck)  # type: ignore[arg-type]
 
 
 class Broken(AssertionError):
-    """An input that did not keep the rule."""
+    """Raised when a command breaks the rule."""
 
 
 @contextmanager
@@ -59,7 +59,7 @@ def limit(seconds: int):
 
 @contextmanager
 def little_memory():
-    """Two more GiB than now: what asks for a thousand times as much must be refused, not served."""
+    """Allows 2 GiB more than now: input that asks for a thousand times as much must be refused."""
     now = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
     before = resource.getrlimit(resource.RLIMIT_AS)
     resource.setrlimit(resource.RLIMIT_AS, (now + 2**31, before[1]))
@@ -74,10 +74,10 @@ def tree(folder: Path) -> set[str]:
 
 
 def answer(arguments: list[str], home: Path) -> str:
-    """Run `genlab ARGUMENTS` in an empty folder that holds `run`; return "accepted" or "refused".
+    """Runs `genlab ARGUMENTS` in `home`; returns "accepted" or "refused".
 
     Raises:
-        Broken: the rule was not kept.
+        Broken: the command broke the rule.
     """
     before, out, err = tree(home), io.StringIO(), io.StringIO()
     here = Path.cwd()
@@ -101,13 +101,13 @@ def answer(arguments: list[str], home: Path) -> str:
 
 
 def fresh(home: Path) -> Path:
-    """An unharmed run folder in `home`, and nothing else."""
+    """Empties `home`, copies an intact run folder into it, and returns that folder."""
     for path in home.iterdir():
         shutil.rmtree(path) if path.is_dir() else path.unlink()
     return Path(shutil.copytree(OLD, home / "run"))
 
 
-# Values and keys: sensible ones, those at the edge, and nonsense.
+# Values and keys: sensible ones, edge cases, and nonsense.
 TEXT = st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]), max_size=12)
 VALUE = st.one_of(
     st.sampled_from(["0", "-1", "1", "2", "1e-3", "null", "true", "''", "[]", "{}", "[1,2]", "{a: 1}", "nan", "inf"]),
@@ -131,26 +131,26 @@ KEY = st.sampled_from(KEYS.split())
 OVERRIDE = st.one_of(st.builds("{}={}".format, KEY, VALUE), TEXT.filter(lambda text: not text.startswith("-")))
 
 
-def on_the_command_line(overrides: list[str], home: Path) -> str:
-    """`genlab train` with these overrides, its config composed and, where that goes well, two steps trained."""
+def check_overrides(overrides: list[str], home: Path) -> str:
+    """Runs `genlab train` with these overrides: composes the config and, if that succeeds, trains two steps."""
     fresh(home)
-    # What would take long by right, or read real files, is taken out.
+    # Overrides that take long for good reason, or read real files, are removed.
     small = ["model=autoencoder", "trainer.steps=2", *QUICK, "hydra.run.dir=run/new"]
-    kept = [each for each in overrides if not each.startswith(("experiment", "data=", "hydra.run.dir"))]
-    return answer(["train", *small, *kept, *soon(kept)], home)
+    kept = [override for override in overrides if not override.startswith(("experiment", "data=", "hydra.run.dir"))]
+    return answer(["train", *small, *kept, *early_end(kept)], home)
 
 
-def soon(overrides: list[str]) -> list[str]:
-    """What ends a run that is asked to take a thousand years."""
-    if any("max_minutes" in each for each in overrides):
+def early_end(overrides: list[str]) -> list[str]:
+    """Returns overrides that end a run early, however long it is asked to take."""
+    if any("max_minutes" in override for override in overrides):
         return ["trainer.steps=6", "trainer.epochs=null"]
     return ["trainer.max_minutes=0.02"]
 
 
-def on_resume(overrides: list[str], home: Path) -> str:
-    """`genlab train resume=run` with these overrides."""
+def check_resume(overrides: list[str], home: Path) -> str:
+    """Runs `genlab train resume=run` with these overrides."""
     fresh(home)
-    return answer(["train", "resume=run", "trainer.steps=6", *overrides, *soon(overrides)], home)
+    return answer(["train", "resume=run", "trainer.steps=6", *overrides, *early_end(overrides)], home)
 
 
 PIECE = st.one_of(
@@ -160,7 +160,7 @@ DAMAGE = st.lists(st.tuples(st.sampled_from(["cut", "flip", "insert", "drop"]), 
 
 
 def damaged(data: bytes, damage: list[tuple[str, float, bytes]]) -> bytes:
-    """Bytes cut short, flipped, inserted or dropped at relative places."""
+    """Returns the bytes after each damage: cut short, flipped, inserted or dropped at a relative position."""
     for kind, where, piece in damage:
         at = int(where * max(0, len(data) - 1))
         if kind == "cut":
@@ -177,8 +177,8 @@ def damaged(data: bytes, damage: list[tuple[str, float, bytes]]) -> bytes:
 VERBS = st.sampled_from([["train", "resume=run", "trainer.steps=6"], ["sample", "run=run", "n=2", "device=cpu"]])
 
 
-def in_a_file(name: str) -> Callable[[tuple[list, list[str]], Path], str]:
-    """A check of one file of a run folder, its bytes damaged."""
+def check_of_file(name: str) -> Callable[[tuple[list, list[str]], Path], str]:
+    """Returns a check that damages the bytes of one file of a run folder and runs a command on it."""
 
     def check(case: tuple[list, list[str]], home: Path) -> str:
         run, (damage, verb) = fresh(home), case
@@ -194,8 +194,8 @@ NODE = st.recursive(LEAF, lambda n: st.lists(n, max_size=3) | st.dictionaries(TE
 CONFIG_KEY = KEY.filter(lambda key: key[0] not in "+~" and "hydra" not in key)
 
 
-def in_a_config(case: tuple[list[tuple[str, Any]], list[str]], home: Path) -> str:
-    """A run config that is good YAML, with values of any kind in the places of its own."""
+def check_config_values(case: tuple[list[tuple[str, Any]], list[str]], home: Path) -> str:
+    """Runs a command on a run whose config is valid YAML with arbitrary values in place of its own."""
     from omegaconf import OmegaConf
 
     run, (changes, verb) = fresh(home), case
@@ -210,8 +210,8 @@ def in_a_config(case: tuple[list[tuple[str, Any]], list[str]], home: Path) -> st
     return answer(verb, home)
 
 
-def in_a_state(case: tuple[list[tuple[str, Any]], list[str]], home: Path) -> str:
-    """A checkpoint with right checksums and wrong contents."""
+def check_state_values(case: tuple[list[tuple[str, Any]], list[str]], home: Path) -> str:
+    """Runs a command on a run whose checkpoint has correct checksums and wrong contents."""
     import torch
 
     run, (changes, verb) = fresh(home), case
@@ -234,8 +234,8 @@ STATE_KEYS = """
 STATE_KEY = st.sampled_from(STATE_KEYS.split())
 
 
-def in_idx(case: tuple[str, bytes], home: Path) -> str:
-    """A data set's file of any bytes."""
+def check_idx(case: tuple[str, bytes], home: Path) -> str:
+    """Runs `genlab prepare` on an MNIST file of arbitrary bytes."""
     fresh(home)
     name, data = case
     raw = home / "run" / "MNIST" / "raw"
@@ -250,14 +250,14 @@ IDX = st.tuples(
 )
 
 KINDS: dict[str, tuple[Any, Callable[[Any, Path], str]]] = {
-    "overrides": (st.lists(OVERRIDE, max_size=3), on_the_command_line),
-    "resume": (st.lists(OVERRIDE, max_size=3), on_resume),
-    "config bytes": (st.tuples(DAMAGE, VERBS), in_a_file("config.yaml")),
-    "config values": (st.tuples(st.lists(st.tuples(CONFIG_KEY, NODE), max_size=3), VERBS), in_a_config),
-    "checkpoint bytes": (st.tuples(DAMAGE, VERBS), in_a_file("checkpoints/last.pt")),
-    "checkpoint values": (st.tuples(st.lists(st.tuples(STATE_KEY, NODE), max_size=3), VERBS), in_a_state),
-    "metrics.jsonl": (st.tuples(DAMAGE, VERBS), in_a_file("metrics.jsonl")),
-    "IDX": (IDX, in_idx),
+    "overrides": (st.lists(OVERRIDE, max_size=3), check_overrides),
+    "resume": (st.lists(OVERRIDE, max_size=3), check_resume),
+    "config bytes": (st.tuples(DAMAGE, VERBS), check_of_file("config.yaml")),
+    "config values": (st.tuples(st.lists(st.tuples(CONFIG_KEY, NODE), max_size=3), VERBS), check_config_values),
+    "checkpoint bytes": (st.tuples(DAMAGE, VERBS), check_of_file("checkpoints/last.pt")),
+    "checkpoint values": (st.tuples(st.lists(st.tuples(STATE_KEY, NODE), max_size=3), VERBS), check_state_values),
+    "metrics.jsonl": (st.tuples(DAMAGE, VERBS), check_of_file("metrics.jsonl")),
+    "IDX": (IDX, check_idx),
 }
 
 __all__ = ["KINDS", "UNHURRIED", "Broken", "answer", "fresh"]

@@ -1,4 +1,4 @@
-"""Small files of one's own for tests: tables of columns of different scales, images of one colour."""
+"""Small user files for tests: tables whose columns differ in scale, and images of one colour."""
 
 import csv
 from pathlib import Path
@@ -10,7 +10,7 @@ NAMES = ("tiny", "plain", "huge", "skewed", "shifted")
 
 
 def values(n: int = 200) -> np.ndarray:
-    """(n, 5) numbers of very different scales."""
+    """Returns an array (n, 5) whose columns have very different scales."""
     z = np.random.default_rng(0).normal(size=(n, 5))
     return np.stack([1e-3 * z[:, 0], z[:, 1], 1e5 + 1e4 * z[:, 2], np.exp(z[:, 3]), 1.7e9 + z[:, 4]], axis=1)
 

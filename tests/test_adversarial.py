@@ -17,7 +17,7 @@ REAL, FAKE = torch.tensor([0.3, -1.2, 2.0]), torch.tensor([-0.5, 0.7, -3.0])
 PLANE = Spec((2,))
 
 
-def test_the_losses_of_the_four_games():
+def test_gan_losses_match_their_closed_forms():
     def bce(logits, target):
         return F.binary_cross_entropy_with_logits(logits, torch.full_like(logits, target))
 
@@ -45,7 +45,7 @@ class Linear(nn.Module):
         return x @ self.w
 
 
-def test_the_gradient_penalty_of_a_linear_critic():
+def test_the_gradient_penalty_of_a_linear_critic_is_exact_and_differentiable():
     family = WGANGP(PLANE, critic=lambda shape, outputs: Linear(3.0, 4.0))
     penalty = family.gradient_penalty(torch.randn(7, 2))
     assert penalty.item() == pytest.approx(16.0)  # (|w| - 1)² with |w| = 5
@@ -56,14 +56,14 @@ def test_the_gradient_penalty_of_a_linear_critic():
     assert torch.allclose(gradient, 8 * torch.tensor([0.6, 0.8]))
 
 
-def test_the_penalty_is_the_same_inside_and_outside_of_torch_func():
+def test_the_gradient_penalty_matches_per_sample_gradients():
     torch.manual_seed(0)
     family, x = WGANGP(PLANE), torch.randn(5, 2)
-    by_hand = torch.stack([torch.func.grad(lambda p: family.critic(p[None]).sum())(each) for each in x])
+    by_hand = torch.stack([torch.func.grad(lambda p: family.critic(p[None]).sum())(point) for point in x])
     assert torch.allclose(family.gradient_penalty(x), (by_hand.norm(dim=1) - 1).square().mean(), atol=1e-6)
 
 
-def test_the_critics_loss_is_minus_the_distance_plus_the_penalty():
+def test_the_critic_loss_is_minus_the_distance_plus_the_weighted_penalty():
     family = WGANGP(PLANE, gp_weight=10.0, critic=lambda shape, outputs: Linear(0.0, 2.0))
     x = torch.tensor([[0.0, 1.0], [5.0, 3.0]])
     torch.manual_seed(0)
@@ -76,7 +76,7 @@ def test_the_critics_loss_is_minus_the_distance_plus_the_penalty():
     assert torch.allclose(out.loss, -distance + 10.0)
 
 
-def test_the_penalty_is_taken_between_real_and_fake():
+def test_penalty_points_lie_between_real_and_fake_samples():
     seen = []
     family = WGANGP(PLANE, critic=lambda shape, outputs: Linear(1.0, 0.0))
     family.sample = lambda n, y=None: torch.full((n, 2), 10.0)  # type: ignore[method-assign]
@@ -91,7 +91,7 @@ def test_the_penalty_is_taken_between_real_and_fake():
     assert share.mean().item() == pytest.approx(0.5, abs=0.05)  # ε is uniform; standard error 0.013
 
 
-def test_weights_are_clipped_after_each_update_of_the_critic():
+def test_weights_are_clipped_after_each_critic_update():
     t = trainer("wgan", Gaussian2D(n=50))
     family = t.family
     assert isinstance(family, WGAN)
@@ -102,7 +102,7 @@ def test_weights_are_clipped_after_each_update_of_the_critic():
     assert max(after) == pytest.approx(family.clip)
 
 
-def test_n_critic_updates_a_step():
+def test_the_critic_is_updated_n_critic_times_per_step():
     t = trainer("wgan_gp", Gaussian2D(n=50))
     phases = {phase.name: phase.repeats for phase in t.phases}
     assert isinstance(t.family, WGANGP)

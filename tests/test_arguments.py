@@ -1,4 +1,4 @@
-"""Words as a shell hands them over: plain text needs no quotes for Hydra, lists and sweeps keep their commas."""
+"""Arguments as the shell passes them: plain text needs no Hydra quotes; lists and sweeps keep their commas."""
 
 import csv
 from pathlib import Path
@@ -19,30 +19,30 @@ TEXTS = (
 
 
 def read(word: str, sweep: bool = False):
-    """The value that Hydra reads in a word, or the values swept over."""
+    """Returns the value that Hydra reads from a word, or the list of values of a sweep."""
     (parsed,) = OverridesParser.create().parse_overrides([quoted(word, sweep)])
     return (
-        [each.strip("'") for each in parsed.sweep_string_iterator()] if parsed.is_sweep_override() else parsed.value()
+        [text.strip("'") for text in parsed.sweep_string_iterator()] if parsed.is_sweep_override() else parsed.value()
     )
 
 
 @pytest.mark.parametrize(
     "key", ["data.path", "+data.label", "name", "out", "run", "model.autoencoder", "hydra.run.dir"]
 )
-def test_any_text_is_one_value(key):
+def test_any_text_is_read_as_one_value(key):
     for text in TEXTS:
         assert read(f"{key}={text}") == text
 
 
-def test_what_is_quoted_null_or_refers_to_another_key_stays():
+def test_quoted_text_null_and_interpolations_are_kept():
     assert read("data.path='a,b.csv'") == "a,b.csv"
     assert read('data.path="a,b.csv"') == "a,b.csv"
     assert read("data.label=null") is None
     assert quoted("name=${model._target_}") == "name=${model._target_}"
-    assert quoted("trainer.steps=1,2") == "trainer.steps=1,2"  # no key of plain text
+    assert quoted("trainer.steps=1,2") == "trainer.steps=1,2"  # not a key of plain text
 
 
-def test_whole_numbers_stay_numbers_where_these_mean_something():
+def test_integers_stay_numbers_for_keys_that_take_numbers():
     assert [read(f"{key}=12") for key in ("samples", "y", "checkpoint", "name")] == [12, 12, 12, "12"]
     assert [read(f"y={word}") for word in ("a (1)", "true", "1_0", "1.5")] == ["a (1)", "true", "1_0", "1.5"]
 
@@ -57,12 +57,12 @@ def test_whole_numbers_stay_numbers_where_these_mean_something():
         ("null", None),
     ],
 )
-def test_a_list_of_names_is_separated_by_commas_alone(word, value):
+def test_a_list_of_names_is_split_only_at_commas(word, value):
     assert read(f"data.columns={word}") == value
     assert read(f"data.columns={word}", sweep=True) == value
 
 
-def test_commas_separate_the_values_of_a_sweep_unless_the_whole_is_a_file(tmp_path, monkeypatch):
+def test_commas_separate_sweep_values_unless_a_file_has_that_name(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     assert read("data.path=a (1).csv, b.csv", sweep=True) == ["a (1).csv", "b.csv"]
     assert quoted("data.columns=[a (x),b],[c]", sweep=True) == "data.columns=['a (x)',b],[c]"
@@ -72,23 +72,23 @@ def test_commas_separate_the_values_of_a_sweep_unless_the_whole_is_a_file(tmp_pa
     assert read("data.path=a (1).csv, b.csv", sweep=True) == "a (1).csv, b.csv"
 
 
-def test_a_tilde_is_the_home_folder(monkeypatch):
+def test_a_leading_tilde_is_expanded_in_paths(monkeypatch):
     monkeypatch.setenv("HOME", "/home/me (1)")
     assert read("data.path=~/x.csv") == "/home/me (1)/x.csv"
-    assert read("name=~/x") == "~/x"  # no path
+    assert read("name=~/x") == "~/x"  # not a path
     assert folders_and_options("genlab report", ["~", "out=~/r.html"], {"out": None}) == (
         ["/home/me (1)"],
         {"out": "/home/me (1)/r.html"},
     )
 
 
-def test_splitting():
+def test_split_respects_quotes_and_brackets():
     assert split("a, 'b,c' ,d") == ["a", "'b,c'", "d"]
     assert split("[a,b],[c]", brackets=True) == ["[a,b]", "[c]"]
     assert split("") == [""]
 
 
-def test_folders_with_an_equals_sign_are_no_options(tmp_path, monkeypatch):
+def test_folders_with_an_equals_sign_are_not_options(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     Path("out=x").mkdir()
     words = ["out=x", "0_model=gan", "out=y (1)"]
@@ -97,7 +97,7 @@ def test_folders_with_an_equals_sign_are_no_options(tmp_path, monkeypatch):
         folders_and_options("genlab compare", ["ot=x"], {"out": None})
 
 
-def test_odd_names_of_files_columns_and_folders_go_through_every_verb(cli, tmp_path):
+def test_train_sample_and_resume_accept_odd_names_of_files_columns_and_folders(cli, tmp_path):
     rng = np.random.default_rng(0)
     with open("größe (1), it's.csv", "w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file)
@@ -116,7 +116,7 @@ def test_odd_names_of_files_columns_and_folders_go_through_every_verb(cli, tmp_p
     assert "no folder no (1), where" in cli("sample", "run=no (1), where")[2]
 
 
-def test_compare_report_and_dashboard_take_odd_folders(cli, tmp_path):
+def test_compare_report_and_dashboard_accept_odd_folder_names(cli, tmp_path):
     make_run(tmp_path / "a (1), it's=[x]", 1.0)
     folder = "a (1), it's=[x]"
     assert cli("compare", folder, "out=c [1], ü")[0] == 0

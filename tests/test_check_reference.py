@@ -1,4 +1,4 @@
-"""scripts/results/check_reference.py: our figures beside published ones, with what is not the same in the setting."""
+"""scripts/results/check_reference.py shows our results next to published ones and how the settings differ."""
 
 import json
 import sys
@@ -16,12 +16,12 @@ def make_run(folder: Path, net: str, samples: int = 10_000) -> Path:
         "model: {_target_: genlab.models.gan.GAN, loss: hinge}\ndata: {_target_: genlab.data.mnist.MNIST}\n"
         "trainer: {}\noptimizer: {}\nseed: 0\nname: x\n"
     )
-    found = {"net": {"name": net}, "samples": samples, "reference": 10_000, "measures": {"fid": {"value": 12.5}}}
-    (folder / "evaluation.json").write_text(json.dumps(found))
+    report = {"net": {"name": net}, "samples": samples, "reference": 10_000, "measures": {"fid": {"value": 12.5}}}
+    (folder / "evaluation.json").write_text(json.dumps(report))
     return folder
 
 
-def test_the_setting_is_compared_before_the_figure(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+def test_settings_are_compared_before_values(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
     config = make_run(tmp_path / "a", "inception(torch-fidelity)") / "config.yaml"
     config.write_text(config.read_text().replace("hinge", "non_saturating"))
     make_run(tmp_path / "b", "classifier(MNIST 1x28x28)", samples=500)
@@ -35,7 +35,7 @@ def test_the_setting_is_compared_before_the_figure(tmp_path: Path, capsys: pytes
     assert "same setting" not in out
 
 
-def test_what_is_no_run_is_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+def test_a_missing_run_gives_a_one_line_error(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
     assert check_reference.main([str(tmp_path / "none")]) == 2
     assert capsys.readouterr().err.count("\n") == 1
     assert check_reference.main([]) == 2

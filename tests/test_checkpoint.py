@@ -1,4 +1,4 @@
-"""Checkpoints: whole or absent, plain data only, the newest K kept."""
+"""Checkpoints are written completely or not at all, hold only plain data, and the newest K are kept."""
 
 import os
 import pickle
@@ -10,7 +10,7 @@ from genlab.errors import UserError
 from genlab.trainer import checkpoint
 
 
-def test_round_trip_and_atomic_replace(tmp_path, monkeypatch):
+def test_a_failed_write_keeps_the_previous_checkpoint(tmp_path, monkeypatch):
     path = tmp_path / "last.pt"
     checkpoint.write(path, {"step": 1, "x": torch.arange(3)})
     assert torch.equal(checkpoint.read(path)["x"], torch.arange(3))
@@ -39,14 +39,14 @@ def test_a_file_that_would_run_code_is_refused(tmp_path):
     assert not (tmp_path / "owned").exists()
 
 
-def test_truncated_foreign_newer_and_absent_files_are_refused(tmp_path):
+def test_truncated_foreign_newer_and_missing_files_are_refused(tmp_path):
     path = tmp_path / "last.pt"
     checkpoint.write(path, {"step": 1, "x": torch.zeros(1000)})
     path.write_bytes(path.read_bytes()[:1500])
     with pytest.raises(UserError, match="damaged"):
         checkpoint.read(path)
     torch.save({"weights": torch.zeros(1)}, path)
-    with pytest.raises(UserError, match="no genlab checkpoint"):
+    with pytest.raises(UserError, match="not a genlab checkpoint"):
         checkpoint.read(path)
     torch.save({"format": checkpoint.FORMAT + 1}, path)
     with pytest.raises(UserError, match="newer genlab"):
@@ -55,7 +55,7 @@ def test_truncated_foreign_newer_and_absent_files_are_refused(tmp_path):
         checkpoint.read(tmp_path / "nothing.pt")
 
 
-def test_the_newest_numbered_ones_are_kept_and_found(tmp_path):
+def test_the_newest_numbered_checkpoints_are_kept_and_found(tmp_path):
     for step in (5, 10, 15):
         checkpoint.save(tmp_path, {"step": step}, keep=2)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["last.pt", "step_00000010.pt", "step_00000015.pt"]
@@ -64,4 +64,5 @@ def test_the_newest_numbered_ones_are_kept_and_found(tmp_path):
     with pytest.raises(UserError, match=r"'5'.*last, 10, 15"):
         checkpoint.find(tmp_path, "5")
     checkpoint.save(tmp_path, {"step": 20}, keep=0)
-    assert checkpoint.read(checkpoint.find(tmp_path, "15"))["step"] == 15  # a hard link: last.pt moved on alone
+    # Step 15 was a hard link to the old last.pt, which saving step 20 replaced without changing the file.
+    assert checkpoint.read(checkpoint.find(tmp_path, "15"))["step"] == 15

@@ -1,4 +1,4 @@
-"""The command line: one clear line for wrong input, nothing heavy before it is needed, the main job end to end."""
+"""The command line: one-line errors for wrong input, no heavy import before it is needed, and a run end to end."""
 
 import json
 import os
@@ -17,7 +17,7 @@ from genlab import __version__
 TRAIN = ("train", "trainer.device=cpu", "trainer.batch_size=16", "trainer.log_every=2", "data.n=100")
 
 
-def test_version_and_help(cli):
+def test_version_and_help_are_printed(cli):
     assert cli("--version")[:2] == (0, f"genlab {__version__}\n")
     code, out, _ = cli("--help")
     assert code == 0
@@ -28,17 +28,17 @@ def test_version_and_help(cli):
     assert "trainer:" in out
 
 
-def test_list_says_what_there_is_in_one_line_each(cli):
+def test_list_describes_each_entry_on_one_line(cli):
     code, out, _ = cli("list")
     assert code == 0
     for line in ("wgan_gp  ", "gaussian2d  ", "mnist_vae  "):
-        (found,) = [each for each in out.splitlines() if each.strip().startswith(line)]
-        assert len(found.split(maxsplit=1)[1]) > 20
+        (entry,) = [shown for shown in out.splitlines() if shown.strip().startswith(line)]
+        assert len(entry.split(maxsplit=1)[1]) > 20
     assert "models" not in cli("list", "data")[1]
 
 
 @pytest.mark.parametrize("arguments", [["list"], ["train", "--help"]])
-def test_a_reader_that_goes_away_is_no_error(arguments):
+def test_a_closed_output_pipe_is_not_an_error(arguments):
     command = [sys.executable, "-u", "-m", "genlab", *arguments]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     assert process.stdout is not None
@@ -62,9 +62,9 @@ def test_a_reader_that_goes_away_is_no_error(arguments):
         (["train", "model=gan,vae"], "add -m for a sweep"),
         (["train", "model"], "write key=value"),
         (["train", "resume=nowhere"], "no folder nowhere"),
-        (["train", "resume=."], "is no run folder"),
+        (["train", "resume=."], "is not a run folder"),
         (["sample"], "'run' needs a value"),
-        (["sample", "run=."], "is no run folder"),
+        (["sample", "run=."], "is not a run folder"),
         (["prepare", "data=imagenet"], "none of"),
         (["train", "--multrun", "seed=0,1"], "did you mean '--multirun'?"),
         (["list", "models", "papers"], "none of models, data, presets"),
@@ -75,7 +75,7 @@ def test_a_reader_that_goes_away_is_no_error(arguments):
         (["train", "seed=x"], "seed: 'x' is not an integer"),
     ],
 )
-def test_wrong_input_is_one_line_and_exit_code_2(cli, tmp_path, arguments, message):
+def test_wrong_input_gives_a_one_line_error_and_exit_code_2(cli, tmp_path, arguments, message):
     code, out, err = cli(*arguments)
     assert code == 2
     assert message in err
@@ -86,7 +86,7 @@ def test_wrong_input_is_one_line_and_exit_code_2(cli, tmp_path, arguments, messa
     assert not list(tmp_path.glob("outputs/*"))
 
 
-def test_a_folder_that_cannot_be_written_is_one_line(cli, tmp_path):
+def test_a_run_folder_that_cannot_be_written_is_an_error(cli, tmp_path):
     (tmp_path / "file").write_text("mine")
     code, _, err = cli("train", "hydra.run.dir=file/run")
     assert code == 2
@@ -107,7 +107,7 @@ def test_a_folder_that_cannot_be_written_is_one_line(cli, tmp_path):
         ["sample", "run=nowhere"],
     ],
 )
-def test_answers_at_once_without_torch(arguments, tmp_path):
+def test_help_list_and_errors_do_not_import_heavy_packages(arguments, tmp_path):
     code = (
         "import sys; from genlab.cli import main; main(sys.argv[1:]); "
         "heavy = {'torch', 'numpy', 'matplotlib', 'scipy', 'tensorboard'} & set(sys.modules); "
@@ -117,7 +117,7 @@ def test_answers_at_once_without_torch(arguments, tmp_path):
     assert done.returncode == 0, done.stderr
 
 
-def test_train_then_resume_then_sample(cli, tmp_path):
+def test_train_resume_and_sample_work_end_to_end(cli, tmp_path):
     code, out, err = cli(*TRAIN, "trainer.steps=6", "hydra.run.dir=run")
     assert (code, err) == (0, "")
     assert "modes covered" in out
@@ -141,7 +141,7 @@ def test_train_then_resume_then_sample(cli, tmp_path):
     before = (run / "metrics.jsonl").read_text()
     code, _, err = cli(*TRAIN, "trainer.steps=6", "hydra.run.dir=run")
     assert code == 2
-    assert "holds a run already" in err
+    assert "already holds a run" in err
     assert (run / "metrics.jsonl").read_text() == before
     code, _, err = cli("train", "resume=run", "trainer.stepz=8")
     assert code == 2
@@ -169,13 +169,13 @@ def test_train_then_resume_then_sample(cli, tmp_path):
     assert np.load(tmp_path / "elsewhere" / "samples.npz")["samples"].shape == (3, 2)
 
 
-def test_new_steps_take_the_place_of_the_epochs_of_a_resumed_run(cli, tmp_path):
+def test_new_steps_replace_the_epochs_of_a_resumed_run(cli, tmp_path):
     assert cli(*TRAIN, "model=autoencoder", "trainer.epochs=1", "hydra.run.dir=run")[0] == 0
-    assert "step 6 of 6" in cli("train", "resume=run")[1].replace("at step", "step")  # 100 points, 16 at a time
+    assert "step 6 of 6" in cli("train", "resume=run")[1].replace("at step", "step")  # 100 points in batches of 16
     assert "step 9 of 9" in cli("train", "resume=run", "trainer.steps=9")[1]
 
 
-def test_an_autoencoder_shows_reconstructions(cli, tmp_path):
+def test_sample_writes_reconstructions_for_an_autoencoder(cli, tmp_path):
     assert cli(*TRAIN, "model=autoencoder", "trainer.steps=2", "hydra.run.dir=run")[0] == 0
     code, out, _ = cli("sample", "run=run", "n=5", "device=cpu")
     assert code == 0
@@ -184,7 +184,7 @@ def test_an_autoencoder_shows_reconstructions(cli, tmp_path):
         assert arrays["samples"].shape == arrays["originals"].shape == (5, 2)
 
 
-def test_a_sweep_makes_one_readable_folder_a_job(cli, tmp_path):
+def test_a_sweep_makes_one_readable_folder_per_job(cli, tmp_path):
     code, _, _ = cli(*TRAIN, "-m", "seed=0,1", "trainer.steps=2", "hydra/launcher=basic", "hydra.sweep.dir=sweep")
     assert code == 0
     jobs = sorted(path.name for path in (tmp_path / "sweep").iterdir() if path.is_dir())
@@ -193,19 +193,19 @@ def test_a_sweep_makes_one_readable_folder_a_job(cli, tmp_path):
     assert "seed=1" in jobs[1]
 
 
-def test_runs_of_the_same_moment_have_their_own_folders(cli, tmp_path):
+def test_runs_started_at_the_same_time_get_separate_folders(cli, tmp_path):
     for _ in range(2):
         assert cli(*TRAIN, "trainer.steps=1", "trainer.sample_every=0")[0] == 0
     assert len(list((tmp_path / "outputs" / "wgan_gp_gaussian2d").iterdir())) == 2
 
 
-def test_prepare_checks_and_says_what_is_there(cli):
+def test_prepare_prints_the_sizes_of_the_splits(cli):
     code, out, _ = cli("prepare", "data.n=123")
     assert code == 0
     assert "123 train" in out
 
 
-def test_completion_of_verbs_groups_and_choices(cli, monkeypatch):
+def test_shell_completion_offers_commands_groups_and_choices(cli, monkeypatch):
     def complete(line):
         monkeypatch.setenv("COMP_LINE", line)
         return cli("-sc", "query=bash")[1].split()
@@ -218,7 +218,7 @@ def test_completion_of_verbs_groups_and_choices(cli, monkeypatch):
     assert "genlab" in cli("-sc", "install=bash")[1]
 
 
-EAGER = ("trainer.execution=eager",)  # so many steps are worth a compilation, which takes longer than these tests
+EAGER = ("trainer.execution=eager",)  # for so many steps `auto` would compile, which takes longer than these tests
 
 
 def start(folder: Path, *more: str) -> subprocess.Popen:
@@ -238,7 +238,7 @@ def start(folder: Path, *more: str) -> subprocess.Popen:
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
-def test_a_signal_ends_the_run_in_good_order(tmp_path, number, code):
+def test_a_signal_ends_a_run_cleanly(tmp_path, number, code):
     process = start(tmp_path / "run")
     process.send_signal(number)
     _, err = process.communicate(timeout=60)
@@ -250,7 +250,7 @@ def test_a_signal_ends_the_run_in_good_order(tmp_path, number, code):
     assert status["reason"] == number.name
 
 
-def test_a_killed_run_goes_on_and_a_second_process_is_refused(cli, tmp_path):
+def test_a_killed_run_can_be_resumed_and_a_running_one_is_locked(cli, tmp_path):
     process = start(tmp_path / "run")
     code, _, err = cli("train", "resume=run", "trainer.device=cpu")
     assert code == 2
@@ -265,13 +265,13 @@ def test_a_killed_run_goes_on_and_a_second_process_is_refused(cli, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("word", "said"),
+    ("word", "message"),
     [("seed=${nothing}", "'nothing' not found"), ("optimizer.critic.betas=[]", "optimizer.critic: list index")],
 )
-def test_values_that_lead_nowhere_are_one_line(cli, word, said):
+def test_unresolvable_values_give_a_one_line_error(cli, word, message):
     code, out, err = cli("train", word, "trainer.steps=2", "hydra.run.dir=run")
     assert (code, err.count("\n")) == (2, 1)
-    assert said in err
+    assert message in err
     assert "Traceback" not in out + err
     assert not Path("run").exists()
     assert cli("train", "trainer.steps=1", "hydra.run.dir=run")[0] == 0
@@ -280,7 +280,7 @@ def test_values_that_lead_nowhere_are_one_line(cli, word, said):
 
 
 @pytest.mark.parametrize(
-    ("words", "said"),
+    ("words", "message"),
     [
         (["trainer.max_minutes=1e-9", "trainer.steps=50"], "ended by trainer.max_minutes: "),
         (
@@ -289,14 +289,14 @@ def test_values_that_lead_nowhere_are_one_line(cli, word, said):
         ),
     ],
 )
-def test_the_summary_says_what_ended_a_run_before_its_last_step(cli, words, said):
+def test_the_summary_says_why_a_run_ended_early(cli, words, message):
     code, out, err = cli(*TRAIN, "trainer.sample_every=0", "trainer.evaluate_every=0", "hydra.run.dir=run", *words)
     assert (code, err) == (0, "")
-    (line,) = [each for each in out.splitlines() if each.startswith("step ")]
-    assert said in line
+    (line,) = [printed for printed in out.splitlines() if printed.startswith("step ")]
+    assert message in line
     assert int(line.split()[1]) < 50
 
 
-def test_a_summary_of_all_steps_says_no_more(cli):
+def test_the_summary_gives_no_reason_if_all_steps_ran(cli):
     out = cli(*TRAIN, "trainer.sample_every=0", "trainer.steps=1", "hydra.run.dir=run")[1]
     assert "ended by" not in out

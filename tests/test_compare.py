@@ -1,4 +1,4 @@
-"""`genlab compare`: seeds averaged, best first, failed runs named, figures that were not measured alike called so."""
+"""`genlab compare` averages seeds, ranks the best first, lists failed runs and notes unlike measurements."""
 
 import csv
 import json
@@ -24,7 +24,7 @@ def make_run(
     state: str = "finished",
     **how,
 ) -> Path:
-    """A run folder as training and `genlab evaluate` leave it."""
+    """Writes a run folder as training and `genlab evaluate` leave it."""
     folder.mkdir(parents=True)
     (folder / "config.yaml").write_text(
         f"model: {{_target_: genlab.models.{model}, z: 2}}\ndata: {{_target_: genlab.data.mnist.MNIST, size: 28}}\n"
@@ -52,12 +52,12 @@ def make_run(
     return folder
 
 
-def test_seeds_are_one_configuration_with_mean_and_std(tmp_path: Path):
+def test_seeds_are_grouped_with_mean_and_standard_deviation(tmp_path: Path):
     for seed, fid in enumerate((10.0, 12.0, 14.0)):
         make_run(tmp_path / f"a{seed}", fid, seed)
     make_run(tmp_path / "b", 11.0, lr=0.2)
     groups = comparison.group(comparison.find_runs([tmp_path]))
-    assert [len(each.runs) for each in groups] == [3, 1]
+    assert [len(configuration.runs) for configuration in groups] == [3, 1]
     figure = groups[0].figure("fid")
     assert figure == (12.0, 2.0, 3)
     assert groups[1].figure("fid") == (11.0, None, 1)
@@ -66,50 +66,50 @@ def test_seeds_are_one_configuration_with_mean_and_std(tmp_path: Path):
     assert comparison.rank(groups, "fid", "max") == groups
 
 
-def test_a_failed_run_lends_no_figure_and_comes_last(tmp_path: Path):
+def test_a_failed_run_has_no_value_and_ranks_last(tmp_path: Path):
     make_run(tmp_path / "good", 50.0)
     make_run(tmp_path / "bad", 1.0, lr=9.0, state="failed")
     groups = comparison.group(comparison.find_runs([tmp_path]))
     ranked = comparison.rank(groups, "fid", "min")
-    assert [each.state for each in ranked] == ["finished", "failed"]
+    assert [configuration.state for configuration in ranked] == ["finished", "failed"]
     assert ranked[1].figure("fid") is None
 
 
-def test_what_was_not_measured_alike_is_said(tmp_path: Path):
+def test_differences_in_measurement_are_reported(tmp_path: Path):
     runs = [
         make_run(tmp_path / "a", 10.0),
         make_run(tmp_path / "b", 11.0, samples=50, net={"name": "inception", "fingerprint": "d"}),
     ]
     notes = comparison.unlike([History(run) for run in runs])
     assert notes == [
-        "not measured alike: number of samples 100, 50",
-        "not measured alike: feature net classifier abc, inception d",
+        "evaluated with different numbers of samples: 100, 50",
+        "evaluated with different feature nets: classifier abc, inception d",
     ]
     make_run(tmp_path / "c", None)
     assert "1 of 3 runs have not been evaluated" in comparison.unlike(comparison.find_runs([tmp_path]))
     assert comparison.unlike([History(runs[0])]) == []
 
 
-def test_runs_on_other_data_of_the_same_name_are_no_seeds_of_one_another(tmp_path: Path):
+def test_runs_on_different_data_of_the_same_name_are_not_grouped(tmp_path: Path):
     runs = [make_run(tmp_path / f"{i}", 10.0, seed=i, fingerprint=f"f{i}") for i in range(2)]
     for i, run in enumerate(runs):
         (run / "environment.json").write_text(json.dumps({"data": f"f{i}"}))
-    found = comparison.find_runs([tmp_path])
-    assert len(comparison.group(found)) == 2
-    assert comparison.unlike(found) == ["not measured alike: data MNIST f0, MNIST f1"]
+    histories = comparison.find_runs([tmp_path])
+    assert len(comparison.group(histories)) == 2
+    assert comparison.unlike(histories) == ["evaluated with different data: MNIST f0, MNIST f1"]
 
 
-def test_evaluations_of_another_checkpoint_or_an_earlier_step_are_named(tmp_path: Path):
+def test_evaluations_of_another_checkpoint_or_an_earlier_step_are_reported(tmp_path: Path):
     make_run(tmp_path / "a", 10.0, checkpoint="best", step=3)
     run = make_run(tmp_path / "b", 11.0, checkpoint="last", step=3)
     (run / "status.json").write_text(json.dumps({"status": "finished", "step": 5}))
     assert comparison.unlike(comparison.find_runs([tmp_path])) == [
-        "1 of 2 runs were trained on after they were evaluated",
-        "not measured alike: checkpoint best, last",
+        "1 of 2 runs were trained further after they were evaluated",
+        "evaluated with different checkpoints: best, last",
     ]
 
 
-def test_the_command_prints_and_writes(cli: Cli, tmp_path: Path):
+def test_compare_prints_a_table_and_writes_csv_markdown_and_png(cli: Cli, tmp_path: Path):
     for seed in (0, 1):
         make_run(tmp_path / f"vae{seed}", 10.0 + seed, seed)
     make_run(tmp_path / "gan", 5.0, model="gan.GAN")
@@ -141,7 +141,7 @@ def test_the_command_prints_and_writes(cli: Cli, tmp_path: Path):
 
 
 @pytest.mark.parametrize(("runs", "rows"), [(1, [1]), (5, [5]), (6, [3, 3]), (7, [4, 3]), (12, [5, 5])])
-def test_pictures_stand_in_rows_of_five_at_most_and_are_ten_at_most(tmp_path: Path, runs: int, rows: list[int]):
+def test_the_sheet_has_at_most_ten_pictures_in_rows_of_at_most_five(tmp_path: Path, runs: int, rows: list[int]):
     for i in range(runs):
         folder = make_run(tmp_path / f"{i}", float(i), lr=0.1 * i)
         Image.new("RGB", (40, 60), (255, 0, 255)).save(folder / "samples" / "samples_00000003.png")
@@ -152,11 +152,11 @@ def test_pictures_stand_in_rows_of_five_at_most_and_are_ten_at_most(tmp_path: Pa
 
 
 def starts(line: np.ndarray) -> np.ndarray:
-    """Where the stretches of a line (n,) of booleans begin."""
+    """Returns the indices at which runs of True begin in an array of booleans (n,)."""
     return np.flatnonzero(line & ~np.append(False, line[:-1]))
 
 
-def test_tables():
+def test_tables_are_formatted_and_escaped():
     assert columns([("a", "b"), ("long", "1")]) == ["a     b", "long  1"]
     assert markdown([("a", "b"), ("x|y", "1")]) == "| a | b |\n| --- | ---: |\n| x\\|y | 1 |\n"
     assert [number(v) for v in (None, 0.00123456, 12345.6, 3e-7)] == ["", "0.001235", "12,346", "3e-07"]
@@ -166,7 +166,7 @@ def test_tables():
 
 
 @pytest.mark.parametrize("word", ["", "x", "=1"])
-def test_a_file_that_is_no_run_is_named(cli: Cli, tmp_path: Path, word: str):
+def test_a_damaged_evaluation_is_named(cli: Cli, tmp_path: Path, word: str):
     run = make_run(tmp_path / "a", 1.0)
     (run / "evaluation.json").write_text("{" + word)
     code, _, err = cli("compare", str(run))
@@ -176,19 +176,19 @@ def test_a_file_that_is_no_run_is_named(cli: Cli, tmp_path: Path, word: str):
 
 
 @pytest.mark.parametrize("verb", ["compare", "report"])
-def test_what_a_shell_gives_for_all_of_a_sweep_is_taken(cli: Cli, tmp_path: Path, verb: str):
+def test_a_sweep_and_a_shell_glob_of_its_folders_are_accepted(cli: Cli, tmp_path: Path, verb: str):
     sweep = tmp_path / "sweep"
     for i in range(2):
         make_run(sweep / f"{i}_seed={i}", 1.0, seed=i)
     (sweep / "sweep.csv").touch()
     (sweep / "2_seed=2").mkdir()
-    (sweep / "2_seed=2" / "job.log").write_text("$ genlab train")  # never began
+    (sweep / "2_seed=2" / "job.log").write_text("$ genlab train")  # this job never started
     out = "out=r.html" if verb == "report" else "out=table"
     for folders in (["sweep"], sorted(f"sweep/{path.name}" for path in sweep.iterdir())):
-        code, said, err = cli(verb, *folders, out)
+        code, stdout, err = cli(verb, *folders, out)
         assert (code, err) == (0, "")
-        assert said.startswith("2 runs")
+        assert stdout.startswith("2 runs")
     assert "no folder sweep/3" in cli(verb, "sweep", "sweep/3")[2]
     assert "there is no run in sweep/sweep.csv" in cli(verb, "sweep/sweep.csv")[2]
     (tmp_path / "empty").mkdir()
-    assert "empty is no run folder" in cli(verb, "sweep", "empty")[2]
+    assert "empty is not a run folder" in cli(verb, "sweep", "empty")[2]

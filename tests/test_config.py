@@ -1,4 +1,4 @@
-"""Every config and every preset builds, and the presets are the recipes they claim to be."""
+"""Every config and preset builds, and the presets are the recipes that they are named after."""
 
 import re
 
@@ -30,14 +30,14 @@ def family(*overrides: str) -> Family:
 
 
 @pytest.mark.parametrize("preset", PRESETS)
-def test_presets_build_and_say_what_they_are(preset):
+def test_presets_build_and_describe_themselves(preset):
     composed = config(f"experiment={preset}")
     options = build.options(composed)
     model = build.family(composed, spec(composed))
     factories = build.optimizers(composed)
     for phase in model.phases():
         factories[phase.name]([torch.nn.Parameter(torch.zeros(1))])
-    assert options.epochs is None  # else trainer.steps=N beside a preset would be of no effect
+    assert options.epochs is None  # otherwise trainer.steps=N would have no effect with a preset
     text = (configs() / "experiment" / f"{preset}.yaml").read_text()
     assert text.splitlines()[1].startswith("# ")
     assert preset.split("_")[0] in composed.data._target_.lower()
@@ -63,7 +63,7 @@ def test_every_model_builds_for_every_image_size(model, size):
         ("sample", "run=outputs/run [1]", "model.sample_steps=10"),
     ],
 )
-def test_compose_gives_the_config_that_the_command_line_shows(cli, words):
+def test_compose_returns_the_config_that_the_command_line_shows(cli, words):
     code, out, err = cli(*words, "--cfg", "job")
     assert (code, err) == (0, "")
     assert OmegaConf.create(out) == compose(words[0], words[1:])
@@ -73,7 +73,7 @@ def shapes(module: torch.nn.Module) -> list[tuple[int, ...]]:
     return [tuple(p.shape) for name, p in module.named_parameters() if p.dim() > 1]
 
 
-def test_the_tutorials_architectures_to_the_letter():
+def test_presets_have_exactly_the_tutorials_architectures():
     vae = family("experiment=mnist_vae")
     assert shapes(vae) == [(400, 784), (40, 400), (400, 20), (784, 400)]
     ae = family("experiment=mnist_autoencoder")
@@ -112,14 +112,14 @@ def test_the_tutorials_architectures_to_the_letter():
         ("fashionmnist_wgan_gp", {"lr": 1e-4, "betas": [0.5, 0.9], "batch_size": 128, "steps": 2345}),
     ],
 )
-def test_the_tutorials_optimizers_and_batches(preset, expected):
+def test_presets_have_the_tutorials_optimizers_and_batch_sizes(preset, expected):
     composed = config(f"experiment={preset}")
     for optimizer in composed.optimizer.values():
-        found = {str(key): node[key] for node in (optimizer, composed.trainer) for key in node}
-        assert {key: found[key] for key in expected} == expected
+        settings = {str(key): node[key] for node in (optimizer, composed.trainer) for key in node}
+        assert {key: settings[key] for key in expected} == expected
 
 
-def test_presets_take_nothing_from_the_tuned_defaults():
+def test_presets_do_not_use_the_tuned_defaults():
     def standalone(preset: str) -> bool:
         text = (configs() / "experiment" / f"{preset}.yaml").read_text()
         base = re.search(r"^defaults:\n  - (\w+)$", text, re.MULTILINE)
@@ -128,7 +128,7 @@ def test_presets_take_nothing_from_the_tuned_defaults():
     assert [preset for preset in PRESETS if not standalone(preset)] == []
 
 
-def test_tuned_files_name_pairs_that_exist():
+def test_tuned_files_are_named_after_existing_data_and_models():
     data = {path.stem for path in (configs() / "data").glob("*.yaml")}
     for path in (configs() / "tuned").glob("*.yaml"):
         if path.stem != "none":
@@ -136,8 +136,8 @@ def test_tuned_files_name_pairs_that_exist():
             assert path.stem.split("_", 1)[1] in MODELS
 
 
-def test_schedules_do_not_depend_on_how_long_the_run_is():
-    """Else a run resumed with more steps would differ from one that had them from the start."""
+def test_schedules_do_not_depend_on_the_length_of_the_run():
+    """Otherwise a run resumed with more steps would differ from one that had them from the start."""
     tuned = [path.stem.split("_", 1) for path in (configs() / "tuned").glob("*_*.yaml")]
     chosen = [(f"data={data}", f"model={model}") for data, model in tuned] + [(f"experiment={p}",) for p in PRESETS]
     for overrides in chosen:
@@ -145,7 +145,7 @@ def test_schedules_do_not_depend_on_how_long_the_run_is():
         assert options.schedule == "constant" or (options.decay_steps and options.decay_to), overrides
 
 
-def test_the_range_follows_the_model_and_can_be_chosen():
+def test_the_range_follows_the_model_and_can_be_set():
     assert family("model=gan", "data=mnist").spec.values == "symmetric"
     assert family("model=vae", "data=mnist").spec.values == "unit"
     assert family("model=vae", "data=mnist", "data.range=binary").spec.values == "binary"
@@ -171,13 +171,13 @@ def test_the_range_follows_the_model_and_can_be_chosen():
         ("model._target_=genlab.models.nothing", "cannot import"),
     ],
 )
-def test_wrong_values_are_one_line(override, message):
+def test_wrong_values_give_a_one_line_error(override, message):
     with pytest.raises(UserError, match=message.replace(".", r"\.")) as caught:
         family(*override.split())
     assert "\n" not in str(caught.value)
 
 
-def test_a_network_of_ones_own_by_its_path(monkeypatch):
+def test_a_user_network_can_be_given_by_its_import_path(monkeypatch):
     monkeypatch.setenv("GENLAB_ALLOW_TARGETS", "1")
     model = family(
         "model=gan", "+mine={_target_: genlab.networks.mlp.MLP}", "model.generator._target_=test_config.own_decoder"

@@ -1,7 +1,7 @@
-"""On a real GPU: CUDA graphs agree with eager updates, resume is exact, bf16 trains, NCCL carries a run.
+"""On a real GPU: CUDA graphs agree with eager updates, resume is exact, and training works in bf16 and over NCCL.
 
-Elsewhere these tests skip; what can be tested of graphs without a GPU is in test_execution.py and
-test_sampler_graphs.py.
+Without a GPU these tests are skipped; test_execution.py and test_sampler_graphs.py test what they can of graphs on
+the CPU.
 """
 
 import copy
@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 import torch
-from conftest import DATA, MODELS, POINTS_ONLY, config, dataset, equal, hurried
+from conftest import DATA, MODELS, POINTS_ONLY, config, dataset, equal, with_few_steps
 from torch import Tensor
 
 from genlab.config import build
@@ -33,8 +33,8 @@ pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA d
 CUDA = torch.device("cuda", 0)
 EVERY = [(m, d) for m in MODELS for d in DATA if d == "points" or m not in POINTS_ONLY]
 STEPS = WARM_UP + 3  # the last three are replays
-CLOSE = 1e-2  # of the way that the weights went: kernels of convolutions may add up in another order at each run
-KINKED = 5e-2  # an absolute error has a kink, where a rounding turns the gradient of a pixel around
+CLOSE = 1e-2  # relative to how far the weights moved; convolution kernels may sum in another order in each run
+KINKED = 5e-2  # an absolute error has a kink, where rounding can flip the sign of a pixel's gradient
 
 
 def make(model: str, kind: str, *overrides: str, eps: float = 1e-8, **options: Any) -> Trainer:
@@ -48,16 +48,16 @@ def make(model: str, kind: str, *overrides: str, eps: float = 1e-8, **options: A
     return Trainer(family, data, optimizers, Options(**(settings | options)))
 
 
-def distance(one: Trainer, other: Trainer) -> float:
-    """Train both; how far apart their weights end."""
+def train_and_compare(one: Trainer, other: Trainer) -> float:
+    """Trains both; returns how far apart their weights end, relative to how far they moved."""
     start = [p.detach().clone() for p in one.family.parameters()]
     one.fit()
     other.fit()
-    return apart(start, one, other)
+    return relative_distance(start, one, other)
 
 
-def apart(start: list[Tensor], one: Trainer, other: Trainer) -> float:
-    """How far apart the weights of two trainers are, as a share of the way that they went."""
+def relative_distance(start: list[Tensor], one: Trainer, other: Trainer) -> float:
+    """Returns how far apart the weights of two trainers are, relative to how far they moved."""
     pairs = list(zip(start, one.family.parameters(), other.family.parameters(), strict=True))
     between = math.hypot(*((a - b).norm().item() for _, a, b in pairs))
     return between / math.hypot(*((a - s).norm().item() for s, a, _ in pairs))
@@ -65,9 +65,9 @@ def apart(start: list[Tensor], one: Trainer, other: Trainer) -> float:
 
 @pytest.mark.parametrize(("model", "kind"), EVERY)
 def test_a_cuda_graph_agrees_with_eager_updates(model: str, kind: str) -> None:
-    # The large ε of Adam keeps it from blowing roundings of a zero gradient up into whole steps.
+    # Adam's large ε keeps rounding errors of a zero gradient from becoming full steps.
     eager, graphed = (make(model, kind, execution=mode, eps=1.0) for mode in ("eager", "graph"))
-    assert distance(eager, graphed) < (KINKED if model == "cyclegan" else CLOSE)
+    assert train_and_compare(eager, graphed) < (KINKED if model == "cyclegan" else CLOSE)
     for update in graphed.updates:
         assert isinstance(update, Graphed)
         assert update.recording is not None, update.phase.name
@@ -75,20 +75,20 @@ def test_a_cuda_graph_agrees_with_eager_updates(model: str, kind: str) -> None:
 
 
 @pytest.mark.parametrize(("model", "kind"), [("wgan_gp", "images"), ("ddpm", "points"), ("vae", "images")])
-def test_resume_is_exact_to_the_bit(model: str, kind: str) -> None:
+def test_resume_is_exact_bit_for_bit(model: str, kind: str) -> None:
     whole, resumed = interrupted(model, kind, execution="eager", deterministic=True)
     assert equal(resumed.state_dict(), whole.state_dict())
 
 
 @pytest.mark.parametrize(("model", "kind"), [("wgan_gp", "images"), ("ddpm", "points"), ("vae", "images")])
-def test_a_graph_goes_on_after_a_resume(model: str, kind: str) -> None:
+def test_a_resumed_graph_run_agrees_with_an_uninterrupted_one(model: str, kind: str) -> None:
     start = [p.detach().clone() for p in make(model, kind).family.parameters()]
     whole, resumed = interrupted(model, kind, execution="graph", eps=1.0)
-    assert apart(start, whole, resumed) < CLOSE
+    assert relative_distance(start, whole, resumed) < CLOSE
 
 
 def interrupted(model: str, kind: str, **options: Any) -> tuple[Trainer, Trainer]:
-    """A run, and the same that was stopped and resumed on the way."""
+    """Returns an uninterrupted run and one that was stopped and resumed."""
     whole, half, resumed = (make(model, kind, **options) for _ in range(3))
     whole.fit()
     half.steps = WARM_UP + 1
@@ -99,7 +99,7 @@ def interrupted(model: str, kind: str, **options: Any) -> tuple[Trainer, Trainer
 
 
 @pytest.mark.parametrize(("model", "kind"), EVERY)
-def test_bf16_trains(model: str, kind: str) -> None:
+def test_training_works_in_bf16(model: str, kind: str) -> None:
     trainer = make(model, kind, precision="bf16", execution="auto")
     trainer.fit()
     assert all(isinstance(update, Graphed) and not update.broken for update in trainer.updates)
@@ -107,9 +107,9 @@ def test_bf16_trains(model: str, kind: str) -> None:
 
 
 @pytest.mark.parametrize(("model", "kind"), [("gan", "points"), ("ddpm", "images")])
-def test_compiled_updates_agree(model: str, kind: str) -> None:
+def test_compiled_updates_agree_with_eager_ones(model: str, kind: str) -> None:
     eager, other = (make(model, kind, execution=mode, eps=1.0) for mode in ("eager", "compile"))
-    assert distance(eager, other) < CLOSE
+    assert train_and_compare(eager, other) < CLOSE
     for update in other.updates:
         assert isinstance(update, compiled.Compiled)
         assert update.graph.compiled is not update.graph.function
@@ -117,15 +117,15 @@ def test_compiled_updates_agree(model: str, kind: str) -> None:
 
 @pytest.mark.parametrize("model", ["ddpm", "score", "flow_matching", "latent_diffusion"])
 def test_a_recorded_net_gives_the_same_samples(model: str, capsys: pytest.CaptureFixture[str]) -> None:
-    family = hurried(make(model, "points").family)
+    family = with_few_steps(make(model, "points").family)
     assert isinstance(family, Sampler)
-    for parameter in family.parameters():  # last layers begin at 0: a net that says 0 would be called in vain
+    for parameter in family.parameters():  # last layers start at 0, and a net that returns 0 would prove nothing
         parameter.data.add_(0.02 * torch.randn_like(parameter))
     drawn = []
     for mode in ("eager", "graph"):
         device.seed(CUDA, 0)
         with torch.no_grad(), sampling.executed(family, mode):
-            drawn.append(samples(family, 1500))  # a whole batch and a smaller one
+            drawn.append(samples(family, 1500))  # a full batch and a smaller one
     torch.testing.assert_close(drawn[1], drawn[0], rtol=1e-3, atol=1e-3)
     assert "stays eager" not in capsys.readouterr().err
 
@@ -141,7 +141,7 @@ def genlab(*words: str, launcher: tuple[str, ...] = (), **environment: str) -> s
 
 
 @pytest.mark.parametrize("model", ["wgan_gp", "flow_matching"])
-def test_the_commands_work(model: str, tmp_path: Path) -> None:
+def test_train_evaluate_and_sample_work(model: str, tmp_path: Path) -> None:
     run = tmp_path / "run"
     done = genlab("train", f"model={model}", "trainer.steps=200", f"hydra.run.dir={run}")
     assert done.returncode == 0, done.stderr
@@ -150,11 +150,11 @@ def test_the_commands_work(model: str, tmp_path: Path) -> None:
     done = genlab("evaluate", f"run={run}", "samples=500", "likelihood=50")
     assert done.returncode == 0, done.stderr
     assert "failed" not in done.stderr
-    done = genlab("sample", f"run={run}", "n=100", "device=cpu")  # a checkpoint of a GPU on a machine without
+    done = genlab("sample", f"run={run}", "n=100", "device=cpu")  # a GPU checkpoint used on the CPU
     assert done.returncode == 0, done.stderr
 
 
-def test_nccl_carries_a_run(tmp_path: Path) -> None:
+def test_training_works_over_nccl(tmp_path: Path) -> None:
     count = torch.cuda.device_count()
     launcher = ("-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={count}")
     run = tmp_path / "run"

@@ -1,4 +1,4 @@
-"""The pool of past fakes, and CycleGAN: against their definitions."""
+"""The pool of past fakes and CycleGAN, against their definitions."""
 
 from functools import partial
 
@@ -47,7 +47,7 @@ def trainer(data: Pairs, steps: int, **options) -> Trainer:
 
 
 def one_by_one(pool: list, capacity: int, batch: list, slots: list, coins: list) -> list:
-    """The definition, as a loop."""
+    """Applies the pool's definition to one sample at a time."""
     shown = []
     for new, slot, swap in zip(batch, slots, coins, strict=True):
         if len(pool) < capacity:
@@ -62,7 +62,7 @@ def one_by_one(pool: list, capacity: int, batch: list, slots: list, coins: list)
 
 
 @pytest.mark.parametrize(("capacity", "size"), [(5, 1), (5, 3), (5, 17), (50, 16)])
-def test_pool_is_the_loop_one_sample_at_a_time(capacity, size):
+def test_pool_matches_a_loop_over_single_samples(capacity, size):
     generator = torch.Generator().manual_seed(0)
     pool, slow, fed = PastSamples((1,), capacity), [], 0
     for _ in range(12):
@@ -77,7 +77,7 @@ def test_pool_is_the_loop_one_sample_at_a_time(capacity, size):
         fed += size
 
 
-def test_pool_returns_the_first_fifty_and_then_old_ones_half_of_the_time():
+def test_pool_returns_the_first_fifty_and_then_old_samples_half_of_the_time():
     torch.manual_seed(0)
     pool, first = PastSamples((2,), 50), torch.randn(50, 2)
     assert torch.equal(pool(first)[0], first)
@@ -94,7 +94,7 @@ def test_pool_returns_the_first_fifty_and_then_old_ones_half_of_the_time():
 
 
 @pytest.mark.parametrize("data", [moons(), Pairs(noise())], ids=["points", "images"])
-def test_each_phase_moves_its_own_modules_only(data):
+def test_each_phase_updates_only_its_own_modules(data):
     model = small(data).train()
     carried = {}
     for phase in model.phases():
@@ -108,8 +108,8 @@ def test_each_phase_moves_its_own_modules_only(data):
     assert set(carried) == {"fake_a", "fake_b"}
 
 
-def test_losses_are_the_papers():
-    """By hand for G(x) = x + 1, F(x) = x - 2 and D(x) = the first coordinate."""
+def test_losses_match_the_paper():
+    """Computes the losses by hand for G(x) = x + 1, F(x) = x - 2 and D(x) = the first coordinate."""
     data = moons()
     model = small(data, identity=0.5)
 
@@ -136,7 +136,7 @@ def test_losses_are_the_papers():
     torch.testing.assert_close(judged.loss, 0.5 * sum(halves))
 
 
-def test_generators_of_points_begin_as_the_identity():
+def test_generators_of_points_start_as_the_identity():
     data = moons()
     x = data.head("test", 9)["a"]
     model = small(data)
@@ -147,7 +147,7 @@ def test_generators_of_points_begin_as_the_identity():
 
 
 @pytest.mark.parametrize("side", [28, 32, LARGE])
-def test_nets_keep_the_shape_and_judge_patches(side):
+def test_the_translator_keeps_the_shape_and_the_discriminator_sees_patches(side):
     x = torch.randn(2, 3, side, side, requires_grad=True)
     assert translator((3, side, side), width=4)(x).shape == x.shape
     logits = patches((3, side, side), width=4)(x)
@@ -156,7 +156,7 @@ def test_nets_keep_the_shape_and_judge_patches(side):
     # One logit in the middle sees a patch, whose side is the receptive field.
     net = patches((3, side, side), width=4)
     for norm in [m for m in net.modules() if isinstance(m, torch.nn.InstanceNorm2d)]:
-        norm.forward = lambda input: input  # its statistics reach over the whole image
+        norm.forward = lambda input: input  # its statistics cover the whole image
     middle = net(x)[0, logits.shape[1] // 2, logits.shape[2] // 2]
     seen = torch.autograd.grad(middle, x)[0][0].abs().sum((0, 1)) > 0
     assert seen.sum().item() == (34 if side == LARGE else 16)
@@ -164,12 +164,12 @@ def test_nets_keep_the_shape_and_judge_patches(side):
         translator((3, 30, 30), net="resnet")
 
 
-def test_validation_leaves_the_pool_alone():
+def test_validation_does_not_change_the_pool():
     run = trainer(moons(), steps=3)
     for _ in range(3):
         run.train_step()
     before = {name: b.clone() for name, b in run.family.named_buffers()}
-    assert before["pools.a.count"] == 10  # 12 fakes came by
+    assert before["pools.a.count"] == 10  # full, after 12 fakes
     with run._model() as model:
         validation_losses(model, run.data, 4)
     validation_losses(run.family.eval(), run.data, 4)
@@ -186,18 +186,18 @@ def test_resume_is_exact_with_the_pool(data, tmp_path):
     second = trainer(data(), steps=7)
     second.load_state_dict(torch.load(tmp_path / "state.pt"))
     second.fit()
-    one, two = straight.family.state_dict(), second.family.state_dict()
-    assert one["pools.b.count"] == 10
-    assert one["pools.b.stored"].abs().sum() > 0
-    assert all(torch.equal(one[key], two[key]) for key in one)
+    expected, resumed = straight.family.state_dict(), second.family.state_dict()
+    assert expected["pools.b.count"] == 10
+    assert expected["pools.b.stored"].abs().sum() > 0
+    assert all(torch.equal(expected[key], resumed[key]) for key in expected)
     assert straight.ema
     assert second.ema
     twin = second.ema.model.state_dict()
     assert all(torch.equal(value, twin[key]) for key, value in straight.ema.model.state_dict().items())
 
 
-def test_it_learns_a_shift():
-    """On 2 clouds the translation error falls far below that of doing nothing."""
+def test_cyclegan_learns_a_known_transform():
+    """On the two moons, the translation error falls far below that of doing nothing."""
     data = Pairs(Gaussian2D("moons", n=2000))
     torch.manual_seed(0)
     model = CycleGAN(
@@ -214,26 +214,26 @@ def test_it_learns_a_shift():
     assert run.ema
     x = data.head("test", 1000)["a"]
     with torch.no_grad():
-        there = run.ema.model.translate(x, "b")  # pyright: ignore[reportCallIssue]
-    assert mean_distance(there, data.transform(x)) < 0.4 * mean_distance(x, data.transform(x))
+        translated = run.ema.model.translate(x, "b")  # pyright: ignore[reportCallIssue]
+    assert mean_distance(translated, data.transform(x)) < 0.4 * mean_distance(x, data.transform(x))
 
 
 # Measures, pictures, commands
 
 
-def test_measures():
+def test_translation_measures_match_values_by_hand():
     x = torch.zeros(6, 2)
-    there = x + torch.tensor([3.0, 4.0])
-    values = translation(x, there, x, there, truth=x)
+    translated = x + torch.tensor([3.0, 4.0])
+    values = translation(x, translated, x, translated, truth=x)
     assert values["eval/translation_error"] == 5.0  # Euclidean for points
     assert values["eval/cycle_error"] == values["eval/identity_error"] == values["eval/sliced_w2"] == 0.0
-    assert "eval/translation_error" not in translation(x, there, x, there, truth=None)
+    assert "eval/translation_error" not in translation(x, translated, x, translated, truth=None)
     assert mean_distance(torch.zeros(2, 1, 4, 4), torch.full((2, 1, 4, 4), 0.25)) == 0.25  # per pixel for images
     with pytest.raises(ValueError, match="shapes"):
         mean_distance(x, x[:3])
 
 
-def test_pictures():
+def test_translations_are_drawn_in_groups_of_two_rows():
     first, second = torch.zeros(5, 1, 4, 4), torch.ones(5, 1, 4, 4)
     picture = rows(first, second, columns=2)  # two full groups of two rows; the fifth image is left out
     assert picture.shape == (4 * 5 + 1, 2 * 5 + 1, 3)
@@ -247,7 +247,7 @@ def config():
     return lambda *overrides: compose("train", overrides)
 
 
-def test_sample_writes_translations_and_what_comes_back(config, tmp_path):
+def test_sample_draws_translations_and_cycles(config, tmp_path):
     from genlab.commands.sample import draw, picture
     from genlab.runs.folder import Run
 

@@ -1,4 +1,4 @@
-"""What TensorBoard shows: event files read back, its own server asked over the loopback interface."""
+"""What TensorBoard shows: event files are read back, and its server is queried on the loopback interface."""
 
 import json
 import os
@@ -26,21 +26,21 @@ from genlab.runs.tracker import Tracker
 from genlab.trainer import gradients
 from genlab.trainer.options import Options
 
-# Protobuf makes the names of its modules when they are imported.
+# Protobuf creates the names in its modules at import, so pyright does not know them.
 # pyright: reportAttributeAccessIssue=false
 
 
 def sessions(folder: Path) -> tuple[dict, int | None]:
-    """The settings that the row of a run shows, and its status."""
+    """Returns the settings that a run's row shows, and its status."""
     page = EventAccumulator(str(folder)).Reload()
-    found = {tag: page.SummaryMetadata(tag).plugin_data.content for tag in page.Tags()["tensors"]}
-    start = metadata.parse_session_start_info_plugin_data(found[metadata.SESSION_START_INFO_TAG])
+    contents = {tag: page.SummaryMetadata(tag).plugin_data.content for tag in page.Tags()["tensors"]}
+    start = metadata.parse_session_start_info_plugin_data(contents[metadata.SESSION_START_INFO_TAG])
     values = {key: getattr(value, value.WhichOneof("kind")) for key, value in start.hparams.items()}
-    end = found.get(metadata.SESSION_END_INFO_TAG)
+    end = contents.get(metadata.SESSION_END_INFO_TAG)
     return values, None if end is None else metadata.parse_session_end_info_plugin_data(end).status
 
 
-def test_columns_keep_numbers_numbers_and_name_what_is_built():
+def test_the_row_of_a_run_keeps_numbers_and_shortens_class_names():
     settings = {
         "model._target_": "genlab.models.vae.VAE",
         "model.encoder._partial_": True,
@@ -58,13 +58,13 @@ def test_columns_keep_numbers_numbers_and_name_what_is_built():
     }
 
 
-def test_a_run_shows_its_settings_and_how_it_ended(tmp_path):
+def test_a_run_shows_its_settings_and_final_status(tmp_path):
     with Tracker(tmp_path, 0, 10, {"seed": 3, "model.beta": 1.5}):
         pass
     assert sessions(tmp_path) == ({"seed": 3.0, "model.beta": 1.5}, api_pb2.STATUS_SUCCESS)
 
 
-def test_a_failed_run_says_so_and_one_cut_short_does_not_claim_an_end(tmp_path):
+def test_a_failed_run_has_status_failure_and_an_incomplete_one_none(tmp_path):
     with pytest.raises(ZeroDivisionError), Tracker(tmp_path / "a", 0, 10, {"seed": 0}):
         _ = 1 / 0
     assert sessions(tmp_path / "a")[1] == api_pb2.STATUS_FAILURE
@@ -79,7 +79,7 @@ def test_a_resumed_run_replaces_its_row(tmp_path):
     assert sessions(tmp_path) == ({"lr": 2.0}, api_pb2.STATUS_SUCCESS)
 
 
-def test_curves_that_belong_together_share_a_chart():
+def test_related_curves_share_a_chart():
     tags = ["train/critic/loss", "train/critic/wasserstein", "train/critic/penalty", "train/generator/loss"]
     tags += ["lr/critic", "lr/generator", "time/samples_per_s", "eval/critic/loss", "eval/sliced_w2"]
     tags += ["eval/cycle_error", "eval/identity_error", "train/critic/grad_norm", "gradient_norm/critic"]
@@ -102,7 +102,7 @@ def test_curves_that_belong_together_share_a_chart():
     assert shown == set(tags)
 
 
-def test_the_layout_grows_with_the_tags_and_has_all_categories_from_the_start(tmp_path):
+def test_the_layout_has_all_categories_from_the_start_and_grows_with_the_tags(tmp_path):
     with Tracker(tmp_path, 0, 10) as tracker:
         tracker.log(1, {"train/model/loss": 1.0, "train/model/kl": 2.0})
         tracker.log(2, {"eval/kl": 2.0})
@@ -118,9 +118,9 @@ def test_the_layout_grows_with_the_tags_and_has_all_categories_from_the_start(tm
 
 
 @pytest.mark.parametrize("model", MODELS)
-def test_a_run_that_is_looked_at_stays_the_same_to_the_bit(model, tmp_path):
-    """Every phase has gradients, and looking moves no weight, buffer or optimizer state."""
-    data = dataset("images" if model in ("gan", "vae_gan") else "points", model)  # with BatchNorm in their image nets
+def test_logging_histograms_does_not_change_the_run(model, tmp_path):
+    """Every phase logs a gradient norm, and logging changes no weight, buffer or optimizer state."""
+    data = dataset("images" if model in ("gan", "vae_gan") else "points", model)  # with BatchNorm for images
     states = []
     for every in (0, 1):
         t = trainer(model, data, tmp_path if every else None, steps=2, batch_size=4, histogram_every=every)
@@ -139,27 +139,27 @@ def test_a_run_that_is_looked_at_stays_the_same_to_the_bit(model, tmp_path):
     }
 
 
-def test_the_gradients_are_those_of_the_loss():
+def test_logged_gradients_are_those_of_the_loss():
     family = trainer("autoencoder", blobs(n=8)).family
     batch = blobs(n=8).head("train", 8)
-    norms, found = gradients.inspect(family, batch, seed=0, step=0)
+    norms, histograms = gradients.inspect(family, batch, seed=0, step=0)
     loss = family.phases()[0].loss(batch).loss
     truth = dict(
         zip(dict(family.named_parameters()), torch.autograd.grad(loss, list(family.parameters())), strict=True)
     )
     name = "encoder.0.weight" if "encoder.0.weight" in truth else next(iter(truth))
     expected = gradients.values(truth[name])
-    np.testing.assert_allclose(found[f"gradients/model/{name}"], expected, rtol=1e-5, atol=1e-8)  # fp32, same order
+    np.testing.assert_allclose(histograms[f"gradients/model/{name}"], expected, rtol=1e-5, atol=1e-8)  # fp32
     total = torch.stack([g.norm() for g in truth.values()]).norm().item()
     assert norms["gradient_norm/model"] == pytest.approx(total, rel=1e-5)
 
 
-def test_histograms_are_bounded_and_leave_out_what_is_not_finite():
+def test_histograms_have_a_size_limit_and_leave_out_non_finite_values():
     tensor = torch.arange(3.0 * gradients.VALUES)
     tensor[0] = float("nan")
-    found = gradients.values(tensor)
-    assert len(found) == gradients.VALUES - 1
-    assert (found[0], found[1]) == (3.0, 6.0)
+    kept = gradients.values(tensor)
+    assert len(kept) == gradients.VALUES - 1
+    assert (kept[0], kept[1]) == (3.0, 6.0)
 
 
 def test_a_negative_interval_is_refused():
@@ -167,7 +167,7 @@ def test_a_negative_interval_is_refused():
         Options(histogram_every=-1)
 
 
-def test_codes_labels_and_thumbnails_lie_where_the_projector_looks(tmp_path):
+def test_codes_labels_and_thumbnails_are_where_the_projector_looks(tmp_path):
     data = blobs(n=30)
     assert write_codes(tmp_path, trainer("autoencoder", data).family.eval(), data)
     config = (tmp_path / "projector_config.pbtxt").read_text()
@@ -179,7 +179,7 @@ def test_codes_labels_and_thumbnails_lie_where_the_projector_looks(tmp_path):
         assert sheet.size == (6 * 28, 6 * 28)
 
 
-def test_points_have_codes_without_thumbnails_and_families_without_encoder_have_none(tmp_path):
+def test_points_have_codes_without_thumbnails_and_families_without_encoder_have_no_codes(tmp_path):
     data = Gaussian2D(n=50)
     assert write_codes(tmp_path, trainer("vae", data).family.eval(), data)
     assert not (tmp_path / "projector" / "sprite.png").exists()
@@ -187,18 +187,18 @@ def test_points_have_codes_without_thumbnails_and_families_without_encoder_have_
     assert not (tmp_path / "none").exists()
 
 
-def test_long_codes_become_principal_components_and_large_images_thumbnails():
+def test_long_codes_are_reduced_and_large_images_shrunk():
     g = torch.Generator().manual_seed(0)
     codes = torch.randn(90, 3, generator=g).double() @ torch.randn(3, 200, generator=g).double()
     short = principal(codes)
     assert short.shape == (90, DIMENSIONS)
-    # Of rank 3, so distances stay as they are; that of a point to itself is a root of rounding errors.
+    # The codes have rank 3, so distances are kept; that of a point to itself is the root of rounding errors.
     torch.testing.assert_close(torch.cdist(short, short), torch.cdist(codes, codes), rtol=1e-9, atol=1e-5)
     sheet, size = sprite(torch.rand(5, 3, 64, 128, generator=g))
     assert (sheet.shape, size) == ((3 * 16, 3 * 32, 3), (32, 16))
 
 
-def test_the_dashboard_serves_this_machine_alone_and_ctrl_c_ends_it(tmp_path):
+def test_the_dashboard_serves_only_this_machine_and_stops_on_ctrl_c(tmp_path):
     with Tracker(tmp_path / "run", 0, 10, {"seed": 0}) as tracker:
         tracker.log(1, {"train/model/loss": 1.0})
     command = [sys.executable, "-m", "genlab", "dashboard", str(tmp_path)]
@@ -218,20 +218,20 @@ def test_the_dashboard_serves_this_machine_alone_and_ctrl_c_ends_it(tmp_path):
             assert process.wait(60) == 0
             assert process.stderr.read() == ""
         finally:
-            process.kill()  # else a failure above would wait for it for ever
+            process.kill()  # otherwise a failure above would wait for it forever
 
 
 @pytest.mark.parametrize(
-    ("arguments", "said"),
+    ("arguments", "message"),
     [
         (["nowhere"], "no folder nowhere"),
         (["prot=6006"], "did you mean 'port'"),
-        ([".", "port=x"], "no number from 1 to 65535"),
+        ([".", "port=x"], "must be a number from 1 to 65535"),
         ([".", "."], "takes one folder"),
     ],
 )
-def test_a_wrong_word_is_one_line(cli, arguments, said):
+def test_a_wrong_argument_gives_a_one_line_error(cli, arguments, message):
     code, _, err = cli("dashboard", *arguments)
     assert code == 2
-    assert said in err
+    assert message in err
     assert err.count("\n") == 1

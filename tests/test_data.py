@@ -1,4 +1,4 @@
-"""Data: exact densities, batches by number, ranges, and files that are absent, damaged or real."""
+"""Data sets: exact densities, numbered batches, ranges, and files that are missing, damaged or real."""
 
 import gzip
 import math
@@ -23,7 +23,7 @@ MIXTURES = ("two", "two_narrow", "ring", "grid")
 def test_mixture_density_integrates_to_one(kind):
     m = mixture(kind)
     assert m is not None
-    # A grid of ±8σ around one mode holds all of its mass, and of every other mode what lies there.
+    # A grid of ±8σ around one mode holds all of its mass, and what other modes have there.
     side = torch.linspace(-8, 8, 801, dtype=torch.float64) * m.sigma
     total = 0.0
     centre = m.modes.double().mean(0)
@@ -40,7 +40,7 @@ def test_mixture_density_integrates_to_one(kind):
 @pytest.mark.parametrize(
     ("kind", "published"), [("two", 3.524), ("two_narrow", 2.145), ("ring", -4.293), ("grid", 0.065)]
 )
-def test_entropy_is_the_monte_carlo_mean(kind, published):
+def test_entropy_matches_the_monte_carlo_mean(kind, published):
     m = mixture(kind)
     assert m is not None
     x, _ = m.sample(200_000, torch.Generator().manual_seed(0))
@@ -49,7 +49,7 @@ def test_entropy_is_the_monte_carlo_mean(kind, published):
     assert entropy == pytest.approx(published, abs=1e-3)
 
 
-def test_entropy_of_one_gaussian_is_the_closed_form():
+def test_entropy_of_one_gaussian_matches_the_closed_form():
     m = Mixture(torch.zeros(1, 2), 0.3)
     assert m.entropy() == pytest.approx(math.log(2 * math.pi * math.e * 0.09), abs=1e-9)
 
@@ -69,14 +69,14 @@ def test_points_are_finite_seeded_and_labelled(kind):
     assert not torch.equal(train.x, a.splits["validation"].x[:50])
 
 
-def test_wrong_kind_and_size_are_refused():
+def test_a_wrong_kind_or_size_is_refused():
     with pytest.raises(UserError, match="did you mean 'ring'"):
         Gaussian2D("rnig")
     with pytest.raises(UserError, match="n: must be >= 1, got 0"):
         Gaussian2D(n=0)
 
 
-def test_a_batch_is_a_pure_function_of_seed_and_number():
+def test_a_batch_depends_only_on_seed_and_number():
     data = Gaussian2D(n=10)
     forward = Stream(data, 4, seed=3)
     batches = [forward(n)["x"] for n in range(8)]
@@ -86,23 +86,23 @@ def test_a_batch_is_a_pure_function_of_seed_and_number():
     assert not torch.equal(Stream(data, 4, seed=4)(0)["x"], batches[0])
 
 
-def test_each_pass_holds_every_sample_once():
+def test_each_pass_has_every_sample_once():
     data = Gaussian2D(n=10)
     stream = Stream(data, 4, seed=0)
     points = torch.cat([stream(n)["x"] for n in range(5)])  # 20 points: two passes
-    for one in (points[:10], points[10:]):
-        assert torch.equal(one.sort(dim=0).values, data.splits["train"].x.sort(dim=0).values)
+    for epoch in (points[:10], points[10:]):
+        assert torch.equal(epoch.sort(dim=0).values, data.splits["train"].x.sort(dim=0).values)
     assert not torch.equal(points[:10], points[10:])
 
 
-def test_parts_of_a_batch_are_the_batch_and_small_data_wraps():
+def test_parts_make_up_the_batch_and_small_data_wraps_around():
     data = Gaussian2D(n=3)
     whole, parts = Stream(data, 8, seed=0), Stream(data, 8, seed=0, parts=2)
     assert torch.equal(whole(5)["x"], torch.cat([parts(5, 0)["x"], parts(5, 1)["x"]]))
     assert torch.equal(whole(5)["y"], torch.cat([parts(5, 0)["y"], parts(5, 1)["y"]]))
 
 
-def test_ranges_and_back():
+def test_pixels_are_encoded_into_each_range_and_decoded_back():
     raw = blobs().splits["train"].x
     for data, low, high in ((blobs(range="symmetric"), -1, 1), (blobs(range="unit"), 0, 1)):
         x = data.encode(raw)
@@ -114,7 +114,7 @@ def test_ranges_and_back():
     assert set(x.unique().tolist()) == {0.0, 1.0}
     pixels = data.real("train", 500)
     assert x.mean().item() == pytest.approx(pixels.mean().item(), abs=0.005)
-    assert not torch.equal(x, data.encode(data.splits["train"].x))  # drawn anew each time
+    assert not torch.equal(x, data.encode(data.splits["train"].x))  # drawn again each time
     with pytest.raises(UserError, match=r"data\.range"):
         blobs(range="real")
 
@@ -130,14 +130,14 @@ def test_resize_pads_to_32_and_interpolates_to_64():
     assert large.float().mean().item() == pytest.approx(x.float().mean().item(), rel=0.02)
 
 
-def test_seeds_are_mixed_well():
+def test_mixed_seeds_are_distinct_and_in_range():
     seeds = {mix(a, b) for a in range(100) for b in range(100)}
     assert len(seeds) == 10_000
     assert mix(0, 1) != mix(1, 0)
     assert all(0 <= seed < 2**63 for seed in seeds)
 
 
-def test_the_data_root_is_the_key_then_the_variable_then_the_cache(monkeypatch, tmp_path):
+def test_the_data_root_is_the_key_or_else_the_variable_or_else_the_cache(monkeypatch, tmp_path):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     monkeypatch.delenv("GENLAB_DATA", raising=False)
     assert data_root() == tmp_path / "genlab"
@@ -146,7 +146,7 @@ def test_the_data_root_is_the_key_then_the_variable_then_the_cache(monkeypatch, 
     assert data_root("/here") == Path("/here")
 
 
-def test_absent_files_without_a_network_name_the_three_ways_out(monkeypatch, tmp_path):
+def test_missing_files_without_a_network_suggest_three_alternatives(monkeypatch, tmp_path):
     from torchvision import datasets
 
     monkeypatch.setattr(datasets.MNIST, "mirrors", [f"file://{tmp_path}/nowhere/"])
@@ -164,11 +164,11 @@ def test_real_mnist_has_the_published_counts_and_splits():
         "test": 10000,
     }
     assert MNIST().spec == Spec((1, 28, 28), 10, "unit")
-    assert data.real("test", 10_000).mean().item() == pytest.approx(0.1325, abs=1e-4)  # the known mean of the set
+    assert data.real("test", 10_000).mean().item() == pytest.approx(0.1325, abs=1e-4)  # known mean of the set
 
 
-def packed(root):
-    """The real Fashion-MNIST files below `root`, as they are fetched: packed. Returns their folder."""
+def copy_packed(root):
+    """Copies the real Fashion-MNIST files, still packed as downloaded, below `root`; returns their folder."""
     target = root / "FashionMNIST" / "raw"
     target.mkdir(parents=True)
     for path in (data_root() / "FashionMNIST" / "raw").glob("*.gz"):
@@ -177,16 +177,16 @@ def packed(root):
 
 
 @pytest.mark.real_data
-def test_jobs_that_start_together_unpack_once(tmp_path):
-    packed(tmp_path)
+def test_jobs_that_start_together_all_unpack_without_errors(tmp_path):
+    copy_packed(tmp_path)
     script = f"from genlab.data.mnist import FashionMNIST; FashionMNIST(root={str(tmp_path)!r})"
     jobs = [subprocess.Popen([sys.executable, "-c", script], stderr=subprocess.PIPE, text=True) for _ in range(4)]
     assert [(job.communicate()[1], job.returncode) for job in jobs] == [("", 0)] * 4
 
 
 @pytest.mark.real_data
-def test_a_flipped_bit_is_found(tmp_path):
-    target = packed(tmp_path)
+def test_a_flipped_bit_in_a_data_file_is_detected(tmp_path):
+    target = copy_packed(tmp_path)
     for path in target.glob("*.gz"):
         (target / path.stem).write_bytes(gzip.decompress(path.read_bytes()))
     FashionMNIST(root=str(tmp_path))

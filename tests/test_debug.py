@@ -1,4 +1,4 @@
-"""The debug presets: one batch over and over, everything in two steps, the source of a NaN, a profile."""
+"""The debug presets: overfit one batch, do everything in two steps, find the source of a NaN, record a profile."""
 
 import json
 
@@ -12,15 +12,15 @@ from genlab.models.base import LossOutput
 SMALL = ("trainer.device=cpu", "trainer.batch_size=16", "data.n=100", "hydra.run.dir=run")
 
 
-def test_overfitting_sees_the_first_batches_alone():
-    one, two = (trainer("autoencoder", Gaussian2D(n=100), overfit_batches=count) for count in (1, 2))
-    assert torch.equal(one.stream(0)["x"], one.stream(7)["x"])
-    assert not torch.equal(two.stream(0)["x"], two.stream(1)["x"])
-    assert torch.equal(two.stream(1)["x"], two.stream(3)["x"])
-    assert torch.equal(trainer("autoencoder", Gaussian2D(n=100)).stream(0)["x"], one.stream(0)["x"])
+def test_overfit_batches_repeats_only_the_first_batches():
+    one_batch, two_batches = (trainer("autoencoder", Gaussian2D(n=100), overfit_batches=count) for count in (1, 2))
+    assert torch.equal(one_batch.stream(0)["x"], one_batch.stream(7)["x"])
+    assert not torch.equal(two_batches.stream(0)["x"], two_batches.stream(1)["x"])
+    assert torch.equal(two_batches.stream(1)["x"], two_batches.stream(3)["x"])
+    assert torch.equal(trainer("autoencoder", Gaussian2D(n=100)).stream(0)["x"], one_batch.stream(0)["x"])
 
 
-def test_one_batch_is_learnt_by_heart(cli, tmp_path):
+def test_the_overfit_preset_learns_one_batch_by_heart(cli, tmp_path):
     options = ["model=autoencoder", "optimizer.model.lr=3e-3", "trainer.steps=300"]
     code, _, err = cli("train", "debug=overfit", *options, *SMALL)
     assert (code, err) == (0, "")
@@ -29,19 +29,19 @@ def test_one_batch_is_learnt_by_heart(cli, tmp_path):
     assert losses[-1] < losses[0] / 20
 
 
-def test_two_steps_do_everything(cli, tmp_path):
+def test_the_steps_preset_does_everything_in_two_steps(cli, tmp_path):
     assert cli("train", "debug=steps", "experiment=gaussian2d_vae", *SMALL)[0] == 0
     assert (tmp_path / "run" / "checkpoints" / "last.pt").exists()
     assert len(list((tmp_path / "run" / "samples").glob("samples_*.png"))) == 2
 
 
 @pytest.mark.filterwarnings("ignore:Error detected in")  # how autograd names the forward operation
-def test_anomaly_mode_stops_at_a_nan_gradient_and_is_left_behind():
+def test_anomaly_mode_stops_at_a_nan_gradient_and_is_switched_off_again():
     built = trainer("autoencoder", Gaussian2D(n=100), anomaly=True, steps=2)
     weight = next(built.family.parameters())
 
     def loss(batch):
-        return LossOutput(torch.sqrt(weight.sum() * 0.0))  # its value is finite, its gradient 0 · ∞
+        return LossOutput(torch.sqrt(weight.sum() * 0.0))  # its value is finite, but its gradient is 0 · ∞
 
     built.updates[0].phase = built.phases[0]._replace(loss=loss)  # type: ignore[attr-defined]
     with pytest.raises(RuntimeError, match=r"MulBackward0.*nan"):
@@ -49,7 +49,7 @@ def test_anomaly_mode_stops_at_a_nan_gradient_and_is_left_behind():
     assert not torch.is_anomaly_enabled()
 
 
-def test_the_profile_opens_as_a_trace(cli, tmp_path):
+def test_the_profile_preset_writes_a_readable_trace(cli, tmp_path):
     code, _, err = cli("train", "debug=profile", "model=autoencoder", "trainer.profile=2", "trainer.steps=7", *SMALL)
     assert (code, err) == (0, "")
     trace = json.loads((tmp_path / "run" / "profile.pt.trace.json").read_text())

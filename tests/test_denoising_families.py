@@ -1,4 +1,4 @@
-"""What all families with a denoiser share: losses, samples, classes, guidance, scale; and the nets themselves."""
+"""Tests shared by all families with a denoiser: losses, samples, classes, guidance, scale, and the nets."""
 
 import math
 from collections.abc import Callable
@@ -33,7 +33,7 @@ FAMILIES: dict[str, Callable[..., Any]] = {
 @pytest.mark.parametrize("spec", [POINTS, IMAGES], ids=["points", "images"])
 @pytest.mark.parametrize("name", FAMILIES)
 @pytest.mark.parametrize("conditional", [False, True])
-def test_loss_and_samples(name: str, spec: Spec, conditional: bool) -> None:
+def test_losses_have_gradients_and_samples_are_finite(name: str, spec: Spec, conditional: bool) -> None:
     torch.manual_seed(0)
     model = FAMILIES[name](spec, conditional=conditional, guidance=2.0)
     out = model.loss(batch(spec))
@@ -48,13 +48,13 @@ def test_loss_and_samples(name: str, spec: Spec, conditional: bool) -> None:
 
 
 def perturbed(model: DDPM) -> DDPM:
-    """Nets start at 0: make their answers depend on everything."""
+    """Returns the model with random weights, since new nets return 0; its output depends on everything."""
     for parameter in model.parameters():
         nn.init.normal_(parameter, std=0.1)
     return model.eval()
 
 
-def test_guidance() -> None:
+def test_guidance_extrapolates_from_unconditional_to_conditional() -> None:
     torch.manual_seed(0)
     model = perturbed(DDPM(POINTS, conditional=True, net=small))
     x, t, y = torch.randn(5, 2), torch.rand(5), torch.tensor([0, 1, 0, 1, 1])
@@ -65,12 +65,12 @@ def test_guidance() -> None:
         torch.testing.assert_close(model.guided(x, t, y), free + weight * (bound - free))
     model.guidance = 0.0
     torch.manual_seed(1)
-    one = model.sample(4, torch.zeros(4, dtype=torch.long))
+    class_0 = model.sample(4, torch.zeros(4, dtype=torch.long))
     torch.manual_seed(1)
-    torch.testing.assert_close(one, model.sample(4, torch.ones(4, dtype=torch.long)), rtol=0, atol=0)
+    torch.testing.assert_close(class_0, model.sample(4, torch.ones(4, dtype=torch.long)), rtol=0, atol=0)
 
 
-def test_hidden_labels() -> None:
+def test_labels_are_hidden_with_the_given_probability() -> None:
     torch.manual_seed(0)
     model = DDPM(POINTS, conditional=True, drop_label=0.3, net=small)
     hidden = model.hide(torch.zeros(10000, dtype=torch.long))
@@ -78,7 +78,7 @@ def test_hidden_labels() -> None:
     assert (hidden == POINTS.classes).float().mean().item() == pytest.approx(0.3, abs=0.02)
 
 
-def test_scale_is_the_mean_of_the_first_steps() -> None:
+def test_the_scale_is_measured_over_the_first_steps_only() -> None:
     model, x = DDPM(POINTS, net=small), torch.randn(3, 8, 2) * 5
     for i in range(3):
         model.measure({"x": x[i], "step": torch.tensor(i)})
@@ -98,20 +98,20 @@ def test_scale_is_the_mean_of_the_first_steps() -> None:
         ("logit_normal", lambda t: ndtr(math.log(t / (1 - t)))),
     ],
 )
-def test_times_of_flow_matching(density: str, cumulative) -> None:
+def test_flow_matching_draws_times_from_the_chosen_density(density: str, cumulative) -> None:
     torch.manual_seed(0)
     t = draw_times(density, 20000, "cpu")
     assert t.min() >= 0
     assert t.max() <= 1
-    for point in (0.1, 0.5, 0.9):  # to five standard errors
+    for point in (0.1, 0.5, 0.9):  # within five standard errors
         share = (t <= point).float().mean().item()
         assert share == pytest.approx(cumulative(point), abs=5 * 0.5 / 20000**0.5)
 
 
 @pytest.mark.parametrize(("t", "end"), [(0.0, 0.3), (0.3, 0.7), (0.7, 1.0)])
 @pytest.mark.parametrize("eta", [0.0, 1.0])
-def test_stochastic_step_keeps_the_path(t: float, end: float, eta: float) -> None:
-    """From the true velocity of one x_1, x_u has the path's mean and variance; for η = 1, x_t is x_u and more noise."""
+def test_a_stochastic_step_stays_on_the_path(t: float, end: float, eta: float) -> None:
+    """With the true velocity of one x_1, x_u has the path's mean and variance; for η = 1, x_t is x_u plus noise."""
     torch.manual_seed(0)
     n, least, x = 100_000, 0.1, torch.full((100_000, 1), 2.0, dtype=torch.float64)
     x_t, velocity = path(torch.randn_like(x), x, torch.full((n,), t, dtype=x.dtype), least)
@@ -126,11 +126,11 @@ def test_stochastic_step_keeps_the_path(t: float, end: float, eta: float) -> Non
 
 @pytest.mark.parametrize("patch", [1, 2])
 @pytest.mark.parametrize("side", [28, 32, 64])
-def test_unet(side: int, patch: int) -> None:
+def test_unet_depends_on_image_time_and_class(side: int, patch: int) -> None:
     torch.manual_seed(0)
     net = UNet((3, side, side), classes=4, width=8, dropout=0.1, patch=patch)
     x = torch.randn(2, 3, side, side)
-    assert net(x, torch.rand(2), torch.tensor([0, 4])).abs().max() == 0  # zero at the start
+    assert net(x, torch.rand(2), torch.tensor([0, 4])).abs().max() == 0  # new nets return zero
     perturbed_net = net.eval()
     for parameter in perturbed_net.parameters():
         nn.init.normal_(parameter, std=0.1)
@@ -141,8 +141,8 @@ def test_unet(side: int, patch: int) -> None:
     assert not torch.allclose(first, net(x, torch.tensor([0.2, 0.2]), torch.tensor([2, 2])))
 
 
-def test_patches_are_places() -> None:
-    """A place of the first level sees the pixels of 3 x 3 patches: here rows and columns 2 (5 - 1) to 2 (5 + 1) + 1."""
+def test_unet_patches_see_only_neighbouring_pixels() -> None:
+    """Position 5 of the first level sees 3 x 3 patches: rows and columns 2 (5 - 1) to 2 (5 + 1) + 1."""
     net = UNet((1, 28, 28), width=8, patch=2)
     assert len(net.down) == 2
     seen: list[Any] = []
@@ -154,8 +154,8 @@ def test_patches_are_places() -> None:
     assert (places.amin(0).tolist(), places.amax(0).tolist()) == ([8, 8], [13, 13])
 
 
-def test_logit_normal_times() -> None:
-    """The net is trained at times of which 68.3 % lie within one standard deviation of the logit."""
+def test_flow_matching_trains_at_logit_normal_times() -> None:
+    """The logits of the times that the net is trained at have mean 0 and standard deviation 1."""
     torch.manual_seed(0)
     seen = []
     model = FlowMatching(POINTS, time_density="logit_normal", net=small)
@@ -167,7 +167,7 @@ def test_logit_normal_times() -> None:
     assert abs(logit.std() - 1) < 0.02  # and of the standard deviation
 
 
-def test_unet_size() -> None:
+def test_unet_has_the_expected_number_of_parameters() -> None:
     assert 450_000 < sum(p.numel() for p in UNet((1, 28, 28)).parameters()) < 700_000
 
 
@@ -187,6 +187,6 @@ def test_unet_size() -> None:
         lambda: FlowMatching(POINTS, time_density="normal"),
     ],
 )
-def test_wrong_options(make) -> None:
+def test_wrong_options_are_refused(make) -> None:
     with pytest.raises(UserError):
         make()

@@ -16,7 +16,7 @@ from genlab.models.diffusion import PREDICTIONS, mixture, separate, target
 
 @pytest.mark.parametrize("schedule", schedules.SCHEDULES)
 @pytest.mark.parametrize("timesteps", [20, 1000])
-def test_schedules(schedule: str, timesteps: int) -> None:
+def test_schedules_fall_from_one_to_nearly_zero(schedule: str, timesteps: int) -> None:
     bars = schedules.alpha_bars(schedule, timesteps)
     assert bars.shape == (timesteps + 1,)
     assert bars.dtype == torch.float64
@@ -27,22 +27,22 @@ def test_schedules(schedule: str, timesteps: int) -> None:
 
 
 def test_few_levels_of_noise_need_the_cosine_schedule() -> None:
-    """The linear one's β would be above 1; the cosine one's bars end as they should for any number of levels."""
-    with pytest.raises(UserError, match=r"timesteps: 10 is less than 20, the least of schedule linear"):
+    """β of the linear schedule would exceed 1; the cosine schedule ends correctly for any number of levels."""
+    with pytest.raises(UserError, match=r"timesteps: must be >= 20 with schedule linear, got 10"):
         DDPM(Spec((2,)), timesteps=10, sample_steps=10)
     model = DDPM(Spec((2,)), timesteps=10, sample_steps=10, schedule="cosine", sampler="ancestral")
     assert model.sample(3).isfinite().all()
     assert schedules.alpha_bars("cosine", 10)[-1] < 5e-4
 
 
-def test_linear_schedule_is_that_of_the_paper() -> None:
+def test_the_linear_schedule_matches_the_paper() -> None:
     beta = torch.linspace(1e-4, 0.02, 1000, dtype=torch.float64)
     torch.testing.assert_close(schedules.alpha_bars("linear", 1000)[1:], (1 - beta).cumprod(0), rtol=1e-12, atol=0)
 
 
 @pytest.mark.parametrize("schedule", schedules.SCHEDULES)
-def test_jump_equals_the_steps(schedule: str) -> None:
-    """Mean factor and variance of q(x_t|x_0) against the product of all q(x_i|x_{i-1})."""
+def test_a_jump_to_t_equals_all_single_steps(schedule: str) -> None:
+    """Compares the mean factor and variance of q(x_t|x_0) with the product of all q(x_i|x_{i-1})."""
     bars = schedules.alpha_bars(schedule, 200)
     factor, variance = torch.ones(()).double(), torch.zeros(()).double()
     for t in range(1, 201):
@@ -56,8 +56,8 @@ def test_jump_equals_the_steps(schedule: str) -> None:
     )
 
 
-def test_posterior_is_bayes_rule() -> None:
-    """The precision and mean of q(x_s|x_t, x_0) from the product of q(x_t|x_s) and q(x_s|x_0)."""
+def test_the_posterior_follows_from_bayes_rule() -> None:
+    """Derives the precision and mean of q(x_s|x_t, x_0) from the product of q(x_t|x_s) and q(x_s|x_0)."""
     bars = schedules.alpha_bars("linear", 100)
     for t, s in [(2, 1), (50, 49), (100, 37)]:
         ratio = bars[t] / bars[s]
@@ -74,15 +74,15 @@ def test_predictions_convert_exactly(kind: str) -> None:
     for angle in (0.1, 0.8, 1.5):
         alpha, sigma = math.cos(angle), math.sin(angle)
         x_t = mixture(x, noise, alpha, sigma)
-        clean, found = separate(kind, x_t, target(kind, x, noise, alpha, sigma), alpha, sigma)
+        clean, recovered_noise = separate(kind, x_t, target(kind, x, noise, alpha, sigma), alpha, sigma)
         torch.testing.assert_close(clean, x, rtol=1e-10, atol=1e-12)
-        torch.testing.assert_close(found, noise, rtol=1e-10, atol=1e-12)
+        torch.testing.assert_close(recovered_noise, noise, rtol=1e-10, atol=1e-12)
 
 
 @pytest.mark.parametrize("schedule", schedules.SCHEDULES)
 @pytest.mark.parametrize("steps", [200, 30])
-def test_ddim_with_eta_one_is_ancestral(schedule: str, steps: int) -> None:
-    """As functions of (x_0, x_t), the means of both have the same factors, and the variances are the same."""
+def test_ddim_with_eta_one_equals_ancestral_sampling(schedule: str, steps: int) -> None:
+    """As functions of (x_0, x_t), both have means with the same factors, and the same variance."""
     bars, times = schedules.alpha_bars(schedule, 200), schedules.sample_times(200, steps)
     for t, s in pairwise(times):
         from_x = bars[s].sqrt()
@@ -96,18 +96,18 @@ def test_ddim_with_eta_one_is_ancestral(schedule: str, steps: int) -> None:
         assert fresh**2 == pytest.approx(c.item(), rel=1e-12)
 
 
-def test_one_step_of_both_samplers_agrees() -> None:
-    one, other = best_ddpm(sampler="ancestral", variance="small"), best_ddpm(sampler="ddim", eta=1.0)
+def test_one_step_of_ancestral_and_ddim_sampling_agrees() -> None:
+    ancestral, ddim = best_ddpm(sampler="ancestral", variance="small"), best_ddpm(sampler="ddim", eta=1.0)
     x = torch.randn(5, 2).double()
     for t in (1000, 400, 2, 1):
         torch.manual_seed(0)
-        a = one.reverse(x, t, t - 1)
+        a = ancestral.reverse(x, t, t - 1)
         torch.manual_seed(0)
-        torch.testing.assert_close(a, other.reverse(x, t, t - 1), rtol=1e-8, atol=1e-10)
+        torch.testing.assert_close(a, ddim.reverse(x, t, t - 1), rtol=1e-8, atol=1e-10)
 
 
 @pytest.mark.parametrize(("timesteps", "steps"), [(1000, 1000), (1000, 50), (20, 20), (20, 1), (100, 99)])
-def test_sample_times(timesteps: int, steps: int) -> None:
+def test_sample_times_fall_from_the_last_level_to_zero(timesteps: int, steps: int) -> None:
     times = schedules.sample_times(timesteps, steps)
     assert (times[0], times[-1], len(times)) == (timesteps, 0, steps + 1)
     assert all(t > s for t, s in pairwise(times))
@@ -123,7 +123,7 @@ SAMPLERS = {
 
 
 @pytest.mark.parametrize("name", SAMPLERS)
-def test_samplers_reach_gaussian_data(name: str) -> None:
+def test_samplers_recover_gaussian_data(name: str) -> None:
     """With the exact denoiser of a Gaussian, samples have its mean and standard deviation."""
     torch.manual_seed(0)
     model, n = SAMPLERS[name](), 5000
@@ -134,17 +134,17 @@ def test_samplers_reach_gaussian_data(name: str) -> None:
 
 
 @pytest.mark.parametrize("schedule", schedules.SCHEDULES)
-def test_bound_of_the_best_denoiser_is_close(schedule: str) -> None:
+def test_the_bound_of_the_best_denoiser_is_close_to_the_likelihood(schedule: str) -> None:
     torch.manual_seed(0)
     model = best_ddpm(schedule=schedule)
     x = MEAN + STD * torch.randn(200, 2).double()
     gap = (log_density(x) - model.elbo(x, k=999)).mean().item()
-    # Exact inference leaves what the fixed variances cost; the noise of 200 points x 999 terms is about 0.02.
+    # With exact inference the gap is the cost of the fixed variances; noise of 200 points x 999 terms: about 0.02.
     assert -0.03 < gap < 0.15
 
 
-def test_bound_from_few_terms_of_data_at_one_point() -> None:
-    """There the best net sees x_0 itself, and term t is the constant ½ D (r - 1 - log r), r = β̃_t/β_t."""
+def test_the_bound_from_few_terms_is_exact_for_data_at_one_point() -> None:
+    """The best net then sees x_0 itself, and term t is the constant ½ D (r - 1 - log r), r = β̃_t/β_t."""
     torch.manual_seed(0)
     model = best_ddpm(bound_variance="large")
 
@@ -161,7 +161,7 @@ def test_bound_from_few_terms_of_data_at_one_point() -> None:
         assert terms.mean().item() == pytest.approx(exact, rel=error)
 
 
-def test_bound_from_few_terms_is_unbiased() -> None:
+def test_the_bound_from_few_terms_is_unbiased() -> None:
     torch.manual_seed(0)
     model = best_ddpm()
     x = (MEAN + STD * torch.randn(50, 2).double()).repeat(40, 1)
@@ -169,8 +169,8 @@ def test_bound_from_few_terms_is_unbiased() -> None:
     assert abs(few.mean() - all_terms.mean()).item() < 4 * few.std().item() / len(x) ** 0.5 + 0.05
 
 
-def test_bound_from_few_terms_is_steady() -> None:
-    """Of one sample, ten terms spread by 3.2 nats; with t drawn evenly they spread by 13.9."""
+def test_the_bound_from_few_terms_has_a_small_spread() -> None:
+    """For one sample, ten terms have a standard deviation of 3.2 nats; with t drawn uniformly it would be 13.9."""
     torch.manual_seed(0)
     assert best_ddpm().elbo((MEAN + STD).expand(2000, 2), k=10).std().item() < 6
 
@@ -182,8 +182,8 @@ def test_small_variance_costs_more_on_wide_data() -> None:
     assert large > little
 
 
-def test_bins_of_pixels_sum_to_one() -> None:
-    """Σ over all 256 values of the discretised decoder, far in the tails as well."""
+def test_probabilities_of_all_pixel_values_sum_to_one() -> None:
+    """Sums the discretised decoder over all 256 values, far in the tails as well."""
     values = torch.arange(256).double() / 127.5 - 1
     for mean, sigma in [(0.0, 0.01), (-1.3, 0.1), (0.999, 1e-3), (3.0, 0.5)]:
         above = torch.where(values > 1 - 1 / 255, math.inf, (values + 1 / 255 - mean) / sigma)
@@ -191,7 +191,7 @@ def test_bins_of_pixels_sum_to_one() -> None:
         assert head.log_interval(below, above).logsumexp(0).item() == pytest.approx(0, abs=1e-9)
 
 
-def test_bound_of_images_is_finite() -> None:
+def test_the_bound_of_images_is_finite() -> None:
     for values in ("symmetric", "unit", "binary"):
         spec = Spec((1, 28, 28), fields=values)
         x = torch.rand(4, 1, 28, 28).round()
@@ -202,7 +202,7 @@ def test_bound_of_images_is_finite() -> None:
 
 
 def cosine_samples(error: float, **options) -> torch.Tensor:
-    """Samples of Gaussian data with the exact noise plus a constant error, in the model's own units."""
+    """Returns samples of Gaussian data from the exact noise plus a constant error, in the model's own units."""
     model = best_ddpm(schedule="cosine", eta=0.0, **options)
     exact = model.net
 
@@ -222,7 +222,7 @@ def cosine_samples(error: float, **options) -> torch.Tensor:
 
 
 @pytest.mark.parametrize("error", [0.0, 0.003, -0.01])
-def test_a_small_error_of_the_noise_is_a_small_error_of_the_samples(error: float) -> None:
+def test_a_small_error_in_the_noise_gives_a_small_error_in_the_samples(error: float) -> None:
     """The cosine schedule ends at σ/α = 20,000, where 0.003 in ε is 60 in x."""
     x = cosine_samples(error)
     assert (x.mean(0) - MEAN).abs().max() < 0.06 + 15 * abs(error)
@@ -230,7 +230,7 @@ def test_a_small_error_of_the_noise_is_a_small_error_of_the_samples(error: float
     assert (x.amax(0) - x.amin(0) < 1.3 * 8 * STD).all()
 
 
-def test_samples_of_points_start_where_something_of_the_data_is_left() -> None:
+def test_sampling_of_points_starts_where_some_signal_is_left() -> None:
     for timesteps in (250, 1000, 4000):
         bars = schedules.alpha_bars("cosine", timesteps)
         start = schedules.first_time(bars)
@@ -242,7 +242,7 @@ def test_samples_of_points_start_where_something_of_the_data_is_left() -> None:
 def test_clean_samples_are_clipped_to_the_range_of_the_training_samples() -> None:
     model = DDPM(Spec((2,)), net=small)
     far = torch.tensor([[100.0, -100.0]])
-    assert torch.equal(model.clip(far), far)  # nothing is known yet
+    assert torch.equal(model.clip(far), far)  # the range is not known yet
     model.measure({"x": torch.tensor([[-1.0, 0.0], [3.0, 2.0]]), "step": torch.tensor(0)})
     model.measure({"x": torch.tensor([[0.0, -2.0]]), "step": torch.tensor(1)})
     assert model.lowest.tolist() == [-1.0, -2.0]
@@ -254,6 +254,6 @@ def test_clean_samples_are_clipped_to_the_range_of_the_training_samples() -> Non
     assert model.highest.tolist() == [3.0, 2.0]  # held-out samples do not count
     state = {key: value for key, value in model.state_dict().items() if key not in ("lowest", "highest")}
     old = DDPM(Spec((2,)), net=small)
-    old.load_state_dict(state)  # a checkpoint from before there were extremes
+    old.load_state_dict(state)  # a checkpoint from before the range was stored
     assert torch.equal(old.clip(far), far)
     assert not {"lowest", "highest"} & set(DDPM(Spec((1, 28, 28), fields="symmetric"), net=small).state_dict())

@@ -1,7 +1,7 @@
-"""Two ranks on the CPU (gloo) train as one: the same weights to the bit, the same as accumulation, resumed either way.
+"""Two ranks on the CPU (gloo) train the same weights, bit for bit, as one rank that accumulates two parts.
 
-All that needs two ranks runs in one pair of processes, since each takes seconds to import torch (`ranks`); the tests
-hold what came out of it against one rank in this process.
+Everything that needs two ranks runs in one pair of processes (`ranks`), since each takes seconds to import torch; the
+tests compare the results with one rank in this process.
 """
 
 import json
@@ -29,7 +29,7 @@ from genlab.trainer.loop import Trainer
 from genlab.trainer.options import Options
 
 STEPS = 3
-# Every kind of update: repeats, noise, several phases that carry, BatchNorm, clipping.
+# Every kind of update: repeats, noise, several phases that pass values on, BatchNorm, clipping.
 SAME = {
     "autoencoder": {},
     "wgan_gp": {},
@@ -44,7 +44,7 @@ def points(n: int = 100) -> Dataset:
     return Gaussian2D(n=n)
 
 
-DATA = {"gan": blobs, "ddpm": noise, "cyclegan": moons}  # images where that is where BatchNorm or a U-Net is
+DATA = {"gan": blobs, "ddpm": noise, "cyclegan": moons}  # images where only the image nets have BatchNorm or a U-Net
 
 
 def fitted(model: str, folder: Path | None = None, **options) -> Trainer:
@@ -54,7 +54,7 @@ def fitted(model: str, folder: Path | None = None, **options) -> Trainer:
 
 
 def plain(**options) -> Trainer:
-    """Neither noise nor BatchNorm; SGD, because Adam makes steps out of gradients that are only rounding."""
+    """Trains without noise and BatchNorm, by SGD because Adam turns mere rounding errors into steps."""
     data = points(40)
     torch.manual_seed(0)
     optimizers = {"model": partial(torch.optim.SGD, lr=0.01)}
@@ -65,7 +65,7 @@ def plain(**options) -> Trainer:
 
 
 class Keeper(Family):
-    """A small net with BatchNorm, and a buffer of each kind."""
+    """A family of a small net with BatchNorm, and a buffer of each kind."""
 
     last: torch.Tensor
     count: torch.Tensor
@@ -94,7 +94,7 @@ class Keeper(Family):
 
 def keeper(folder: Path | None = None, stop=lambda: "", poison: int = -1, **options) -> Trainer:
     data = points(40)
-    torch.manual_seed(distributed.Group().rank)  # other weights on the other rank, until they are aligned
+    torch.manual_seed(distributed.Group().rank)  # the ranks start with different weights, until they are aligned
     return Trainer(
         Keeper(data.spec, poison),
         data,
@@ -109,7 +109,7 @@ def keeper(folder: Path | None = None, stop=lambda: "", poison: int = -1, **opti
 
 
 def both_ranks(rank: int, folder: Path) -> None:
-    """What two ranks do; each writes what it saw into a file of its own."""
+    """Runs on each of the two ranks and writes what it saw into a file of its own."""
     torch.set_num_threads(1)
     options = Options(devices=2, device="cpu")
     distributed.join(options, rank, 2, rank, 2, str(folder / "store"))
@@ -128,7 +128,7 @@ def both_ranks(rank: int, folder: Path) -> None:
     t = keeper(folder / "run", evaluate_every=2, checkpoint_every=2)
     t.fit()
     seen["whole"] = t.state_dict()
-    # The writer's checkpoint of step 2, gone on with.
+    # Resumes from the writer's checkpoint of step 2.
     t = keeper(evaluate_every=2, checkpoint_every=2)
     t.load_state_dict(checkpoint.read(folder / "run" / "checkpoints" / "step_00000002.pt"))
     t.fit()
@@ -136,7 +136,7 @@ def both_ranks(rank: int, folder: Path) -> None:
 
     t = keeper(steps=50, stop=lambda: "enough" if rank == 0 and t.step >= 3 else "")
     seen["stopped"] = list(t.fit()[:2])
-    t = keeper(steps=50, stop=lambda: "not mine to say" if rank == 1 and t.step == 3 else "")
+    t = keeper(steps=50, stop=lambda: "rank 1 does not decide" if rank == 1 and t.step == 3 else "")
     t.options.max_minutes = None if rank == 0 else 1e-9
     t.steps = 6
     seen["ignored"] = t.fit().step
@@ -154,7 +154,7 @@ def both_ranks(rank: int, folder: Path) -> None:
 
 @pytest.fixture(scope="module")
 def ranks(tmp_path_factory):
-    """(what rank 0 saw, what rank 1 saw, the folder of rank 0's run)."""
+    """Returns (what rank 0 saw, what rank 1 saw, the folder of rank 0's run)."""
     folder = tmp_path_factory.mktemp("ranks")
     (folder / "run").mkdir()
     context = get_context("spawn")
@@ -168,37 +168,37 @@ def ranks(tmp_path_factory):
 
 
 @pytest.mark.parametrize("name", [*SAME, "flow", "plain", "parts", "buffers", "whole", "resumed"])
-def test_all_ranks_hold_the_same_state_to_the_bit(ranks, name):
-    one, other = ranks[0][name], ranks[1][name]
-    assert one["step"] > 0
+def test_all_ranks_hold_the_same_state_bit_for_bit(ranks, name):
+    first, second = ranks[0][name], ranks[1][name]
+    assert first["step"] > 0
     for part in ("family", "ema", "optimizers", "meter", "best"):
-        assert equal(one[part], other[part]), part
+        assert equal(first[part], second[part]), part
 
 
 @pytest.mark.parametrize("model", SAME)
-def test_two_ranks_are_one_that_accumulates_two_parts(ranks, model):
+def test_two_ranks_equal_one_that_accumulates_two_parts(ranks, model):
     alone = fitted(model, **SAME[model], accumulate=2)
     for name, parameter in alone.family.named_parameters():
-        assert torch.equal(ranks[0][model]["family"][name], parameter), name  # a + b = b + a, to the bit
+        assert torch.equal(ranks[0][model]["family"][name], parameter), name  # bit for bit, because a + b = b + a
     before = dict(trainer(model, DATA.get(model, points)()).family.named_parameters())
     assert any(not torch.equal(before[name], parameter) for name, parameter in alone.family.named_parameters())
 
 
-def test_two_ranks_of_two_parts_are_one_rank_of_four(ranks):
+def test_two_ranks_with_two_parts_equal_one_rank_with_four(ranks):
     alone = keeper(accumulate=4)
     alone.fit()
     for name, parameter in alone.family.named_parameters():
-        # Four gradients in fp32 summed in another order, four steps.
+        # Four gradients summed in another order in fp32, over four steps.
         assert torch.allclose(ranks[0]["parts"]["family"][name], parameter, rtol=0, atol=1e-6), name
 
 
-def test_without_noise_and_batchnorm_two_ranks_are_the_plain_one(ranks):
+def test_without_noise_and_batchnorm_two_ranks_equal_one(ranks):
     for name, parameter in plain().family.named_parameters():
         # fp32 sums in another order.
         assert torch.allclose(ranks[0]["plain"]["family"][name], parameter, rtol=0, atol=1e-6), name
 
 
-def test_batchnorm_takes_the_mean_of_the_ranks_and_other_buffers_are_those_of_rank_0(ranks):
+def test_batchnorm_statistics_are_averaged_and_other_buffers_come_from_rank_0(ranks):
     after = ranks[0]["buffers"]["family"]
     t = keeper()
     net = t.family.get_submodule("net.0")
@@ -211,7 +211,7 @@ def test_batchnorm_takes_the_mean_of_the_ranks_and_other_buffers_are_those_of_ra
     assert torch.equal(after["constant"], torch.arange(3.0, dtype=torch.float64) / 3)
 
 
-def test_a_run_goes_on_with_any_number_of_ranks(ranks, tmp_path):
+def test_a_run_can_be_resumed_with_another_number_of_ranks(ranks, tmp_path):
     both, _, folder = ranks
     for part in ("family", "ema", "optimizers"):
         assert equal(both["whole"][part], both["resumed"][part]), part
@@ -223,17 +223,17 @@ def test_a_run_goes_on_with_any_number_of_ranks(ranks, tmp_path):
     assert both["whole"]["best"] == both["resumed"]["best"] is not None
 
 
-def test_rank_0_logs_the_mean_of_all(ranks, tmp_path):
+def test_rank_0_logs_the_mean_over_all_ranks(ranks, tmp_path):
     lines = [json.loads(line) for line in (ranks[2] / "metrics.jsonl").read_text().splitlines()]
     data = points(40)
     t = keeper(tmp_path)
     x = [data.batch("train", t.stream._index(8 * step, 8))["x"].mean().item() for step in range(4)]
     assert [line["train/model/x"] for line in lines if "train/model/x" in line] == pytest.approx(x, abs=1e-6)
     assert [line["step"] for line in lines if "eval/asked" in line] == [2, 4]
-    assert len(list((ranks[2] / "checkpoints").glob("*.pt"))) == 4  # last, best, two numbered: one writer
+    assert len(list((ranks[2] / "checkpoints").glob("*.pt"))) == 4  # last, best and two numbered: one writer
 
 
-def test_rank_0_says_when_to_stop_and_all_hear_it_a_step_later(ranks):
+def test_rank_0_decides_to_stop_and_all_ranks_stop_a_step_later(ranks):
     assert ranks[0]["stopped"] == [4, "enough"]
     assert ranks[1]["stopped"][0] == 4
     assert ranks[0]["ignored"] == ranks[1]["ignored"] == 6
@@ -242,35 +242,35 @@ def test_rank_0_says_when_to_stop_and_all_hear_it_a_step_later(ranks):
 def test_all_ranks_fail_together(ranks):
     for seen in ranks[:2]:
         assert seen["failed"] == "the loss of phase 'model' is not finite at step 3"
-        assert seen["uneven"] == "trainer.batch_size: 9 cannot be cut evenly for 2 devices"
+        assert seen["uneven"] == "trainer.batch_size: 9 cannot be split evenly over 2 devices"
 
 
 @pytest.mark.parametrize(
-    ("wrong", "words"),
+    ("wrong", "message"),
     [
         ({"devices": 0}, "trainer.devices: must be >= 1, got 0"),
-        ({"devices": 3, "batch_size": 128}, "trainer.batch_size: 128 cannot be cut evenly for 3 devices"),
-        ({"devices": 4, "accumulate": 2, "batch_size": 12}, "for 4 devices x 2 accumulated parts"),
-        ({"devices": 2, "device": "cuda:1"}, "trainer.device: 'cuda:1' is one device"),
+        ({"devices": 3, "batch_size": 128}, "trainer.batch_size: 128 cannot be split evenly over 3 devices"),
+        ({"devices": 4, "accumulate": 2, "batch_size": 12}, "over 4 devices x 2 accumulated parts"),
+        ({"devices": 2, "device": "cuda:1"}, "trainer.device: 'cuda:1' is a single device"),
     ],
 )
-def test_what_ranks_cannot_share_is_refused(wrong, words):
-    with pytest.raises(UserError, match=words):
+def test_options_that_ranks_cannot_share_are_refused(wrong, message):
+    with pytest.raises(UserError, match=message):
         Options(**wrong)
 
 
-def test_too_few_gpus_and_too_few_ranks_are_named(monkeypatch):
+def test_too_few_gpus_or_ranks_are_reported(monkeypatch):
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
-    with pytest.raises(UserError, match="2 asked for; GPUs on this machine: 1"):
+    with pytest.raises(UserError, match="2 requested, but this machine has 1 GPU"):
         distributed.join(Options(devices=2, device="cuda"), 0, 2, 0, 2)
     with pytest.raises(UserError, match="4, but 2 processes were started"):
         distributed.join(Options(devices=4), 0, 2, 0, 2)
-    with pytest.raises(UserError, match="2 ranks are started by 'genlab train'"):
+    with pytest.raises(UserError, match="2 ranks must be started by 'genlab train'"):
         keeper(devices=2)
 
 
-def test_the_command_trains_on_two_ranks_and_goes_on_with_one(cli, tmp_path):
-    """With a validation split of one row, whose spread cannot be had: no rank takes the monitor for a wrong word."""
+def test_the_command_trains_on_two_ranks_and_resumes_on_one(cli, tmp_path):
+    """The validation split has one row, so there is no spread; no rank takes the monitor for a misspelt name."""
     (tmp_path / "t.csv").write_text("a,b\n" + "".join(f"{i},{i * i % 7}\n" for i in range(12)))
     small = ["data=array", f"data.path={tmp_path}/t.csv", "model=gan", "trainer.device=cpu", "trainer.batch_size=8"]
     small += ["trainer.monitor=eval/spread", "trainer.mode=max", "trainer.evaluate_every=2", "trainer.sample_every=0"]
@@ -301,7 +301,7 @@ def watched(*targets) -> list[commands.Ending]:
     return reports
 
 
-def test_a_rank_that_is_killed_is_noticed_and_named(monkeypatch, tmp_path):
+def test_a_killed_rank_is_noticed_and_named(monkeypatch, tmp_path):
     monkeypatch.setattr(commands, "GRACE", 0.2)
     began = time.monotonic()
     reports = watched((time.sleep, 60), (signal.raise_signal, signal.SIGKILL))
@@ -313,20 +313,20 @@ def test_a_rank_that_is_killed_is_noticed_and_named(monkeypatch, tmp_path):
     assert json.loads(run.status.read_text())["status"] == "failed"
 
 
-def test_the_rank_that_failed_first_is_the_one_to_name(tmp_path, capsys):
+def test_the_rank_that_failed_first_is_named(tmp_path, capsys):
     run, lost = Run(tmp_path), commands.Ending(0, "RuntimeError", "connection closed", traceback="of rank 0")
     bug = commands.Ending(1, "IndexError", "out of range", traceback="of rank 1")
     with pytest.raises(RunFailed, match="rank 1 failed: IndexError: out of range"):
         commands._conclude(run, [bug, lost], 0)
     assert capsys.readouterr().err == "of rank 1\n"
-    told = [commands.Ending(rank, "RunFailed", f"not finite, says {rank}") for rank in (1, 0)]
+    failures = [commands.Ending(rank, "RunFailed", f"not finite, says {rank}") for rank in (1, 0)]
     with pytest.raises(RunFailed, match="not finite, says 0"):
-        commands._conclude(run, told, 0)
+        commands._conclude(run, failures, 0)
     with pytest.raises(UserError, match="wrong word"):
         commands._conclude(run, [commands.Ending(1, "UserError", "wrong word"), lost], 0)
 
 
-def test_what_rank_0_returns_and_how_a_signal_ended_it(tmp_path):
+def test_the_value_of_rank_0_is_returned_and_a_signal_raises_interrupted(tmp_path):
     run, done = Run(tmp_path), commands.Ending(1)
     assert commands._conclude(run, [done, commands.Ending(0, value=0.5)], 0) == 0.5
     for reports in ([commands.Ending(0, "Interrupted", "SIGTERM after step 3", signal=15), done], []):

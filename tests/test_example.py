@@ -1,4 +1,4 @@
-"""The example in scripts/ does what it says, in any thread, and leaves nothing behind."""
+"""The example in scripts/ works as described, in any thread, and leaves nothing behind."""
 
 import runpy
 import signal
@@ -11,8 +11,7 @@ EXAMPLE = Path(__file__).parents[1] / "scripts" / "example.py"
 
 
 def test_the_example_learns_in_a_thread_and_leaves_nothing_behind(tmp_path, monkeypatch, capsys):
-    """As a notebook's kernel may run it: not in the main thread, with its own handlers, on an output that is no
-    terminal."""
+    """Runs it as a notebook kernel may: outside the main thread, with its own signal handlers, without a terminal."""
     monkeypatch.chdir(tmp_path)
     handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
     names: dict = {}
@@ -30,14 +29,14 @@ def test_the_example_learns_in_a_thread_and_leaves_nothing_behind(tmp_path, monk
     assert not thread.is_alive()
     assert errors == []
     assert names["points"].shape == (1000, 2)
-    # Above the entropy, but for chance in 1000 points (σ of the mean 0.03 nats), and near it after so few steps.
+    # At least the entropy, up to chance in 1000 points (σ of the mean: 0.03 nats), and near it after few steps.
     assert names["nats"].item() == pytest.approx(names["data"].truth.entropy(), abs=0.3)
     assert {number: signal.getsignal(number) for number in handlers} == handlers
     assert list(tmp_path.iterdir()) == []
-    assert "nats a test point" in capsys.readouterr().out
+    assert "nats per test point" in capsys.readouterr().out
 
 
-def test_it_is_short_and_without_hydra():
+def test_the_example_is_short_and_does_not_use_hydra():
     code = [line for line in EXAMPLE.read_text().split('"""')[2].splitlines() if line.strip()]
     assert not any("hydra" in line for line in code)
     assert len([line for line in code if "import" not in line]) <= 14

@@ -1,4 +1,4 @@
-"""The ways to execute an update agree, say what they chose, and refuse what they cannot do."""
+"""The execution modes agree, report what was chosen, and refuse what they cannot do."""
 
 import copy
 import math
@@ -26,13 +26,13 @@ CHEAP = [("gan", "points"), ("wgan", "points"), ("wgan_gp", "points"), ("vae", "
 CHEAP += [("wgan_gp", "images"), ("vae", "images"), ("latent_diffusion", "points")]  # convolutions; two families
 EVERY = [(m, d) for m in MODELS for d in DATA if d == "points" or m not in POINTS_ONLY]
 
-# Of the distance that the weights went in 4 steps. fp32 rounds to 6e-8, and the sums of a net go to 1e-5; an absolute
-# error (CycleGAN) has a kink, where a rounding turns the gradient of a pixel around.
+# Relative to how far the weights moved in 4 steps. fp32 rounds to 6e-8, and sums in a net reach 1e-5; an absolute
+# error (CycleGAN) has a kink, where rounding can flip the sign of a pixel's gradient.
 CLOSE, KINKED = 1e-4, 1e-2
 
 
 def make(model: str, kind: str, mode: str, overrides: tuple[str, ...] = (), eps: float = 1.0, **options) -> Trainer:
-    """A trainer; Adam's large ε keeps it from blowing roundings of a zero gradient up into whole steps."""
+    """Returns a trainer; Adam's large ε keeps rounding errors of a zero gradient from becoming full steps."""
     data = dataset(kind, model)
     composed = config(f"model={model}", "data=gaussian2d" if kind == "points" else "data=mnist", *overrides)
     torch.manual_seed(0)
@@ -44,31 +44,31 @@ def make(model: str, kind: str, mode: str, overrides: tuple[str, ...] = (), eps:
     return Trainer(family, data, optimizers, Options(**settings))
 
 
-def distance(model: str, kind: str, overrides: tuple[str, ...] = (), **options) -> float:
-    """How far apart eager and compiled weights end, as a share of the way they went; no phase fell back."""
-    eager, other = (make(model, kind, mode, overrides, **options) for mode in ("eager", "compile"))
+def distance_from_eager(model: str, kind: str, overrides: tuple[str, ...] = (), **options) -> float:
+    """Returns how far apart eager and compiled weights end, relative to how far they moved; no phase may fall back."""
+    eager, compiled_run = (make(model, kind, mode, overrides, **options) for mode in ("eager", "compile"))
     start = [p.detach().clone() for p in eager.family.parameters()]
     eager.fit()
-    other.fit()
-    for update in other.updates:
+    compiled_run.fit()
+    for update in compiled_run.updates:
         assert isinstance(update, compiled.Compiled)
         assert update.graph.compiled is not update.graph.function
-    pairs = list(zip(start, eager.family.parameters(), other.family.parameters(), strict=True))
+    pairs = list(zip(start, eager.family.parameters(), compiled_run.family.parameters(), strict=True))
     apart = math.hypot(*((a - b).norm().item() for _, a, b in pairs))
     return apart / math.hypot(*((a - s).norm().item() for s, a, _ in pairs))
 
 
 @pytest.mark.usefixtures("traced")
 @pytest.mark.parametrize(("model", "kind"), CHEAP)
-def test_an_update_is_one_graph_and_agrees(model, kind):
-    assert distance(model, kind) < CLOSE
+def test_an_update_is_one_graph_and_agrees_with_eager(model, kind):
+    assert distance_from_eager(model, kind) < CLOSE
 
 
 @pytest.mark.slow
 @pytest.mark.usefixtures("traced")
 @pytest.mark.parametrize(("model", "kind"), [pair for pair in EVERY if pair not in CHEAP])
-def test_every_family_is_one_graph_and_agrees(model, kind):
-    assert distance(model, kind) < (KINKED if model == "cyclegan" else CLOSE)
+def test_every_family_is_one_graph_and_agrees_with_eager(model, kind):
+    assert distance_from_eager(model, kind) < (KINKED if model == "cyclegan" else CLOSE)
 
 
 @pytest.mark.usefixtures("traced")
@@ -78,26 +78,26 @@ def test_every_family_is_one_graph_and_agrees(model, kind):
         ("vae", (), {"clip_grad_norm": 0.1, "schedule": "cosine", "warmup": 2}),
         ("gan", (), {"accumulate": 2}),
         ("vae", ("optimizer.model._target_=torch.optim.NAdam",), {}),
-        # R1 through minibatch discrimination cannot be traced: it stays eager, with a line.
+        # R1 through minibatch discrimination cannot be traced: it stays eager and says so.
         ("gan", ("model.replay=16", "model.minibatch=4", "model.r1=0"), {}),
         ("gan", ("model.unrolled=1",), {}),
         ("gan", ("model.discriminator.spectral=true",), {}),
     ],
     ids=["clipping_and_schedule", "in_parts", "another_optimizer", "pool", "unrolled", "spectral_norm"],
 )
-def test_options_hold_in_the_graph(model, overrides, options):
-    assert distance(model, "points", overrides, **options) < CLOSE
+def test_options_take_effect_in_the_graph(model, overrides, options):
+    assert distance_from_eager(model, "points", overrides, **options) < CLOSE
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("model", "kind"), EVERY)
-def test_compiled_code_agrees(model, kind):
-    # Sums in another order; in convolutions they carry some values over the kink of a ReLU.
-    assert distance(model, kind) < (KINKED if kind == "images" else 10 * CLOSE)
+def test_compiled_code_agrees_with_eager(model, kind):
+    # Sums are in another order; in convolutions that carries some values over the kink of a ReLU.
+    assert distance_from_eager(model, kind) < (KINKED if kind == "images" else 10 * CLOSE)
 
 
 @pytest.mark.usefixtures("traced")
-def test_resume_is_exact_to_the_bit_in_a_compiled_run():
+def test_resume_of_a_compiled_run_is_exact_bit_for_bit():
     whole, half = make("wgan_gp", "points", "compile", eps=1e-8), make("wgan_gp", "points", "compile", eps=1e-8)
     whole.fit()
     half.steps = 2
@@ -109,20 +109,20 @@ def test_resume_is_exact_to_the_bit_in_a_compiled_run():
 
 
 @pytest.mark.usefixtures("traced")
-def test_a_run_changes_its_mode_at_a_resume():
+def test_a_run_can_change_its_execution_mode_on_resume():
     first = make("vae", "points", "compile", steps=2)
     first.fit()
-    eager, other = make("vae", "points", "eager"), make("vae", "points", "compile")
-    for each in (eager, other):
-        each.load_state_dict(copy.deepcopy(first.state_dict()))
-        each.fit()
-    for a, b in zip(eager.family.parameters(), other.family.parameters(), strict=True):
+    eager, compiled_run = make("vae", "points", "eager"), make("vae", "points", "compile")
+    for resumed in (eager, compiled_run):
+        resumed.load_state_dict(copy.deepcopy(first.state_dict()))
+        resumed.fit()
+    for a, b in zip(eager.family.parameters(), compiled_run.family.parameters(), strict=True):
         torch.testing.assert_close(a, b)
 
 
 @pytest.mark.usefixtures("traced")
-def test_options_that_come_with_a_checkpoint_hold_in_the_graph():
-    """torch loads an optimizer's options along with its state: a graph that was made before must not keep the old."""
+def test_optimizer_options_from_a_checkpoint_take_effect_in_the_graph():
+    """torch loads an optimizer's options along with its state: an older graph must not keep the old options."""
     other = make("vae", "points", "eager", eps=0.01)
     other.fit()
     state = copy.deepcopy(other.state_dict()) | {"step": 0}
@@ -137,22 +137,22 @@ def test_options_that_come_with_a_checkpoint_hold_in_the_graph():
         torch.testing.assert_close(ends[1][key], value, rtol=1e-4, atol=1e-5)
 
 
-def test_what_cannot_compile_stays_eager_and_says_so(monkeypatch, capsys):
+def test_a_phase_that_cannot_compile_stays_eager_and_says_so(monkeypatch, capsys):
     def refuses(graph_module, inputs):
         raise RuntimeError("no such operation\nand a page of details")
 
     monkeypatch.setattr(compiled, "BACKEND", refuses)
-    eager, other = make("vae", "points", "eager"), make("vae", "points", "compile")
+    eager, fallback = make("vae", "points", "eager"), make("vae", "points", "compile")
     eager.fit()
-    other.fit()
-    assert equal(eager.family.state_dict(), other.family.state_dict())
-    (line,) = [each for each in capsys.readouterr().err.splitlines() if "stays eager" in each]
+    fallback.fit()
+    assert equal(eager.family.state_dict(), fallback.family.state_dict())
+    (line,) = [printed for printed in capsys.readouterr().err.splitlines() if "stays eager" in printed]
     assert "phase 'model'" in line
     assert "no such operation" in line
 
 
-def test_an_eager_update_is_that_of_backward():
-    """Gradients of a penalty on convolutions lie transposed in memory; a fused optimizer must not misread them."""
+def test_an_eager_update_equals_that_of_backward():
+    """Gradients of a penalty on convolutions are transposed in memory; a fused optimizer must not misread them."""
     t = make("wgan_gp", "images", "eager", eps=1e-8)
     phase = t.phases[0]
     batch = t.stream(0) | {"step": torch.tensor(0)}
@@ -177,7 +177,7 @@ def _gradients(phase: Phase, batch):
     return torch.autograd.grad(phase.loss(batch).loss, list(phase.modules[0].parameters()))
 
 
-def test_clipping_is_that_of_torch():
+def test_clipping_matches_torch():
     gradients = [torch.tensor([3.0, 0.0]), torch.tensor([[4.0]])]
     parameters = [torch.zeros(2, requires_grad=True), torch.zeros(1, 1, requires_grad=True)]
     for parameter, gradient in zip(parameters, gradients, strict=True):
@@ -196,7 +196,7 @@ def decide(options: Options, steps: int = 1000, model: str = "wgan_gp", where: t
     return choice.decide(replace(options, batch_size=64), t.family, t.phases, steps, where)
 
 
-def test_auto_weighs_the_compilation_against_the_run(monkeypatch):
+def test_auto_compiles_only_if_the_run_is_long_enough(monkeypatch):
     monkeypatch.setattr(choice, "has_compiler", lambda: True)
     assert decide(Options(), 5000).mode == "eager"
     assert decide(Options(), 1_000_000).mode == "compile"
@@ -204,10 +204,10 @@ def test_auto_weighs_the_compilation_against_the_run(monkeypatch):
     assert decide(Options(), 1_000_000, "ddpm").mode == "eager"
     monkeypatch.setattr(choice, "has_compiler", lambda: False)
     assert decide(Options(), 1_000_000).mode == "eager"
-    assert decide(Options(execution="compile"))[:2] == ("eager", "no C++ compiler to compile with")
+    assert decide(Options(execution="compile"))[:2] == ("eager", "no C++ compiler")
 
 
-def test_auto_takes_a_graph_on_cuda_where_it_holds():
+def test_auto_uses_a_graph_on_cuda_unless_it_accumulates():
     cuda = torch.device("cuda", 0)
     assert decide(Options(), where=cuda).mode == "graph"
     assert decide(Options(accumulate=2), where=cuda).mode == "eager"
@@ -220,10 +220,10 @@ def test_a_graph_is_refused_on_the_cpu(cli):
     assert "graph needs a CUDA device, not cpu; allowed: auto, eager, compile" in err
 
 
-def test_the_run_says_how_it_is_executed(cli):
+def test_a_run_prints_how_it_is_executed(cli):
     code, out, _ = cli("train", "trainer.steps=1", "trainer.device=cpu", "trainer.threads=1", "hydra.run.dir=run")
     assert code == 0
-    assert "execution: eager (too short a run to win back the compilation), 1 thread (asked for)" in out
+    assert "execution: eager (the run is too short to repay compilation), 1 thread (requested)" in out
 
 
 @pytest.mark.parametrize(
@@ -238,14 +238,14 @@ def test_the_run_says_how_it_is_executed(cli):
         ("cyclegan", "images", "cpu", "fp32", False),  # InstanceNorm
     ],
 )
-def test_channels_lie_last_where_that_is_faster(model, kind, where, precision, last):
+def test_channels_are_last_where_that_is_faster(model, kind, where, precision, last):
     t = make(model, kind, "eager")
-    found = choice.layout(t.family, replace(t.options, precision=precision), torch.device(where))
-    assert found == (torch.channels_last if last else torch.contiguous_format)
+    chosen = choice.layout(t.family, replace(t.options, precision=precision), torch.device(where))
+    assert chosen == (torch.channels_last if last else torch.contiguous_format)
 
 
-def test_a_run_whose_channels_lie_last_is_the_same_run(monkeypatch):
-    """Up to rounding; and it takes up the state of one whose channels lie first, Adam's moments too."""
+def test_channels_last_gives_the_same_run_up_to_rounding(monkeypatch):
+    """It can also resume from a run with channels first, including Adam's moments."""
     last = make("gan", "images", "eager")
     monkeypatch.setattr(choice, "layout", lambda *_: torch.contiguous_format)
     first = make("gan", "images", "eager")
@@ -267,7 +267,7 @@ def test_a_run_whose_channels_lie_last_is_the_same_run(monkeypatch):
     assert math.hypot(*((a - b).norm().item() for a, b in pairs)) < KINKED * gone
 
 
-def test_threads_fit_the_work(monkeypatch):
+def test_the_number_of_threads_fits_the_work(monkeypatch):
     for name in choice.THREAD_VARIABLES:
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setattr(torch, "get_num_threads", lambda: 6)
@@ -278,7 +278,7 @@ def test_threads_fit_the_work(monkeypatch):
     assert decide(Options())[2:4] == (6, "OMP_NUM_THREADS")  # torch has read the variable itself
 
 
-def test_threads_are_given_back_after_the_run():
+def test_the_number_of_threads_is_restored_after_the_run():
     before = torch.get_num_threads()
     t = make("vae", "points", "eager", threads=before + 1, steps=1)
     seen = []
@@ -288,7 +288,7 @@ def test_threads_are_given_back_after_the_run():
     assert torch.get_num_threads() == before
 
 
-def test_threads_that_are_none_are_refused():
+def test_zero_threads_are_refused():
     with pytest.raises(UserError, match=r"trainer\.threads: must be >= 1, got 0"):
         Options(threads=0)
 
@@ -303,8 +303,8 @@ def test_a_recording_has_its_own_inputs_and_copies_its_outputs():
     assert carry["fake"].tolist() == [4.0, 4.0, 4.0]
 
 
-def test_a_graphed_update_goes_through_warm_up_recording_and_replay(monkeypatch):
-    """On the CPU with a stand-in for the recording, which runs the update once more; so its rate is 0 at that call."""
+def test_a_graphed_update_warms_up_records_and_replays(monkeypatch):
+    """Runs on the CPU with a stand-in for recording, which runs the update once more; so its rate is 0 at that call."""
     tape = Tape()
     t = make("vae", "points", "eager", ema=0.0, steps=6)
     (phase,) = t.phases
@@ -321,7 +321,7 @@ def test_a_graphed_update_goes_through_warm_up_recording_and_replay(monkeypatch)
     assert update.count == cuda_graph.WARM_UP
     t.load_state_dict(t.state_dict())
     t.train_step()
-    assert tape.recorded == 2  # the optimizer's state lies elsewhere now
+    assert tape.recorded == 2  # the optimizer's state is in new tensors now
 
 
 @contextmanager
@@ -329,7 +329,7 @@ def no_change(optimizer, rate):
     yield
 
 
-def test_the_optimizer_is_as_before_after_a_recording():
+def test_recording_leaves_the_optimizer_unchanged():
     parameter = torch.zeros(2, requires_grad=True)
     optimizer = torch.optim.Adam([parameter], lr=0.1)
     parameter.grad = torch.ones(2)

@@ -1,4 +1,4 @@
-"""A run is never lost: damaged checkpoints, full disks, folders that go away, too little memory, two at once."""
+"""A run is never lost: damaged checkpoints, full disks, removed folders, too little memory, two processes."""
 
 import errno
 import json
@@ -37,9 +37,9 @@ SMALL = (
 
 
 def refused(answer: tuple[int, str, str], code: int, *words: str) -> None:
-    """One line on stderr, the exit code, and the words in it."""
-    found, _, err = answer
-    assert (found, err.count("\n")) == (code, 1), err
+    """Asserts the exit code, and that stderr is one line that contains the words."""
+    exit_code, _, err = answer
+    assert (exit_code, err.count("\n")) == (code, 1), err
     assert err.startswith("genlab: ")
     for word in words:
         assert word in err
@@ -48,81 +48,81 @@ def refused(answer: tuple[int, str, str], code: int, *words: str) -> None:
 def flip(path: Path, at: int, bit: int = 0) -> None:
     data = bytearray(path.read_bytes())
     data[at] ^= 1 << bit
-    path.unlink()  # a hard link of another name stays as it is
+    path.unlink()  # a hard link under another name is not changed
     path.write_bytes(data)
 
 
-def test_whatever_byte_is_damaged_it_is_seen_or_of_no_consequence(tmp_path):
+def test_any_damaged_byte_is_detected_or_harmless(tmp_path):
     path = tmp_path / "last.pt"
     torch.save({"format": 1, "step": 3, "x": torch.arange(5.0), "names": {"a": 1.5}}, path)
-    whole, data = checkpoint.read(path), path.read_bytes()
-    seen = 0
+    state, data = checkpoint.read(path), path.read_bytes()
+    detected = 0
     directory = data.index(b"PK\x01\x02")
     places = [*range(0, directory, 5), *range(directory, len(data))]
     for at in places:
         path.write_bytes(data[:at] + bytes([data[at] ^ (1 << at % 8)]) + data[at + 1 :])
         try:
-            assert equal(checkpoint.read(path), whole), at
+            assert equal(checkpoint.read(path), state), at
         except checkpoint.Damaged:
-            seen += 1
-    assert seen > len(places) // 3  # the rest is padding between the entries
+            detected += 1
+    assert detected > len(places) // 3  # the rest is padding between the entries
     for length in range(0, len(data), 50):
         path.write_bytes(data[:length])
         with pytest.raises(checkpoint.Damaged):
             checkpoint.read(path)
 
 
-def test_a_flipped_bit_of_a_weight_is_not_seen_by_torch_but_by_us(tmp_path):
+def test_a_flipped_bit_in_a_weight_is_detected(tmp_path):
     path = tmp_path / "last.pt"
     weights = torch.arange(100.0)
     checkpoint.write(path, {"step": 1, "x": weights})
     flip(path, path.read_bytes().index(weights.numpy().tobytes()) + 9)
-    assert not torch.equal(torch.load(path, weights_only=True)["x"], weights)  # why `verify` is there
+    assert not torch.equal(torch.load(path, weights_only=True)["x"], weights)  # torch misses it: why `verify` exists
     with pytest.raises(checkpoint.Damaged, match="checksum"):
         checkpoint.read(path)
 
 
-def test_a_damaged_last_falls_back_to_the_newest_good_one(cli, tmp_path):
+def test_a_damaged_last_checkpoint_falls_back_to_the_newest_good_one(cli, tmp_path):
     assert cli(*SMALL, "trainer.keep=3")[0] == 0
     folder = tmp_path / "run" / "checkpoints"
-    whole = checkpoint.read(folder / "last.pt")
+    state = checkpoint.read(folder / "last.pt")
     last, sixth, fourth = (folder / name for name in ("last.pt", "step_00000006.pt", "step_00000004.pt"))
     flip(last, 900)
     code, _, err = cli("train", "resume=run")
     assert (code, err.count("\n")) == (0, 1)
     assert "damaged checkpoint" in err
-    assert "going on from step_00000006.pt" in err
+    assert "continuing from step_00000006.pt" in err
     sixth.write_bytes(sixth.read_bytes()[:2000])
     (folder / "last.tmp").write_bytes(b"torn")
     code, out, err = cli("train", "resume=run")
     assert (code, err.count("\n")) == (0, 1)
-    assert "going on from step_00000004.pt, step 4" in err
+    assert "continuing from step_00000004.pt, step 4" in err
     assert "step 4 to 6" in out
-    assert equal(checkpoint.read(last), whole)
+    assert equal(checkpoint.read(last), state)
     assert not list(folder.glob("*.tmp"))
     for path in folder.iterdir():
         path.write_bytes(b"")
-    refused(cli("train", "resume=run"), 2, "no good one")
+    refused(cli("train", "resume=run"), 2, "is intact")
     assert fourth.exists()
 
 
-def test_a_run_killed_before_its_first_checkpoint_starts_again(cli, tmp_path):
+def test_a_run_killed_before_its_first_checkpoint_starts_over(cli, tmp_path):
     assert cli(*SMALL)[0] == 0
     last = tmp_path / "run" / "checkpoints" / "last.pt"
-    whole = checkpoint.read(last)
+    state = checkpoint.read(last)
     shutil.rmtree(last.parent)
     code, _, err = cli("train", "resume=run")
     assert code == 0
     assert "starts again at step 0" in err
-    assert equal(checkpoint.read(last), whole)
+    assert equal(checkpoint.read(last), state)
 
 
 class Full(RuntimeError):
-    """As torch.save puts it: its own error, the disk's as the context."""
+    """The error of torch.save on a full disk, with the disk's own error as its context."""
 
 
 @pytest.mark.parametrize("where", ["save", "fsync", "replace"])
-def test_a_full_disk_leaves_the_last_checkpoint_and_one_line(cli, tmp_path, monkeypatch, where):
+def test_a_full_disk_keeps_the_last_checkpoint_and_gives_a_one_line_error(cli, tmp_path, monkeypatch, where):
     calls = 0
     real = {"save": torch.save, "fsync": os.fsync, "replace": os.replace}[where]
 
@@ -149,7 +149,7 @@ def test_a_full_disk_leaves_the_last_checkpoint_and_one_line(cli, tmp_path, monk
     assert checkpoint.read(folder / "last.pt")["step"] == 6
 
 
-def test_tensorboard_failing_in_its_thread_is_one_line(cli, tmp_path, monkeypatch):
+def test_a_failure_in_tensorboards_thread_gives_a_one_line_error(cli, tmp_path, monkeypatch):
     from tensorboard.summary.writer.record_writer import RecordWriter
 
     written = 0
@@ -157,7 +157,7 @@ def test_tensorboard_failing_in_its_thread_is_one_line(cli, tmp_path, monkeypatc
     def write(self, data):
         nonlocal written
         written += 1
-        if written > 12 and (tmp_path / "run" / "checkpoints" / "last.pt").exists():  # on a busy machine it comes late
+        if written > 12 and (tmp_path / "run" / "checkpoints" / "last.pt").exists():  # late on a busy machine
             raise OSError(errno.EIO, os.strerror(errno.EIO))
 
     monkeypatch.setattr(RecordWriter, "write", write)
@@ -167,7 +167,7 @@ def test_tensorboard_failing_in_its_thread_is_one_line(cli, tmp_path, monkeypatc
     assert cli("train", f"resume={tmp_path / 'run'}", "trainer.steps=20")[0] == 0
 
 
-def test_a_folder_removed_while_running_is_one_line_and_stays_removed(cli, tmp_path, monkeypatch):
+def test_a_folder_removed_while_running_gives_a_one_line_error_and_stays_removed(cli, tmp_path, monkeypatch):
     real = Tracker.log
 
     def log(self, step, values, partial=False):
@@ -198,7 +198,7 @@ def test_out_of_memory_says_what_to_lower(cli, monkeypatch, error):
     refused(cli(*SMALL), 1, "out of ", "trainer.batch_size", "trainer.accumulate")
 
 
-def test_a_model_too_large_to_build_says_so_and_leaves_no_folder(cli, tmp_path):
+def test_a_model_too_large_to_build_is_an_error_and_leaves_no_folder(cli, tmp_path):
     refused(cli(*SMALL, "model.encoder.hidden=[1000000,100000000]"), 1, "out of memory", "smaller model")
     assert not (tmp_path / "run").exists()
 
@@ -213,7 +213,7 @@ with Run(Path(sys.argv[1])).lock():
 """
 
 
-def test_a_held_run_is_refused_before_it_is_read_and_a_dead_holder_lets_go(cli, tmp_path):
+def test_a_locked_run_is_refused_until_its_holder_has_died(cli, tmp_path):
     assert cli(*SMALL)[0] == 0
     command = [sys.executable, "-c", HOLDER, str(tmp_path / "run")]
     holder = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
@@ -225,12 +225,12 @@ def test_a_held_run_is_refused_before_it_is_read_and_a_dead_holder_lets_go(cli, 
         refused(cli(*arguments), 2, f"process {holder.pid} on {socket.gethostname()}")
     holder.kill()
     holder.communicate()
-    assert str(holder.pid) in (tmp_path / "run" / ".lock").read_text()  # it had no time to clean up
+    assert str(holder.pid) in (tmp_path / "run" / ".lock").read_text()  # it had no time to remove its lock
     (tmp_path / "run" / "checkpoints" / "last.pt").unlink()
     assert cli("train", "resume=run")[0] == 0
 
 
-def test_a_lock_in_a_folder_that_is_being_removed_is_no_lock(tmp_path):
+def test_a_folder_that_is_being_removed_cannot_be_locked(tmp_path):
     run = Run(tmp_path / "run")
     run.folder.mkdir()
     import fcntl
@@ -238,7 +238,7 @@ def test_a_lock_in_a_folder_that_is_being_removed_is_no_lock(tmp_path):
     real = fcntl.flock
 
     def flock(file, how):
-        run.discard()  # the holder before us gives up its new folder just now
+        run.discard()  # the previous holder removes its new folder at this very moment
         real(file, how)
 
     with pytest.MonkeyPatch.context() as patch:
@@ -248,7 +248,7 @@ def test_a_lock_in_a_folder_that_is_being_removed_is_no_lock(tmp_path):
     assert not run.folder.exists()
 
 
-def test_a_run_of_format_1_goes_on(cli, tmp_path):
+def test_a_run_of_format_1_can_be_resumed(cli, tmp_path):
     shutil.copytree(OLD / "format_1", tmp_path / "run")
     code, out, err = cli("train", "resume=run", "trainer.steps=6")
     assert (code, err) == (0, "")
@@ -257,25 +257,25 @@ def test_a_run_of_format_1_goes_on(cli, tmp_path):
     assert cli("sample", "run=run", "n=3", "device=cpu")[0] == 0
 
 
-def test_a_run_of_format_2_goes_on(cli, tmp_path):
-    """Of a conditional model on a table, before checkpoints had counts of the classes and extremes of the data."""
+def test_a_run_of_format_2_can_be_resumed(cli, tmp_path):
+    """A conditional model on a table, from before checkpoints had class counts and the range of the data."""
     shutil.copytree(OLD / "format_2", tmp_path / "run")
     (tmp_path / "run" / "table.csv").rename(tmp_path / "table.csv")
     assert cli("evaluate", "run=run", "samples=20", "likelihood=2", "k=2", "device=cpu")[0] == 0  # the same splits
     code, out, _ = cli("sample", "run=run", "n=6", "device=cpu")
     assert code == 0
-    assert "no counts of the classes" in out
+    assert "no class counts" in out
     assert cli("sample", "run=run", "n=6", "y=rare", "device=cpu")[0] == 0
     code, out, err = cli("train", "resume=run", "trainer.steps=6")
     assert (code, err) == (0, "")
     assert "step 4 to 6" in out
     state = checkpoint.read(tmp_path / "run" / "checkpoints" / "last.pt")
     assert state["counts"] == [24, 8]
-    assert state["family"]["lowest"] == -torch.inf  # two batches say nothing of the range of the data: no clipping
+    assert state["family"]["lowest"] == -torch.inf  # two batches do not give the range of the data: no clipping
 
 
-def test_the_scale_of_a_vae_of_format_2_goes_on(cli, tmp_path):
-    """It was a parameter of the model, and is one of its head; the loss is that of the version that wrote the run."""
+def test_the_scale_of_a_vae_of_format_2_is_kept(cli, tmp_path):
+    """The scale has moved from the model to its head; the loss is that of the version that wrote the run."""
     shutil.copytree(OLD / "format_2_vae", tmp_path / "run")
     before = checkpoint.read(tmp_path / "run" / "checkpoints" / "last.pt")["family"]["log_sigma"]
     assert cli("sample", "run=run", "n=3", "device=cpu")[0] == 0
@@ -288,7 +288,7 @@ def test_the_scale_of_a_vae_of_format_2_goes_on(cli, tmp_path):
     assert state["format"] == 3
 
 
-def test_a_run_of_format_3_goes_on(cli, tmp_path):
+def test_a_run_of_format_3_can_be_resumed(cli, tmp_path):
     shutil.copytree(OLD / "format_3", tmp_path / "run")
     (tmp_path / "run" / "table.csv").rename(tmp_path / "table.csv")
     assert cli("evaluate", "run=run", "samples=20", "likelihood=2", "k=2", "device=cpu")[0] == 0
@@ -297,14 +297,14 @@ def test_a_run_of_format_3_goes_on(cli, tmp_path):
     assert "step 4 to 6" in out
 
 
-def test_optional_parts_of_a_checkpoint_may_be_absent():
-    whole = trainer("vae", blobs(), steps=2)
-    whole.train_step()
-    state = {key: value for key, value in whole.state_dict().items() if key not in ("meter", "best", "collapse")}
-    again = trainer("vae", blobs(), steps=2)
-    again.load_state_dict(state | {"of_the_future": 1})
-    assert again.step == 1
+def test_optional_parts_of_a_checkpoint_may_be_missing():
+    run = trainer("vae", blobs(), steps=2)
+    run.train_step()
+    state = {key: value for key, value in run.state_dict().items() if key not in ("meter", "best", "collapse")}
+    resumed = trainer("vae", blobs(), steps=2)
+    resumed.load_state_dict(state | {"of_the_future": 1})
+    assert resumed.step == 1
     with pytest.raises(UserError, match="does not fit"):
-        again.load_state_dict(state | {"family": {}})
+        resumed.load_state_dict(state | {"family": {}})
     with pytest.raises(UserError, match="does not fit"):
-        again.load_state_dict(state | {"optimizers": 7})
+        resumed.load_state_dict(state | {"optimizers": 7})

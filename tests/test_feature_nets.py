@@ -1,4 +1,4 @@
-"""The feature nets: trained once, kept, the same whoever asks, and without touching anyone's random numbers."""
+"""Feature nets are trained once, kept, the same for every caller, and leave the global random numbers alone."""
 
 import hashlib
 import sys
@@ -23,7 +23,7 @@ CLASSES = 4
 
 
 def spots(n: int = 48, shape: tuple[int, int, int] = (1, 12, 12), range: Range = "unit", seed: int = 0) -> Dataset:
-    """Images of noise with a bright corner, which is the class."""
+    """Returns noisy images with one bright quadrant, which is the class."""
     g = torch.Generator().manual_seed(seed)
 
     def split(size: int) -> Split:
@@ -48,7 +48,7 @@ def net(root: Path) -> FeatureNet:
     return classifier(spots(), root, say=lambda line: None)
 
 
-def kept(root: Path) -> Path:
+def kept_file(root: Path) -> Path:
     (path,) = (root / module.FOLDER).iterdir()
     return path
 
@@ -57,7 +57,7 @@ def images(n: int = 23) -> torch.Tensor:
     return spots().real("test", n)
 
 
-def test_it_learns_and_says_what_it_is(net):
+def test_the_classifier_learns_and_describes_itself(net):
     assert net.accuracy is not None
     assert net.accuracy > 0.95
     assert net.balanced
@@ -71,31 +71,31 @@ def test_it_learns_and_says_what_it_is(net):
     assert (net(images(100)).logits.argmax(1) == y).double().mean().item() == pytest.approx(net.accuracy)
 
 
-def test_the_batch_size_makes_no_difference(net):
-    whole = net(images())
+def test_the_batch_size_does_not_change_the_features(net):
+    expected = net(images())
     for chunk in (1, 7, 22):
         parts = FeatureNet("again", net.net, chunk=chunk)(images())
-        # Convolutions of other batch sizes add in another order.
-        assert torch.allclose(parts.features, whole.features, atol=1e-5)
-        assert torch.allclose(parts.logits, whole.logits, atol=1e-5)
+        # Convolutions with other batch sizes add up in another order.
+        assert torch.allclose(parts.features, expected.features, atol=1e-5)
+        assert torch.allclose(parts.logits, expected.logits, atol=1e-5)
     raw = spots().splits["test"].x[:23]
-    assert torch.equal(net(raw).features, whole.features)  # uint8 pixels are scaled
-    assert not whole.features.requires_grad
+    assert torch.equal(net(raw).features, expected.features)  # uint8 pixels are scaled
+    assert not expected.features.requires_grad
     assert not net.net.training
 
 
-def test_it_is_trained_once(net, root, monkeypatch):
+def test_the_classifier_is_trained_only_once(net, root, monkeypatch):
     monkeypatch.setattr(module, "train", lambda *arguments: pytest.fail("trained again"))
     lines = []
     again = classifier(spots(), root, say=lines.append)
     assert lines == []
     assert (again.fingerprint, again.accuracy, again.name) == (net.fingerprint, net.accuracy, net.name)
     assert torch.equal(again(images()).features, net(images()).features)
-    # The range that a model asks for changes no pixel.
+    # The range that a model asks for does not change the pixels.
     assert classifier(spots(range="binary"), root, say=lines.append).fingerprint == net.fingerprint
 
 
-def test_other_data_or_another_recipe_is_another_file(net, root, monkeypatch):
+def test_other_data_or_another_recipe_is_trained_separately(net, root, monkeypatch):
     trained = []
     monkeypatch.setattr(module, "train", lambda data, device: trained.append(data) or Classifier((1, 12, 12), CLASSES))
     monkeypatch.setattr(module, "_keep", lambda *arguments: "")
@@ -105,7 +105,7 @@ def test_other_data_or_another_recipe_is_another_file(net, root, monkeypatch):
     assert len(trained) == 2
 
 
-def test_neither_reads_nor_moves_the_global_generator(net):
+def test_training_neither_reads_nor_advances_the_global_generator(net):
     torch.manual_seed(3)
     before = torch.get_rng_state()
     with torch.no_grad():  # as measures are called
@@ -116,52 +116,52 @@ def test_neither_reads_nor_moves_the_global_generator(net):
 
 
 @pytest.mark.parametrize("damage", ["cut", "text", "empty", "other net", "not finite", "code"])
-def test_a_damaged_file_is_trained_anew(damage, net, root, tmp_path, monkeypatch):
-    path = tmp_path / module.FOLDER / kept(root).name
+def test_a_damaged_file_is_trained_again(damage, net, root, tmp_path, monkeypatch):
+    path = tmp_path / module.FOLDER / kept_file(root).name
     path.parent.mkdir()
-    whole = torch.load(kept(root), weights_only=True)
+    state = torch.load(kept_file(root), weights_only=True)
     if damage == "cut":
-        path.write_bytes(kept(root).read_bytes()[:-1000])
+        path.write_bytes(kept_file(root).read_bytes()[:-1000])
     elif damage == "other net":
         torch.save({"net": Classifier((1, 12, 12), CLASSES + 1).state_dict(), "accuracy": 0.9}, path)
     elif damage == "not finite":
-        torch.save({**whole, "net": {k: v / 0 for k, v in whole["net"].items()}}, path)
+        torch.save({**state, "net": {k: v / 0 for k, v in state["net"].items()}}, path)
     elif damage == "code":
-        torch.save({**whole, "accuracy": Path("x")}, path)
+        torch.save({**state, "accuracy": Path("x")}, path)
     else:
         path.write_text("" if damage == "empty" else "no checkpoint")
     monkeypatch.setattr(module, "train", lambda data, device: net.net)
     lines = []
     again = classifier(spots(), tmp_path, say=lines.append)
     assert again.fingerprint == net.fingerprint
-    assert lines[0].startswith(f"damaged {path}: trained anew")
+    assert lines[0].startswith(f"damaged file {path}: training the net again")
     assert len(lines) == 3
     classifier(spots(), tmp_path, say=lines.append)
-    assert len(lines) == 3  # whole now
-    assert kept(tmp_path) == path  # and nothing is left over
+    assert len(lines) == 3  # the file is good now
+    assert kept_file(tmp_path) == path  # and no other file is left
 
 
-def test_a_root_that_cannot_be_written(net, tmp_path, monkeypatch):
+def test_a_root_that_cannot_be_written_falls_back_to_the_cache(net, tmp_path, monkeypatch):
     (tmp_path / "file").write_text("a file, no folder")
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     monkeypatch.setattr(module, "train", lambda data, device: net.net)
     lines = []
     classifier(spots(), tmp_path / "file", say=lines.append)
-    assert f"kept as {kept(tmp_path / 'cache' / 'genlab')}" in lines[-1]
+    assert f"saved as {kept_file(tmp_path / 'cache' / 'genlab')}" in lines[-1]
     lines.clear()
     classifier(spots(), tmp_path / "file", say=lines.append)
     assert lines == []
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
     classifier(spots(), tmp_path / "file", say=lines.append)
-    assert "can be written, so it will be trained again" in lines[-1]
+    assert "is writable, so it will be trained again" in lines[-1]
 
 
-def test_the_file_that_is_there_first_is_taken(net, root, tmp_path, monkeypatch):
-    """Two processes train at once; the other one is done first."""
+def test_the_file_that_is_written_first_is_used(net, root, tmp_path, monkeypatch):
+    """Two processes train at once; the other one finishes first."""
 
     def slow(data: Dataset, device: torch.device) -> Classifier:
         (tmp_path / module.FOLDER).mkdir()
-        (tmp_path / module.FOLDER / kept(root).name).write_bytes(kept(root).read_bytes())
+        (tmp_path / module.FOLDER / kept_file(root).name).write_bytes(kept_file(root).read_bytes())
         return Classifier(data.spec.shape, data.spec.classes)
 
     monkeypatch.setattr(module, "train", slow)
@@ -181,7 +181,7 @@ def test_data_without_labels_or_pixels_is_refused(tmp_path):
 
 
 @pytest.mark.parametrize("shape", [(1, 28, 28), (1, 32, 32), (3, 64, 64), (3, 8, 12), (1, 3, 3)])
-def test_the_net_takes_images_of_every_size(shape):
+def test_the_net_accepts_images_of_every_size(shape):
     net = Classifier(shape, 10).eval()
     features, logits = net(torch.rand(2, *shape))
     assert features.shape == (2, 128)
@@ -189,7 +189,7 @@ def test_the_net_takes_images_of_every_size(shape):
     assert features.min() >= 0
 
 
-def test_fingerprints_tell_values_shapes_and_types_apart():
+def test_fingerprints_distinguish_values_shapes_and_types():
     x = torch.arange(6)
     prints = {fingerprint(t) for t in (x, x.view(2, 3), x.int(), x + 1, x.float())}
     assert len(prints) == 5
@@ -197,7 +197,7 @@ def test_fingerprints_tell_values_shapes_and_types_apart():
     assert fingerprint(x.view(2, 3).T) == fingerprint(x.view(2, 3).T.contiguous())
 
 
-def test_inception_says_what_is_missing(tmp_path, monkeypatch):
+def test_inception_says_which_file_is_missing_or_damaged(tmp_path, monkeypatch):
     assert "torch_fidelity" not in sys.modules  # it is imported only when asked for
     monkeypatch.setitem(sys.modules, "torch_fidelity", None)
     with pytest.raises(UserError, match="pip install torch-fidelity"):
@@ -217,7 +217,7 @@ def test_inception_says_what_is_missing(tmp_path, monkeypatch):
     assert inception_module.weights_file(tmp_path).name == f"weights-{digest}.pth"
 
 
-def test_inception_sees_eight_bit_rgb():
+def test_inception_is_given_eight_bit_rgb():
     class Echo(torch.nn.Module):
         def forward(self, x):
             assert x.dtype == torch.uint8
@@ -230,7 +230,7 @@ def test_inception_sees_eight_bit_rgb():
 
 
 @pytest.mark.real_data
-def test_a_short_training_reads_digits(monkeypatch):
+def test_a_short_training_recognises_digits(monkeypatch):
     monkeypatch.setattr(module, "RECIPE", {**module.RECIPE, "passes": 2})
     data = MNIST(limit=3000)
     accuracy = module.test_accuracy(train(data), data.splits["test"])

@@ -1,4 +1,4 @@
-"""Fields say what numbers mean: closed forms of heads, and a toy of mixed fields under every family."""
+"""Fields say what numbers mean: heads against closed forms, and every family on toy data of mixed fields."""
 
 import math
 
@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 from closed_forms import Exact
-from conftest import MODELS, POINTS_ONLY, config, hurried, trainer
+from conftest import MODELS, POINTS_ONLY, config, trainer, with_few_steps
 from torch import Tensor
 
 from genlab.commands.sample import write_table
@@ -35,7 +35,7 @@ SHARES = torch.arange(1.0, K + 1) / 15
 
 
 def toy(n: int = 2000) -> Dataset:
-    """One category of five, in shares 1:2:3:4:5, and one real that depends on it."""
+    """Returns one category of five, in shares 1:2:3:4:5, and one real that depends on it."""
     g = torch.Generator().manual_seed(0)
 
     def split(size: int) -> Split:
@@ -47,11 +47,11 @@ def toy(n: int = 2000) -> Dataset:
 
 
 def categories(n: int = 4) -> Tensor:
-    """Every category once, with a real (K, K + 1), n times."""
+    """Returns every category once with a real, n times: (n K, K + 1)."""
     return torch.cat([torch.eye(K), torch.linspace(-1, 1, K)[:, None]], dim=1).repeat(n, 1)
 
 
-def test_neighbours_of_one_rule_are_one_group():
+def test_adjacent_fields_of_one_kind_are_one_group():
     fields = (*FIELDS, numeric("weight", 0.0, 1.0), Field("", "pixel", 3, "unit"), *FIELDS)
     assert list(grouped(fields)) == [
         Group("category", "real", 0, 5),
@@ -62,7 +62,7 @@ def test_neighbours_of_one_rule_are_one_group():
     ]
 
 
-def test_a_spec_goes_through_a_checkpoint_and_back():
+def test_a_spec_survives_a_checkpoint():
     for spec in (MIXED, Spec((2,)), Spec((1, 28, 28), 10, "binary"), Spec((1,), 2, FIELDS[1:], ("a", "b"))):
         assert Spec.of(spec.state()) == spec
     assert Spec((K + 1,)) != MIXED
@@ -75,7 +75,7 @@ def test_a_spec_goes_through_a_checkpoint_and_back():
         Spec((7,), fields=FIELDS)
 
 
-def test_mixed_samples_are_read_in_their_own_units():
+def test_mixed_samples_are_decoded_into_their_own_units():
     raw = torch.tensor([[0.1, 0.7, 0.05, 0.05, 0.1, 1.5]])
     units = MIXED.decode(raw)
     assert units.tolist() == [[0, 1, 0, 0, 0, 13.0]]
@@ -97,7 +97,7 @@ def test_likelihoods_of_categories_sum_to_one():
         LikelihoodHead(MIXED, "bernoulli")
 
 
-def test_draws_of_categories_have_their_probabilities():
+def test_sampled_categories_have_their_probabilities():
     torch.manual_seed(0)
     mean = torch.cat([SHARES, torch.tensor([1.0])]).expand(20_000, -1)
     x = LikelihoodHead(MIXED, sigma=0.5).sample(mean)
@@ -105,8 +105,8 @@ def test_draws_of_categories_have_their_probabilities():
     assert x[:, K].std().item() == pytest.approx(0.5, rel=0.05)
 
 
-def test_dequantized_categories_have_the_law_that_is_counted():
-    """v | k is N(0, I) given that its largest number is at k; so a flow that is N(0, I) gives each k exactly 1/K."""
+def test_dequantized_categories_have_the_density_that_is_reported():
+    """v | k is N(0, I) given that its largest entry is at k, so a flow that is N(0, I) gives each k exactly 1/K."""
     torch.manual_seed(0)
     head, x = LineHead(MIXED, alpha=0.05), categories(2000)
     v, log_q = head.dequantize(x, torch.randn_like(x))
@@ -117,7 +117,7 @@ def test_dequantized_categories_have_the_law_that_is_counted():
     assert torch.equal(head.to_line(v)[0], v)
 
 
-def test_the_scale_of_a_denoiser_is_that_of_reals_alone():
+def test_the_scale_of_a_denoiser_applies_only_to_reals():
     head = Head(MIXED)
     assert head.scale(torch.tensor(3.0)).tolist() == [1, 1, 1, 1, 1, 3]
     assert head.size == 1
@@ -131,7 +131,7 @@ def test_every_family_trains_on_mixed_fields(model):
     t = trainer(model, data if domains == 1 else Pairs(data), steps=4)
     t.fit()
     assert all(p.isfinite().all() for p in t.family.parameters())
-    family = hurried(t.family)
+    family = with_few_steps(t.family)
     with torch.no_grad():
         if isinstance(family, Sampler):
             x = data.decode(family.sample(20))
@@ -145,14 +145,14 @@ def test_every_family_trains_on_mixed_fields(model):
     report = Report(source="here")
     evaluate(family, t.data, Plan(samples=50, likelihood=10, k=2), None, report)
     assert report.measures
-    assert all(math.isfinite(found.value) for found in report.measures.values())
+    assert all(math.isfinite(row.value) for row in report.measures.values())
     if model in ("score", "flow_matching"):
         assert "have no density" in report.left_out["nll"]
 
 
 @pytest.mark.parametrize("sampler", ["dpmpp", "heun"])
-def test_a_real_beside_a_category_is_as_wide_as_alone(sampler):
-    """With the best net of a category and of an independent real of deviation 0.014."""
+def test_a_real_beside_a_category_keeps_its_deviation(sampler):
+    """Uses the best net for a category and an independent real of standard deviation 0.014."""
     torch.manual_seed(0)
     model = DDPM(MIXED, prediction="x0", sampler=sampler, sample_steps=50)
 
@@ -170,14 +170,14 @@ def test_a_real_beside_a_category_is_as_wide_as_alone(sampler):
     assert torch.equal(x[:, :K].amax(1), torch.ones(5000))
 
 
-def test_a_table_is_written_in_words(tmp_path):
+def test_a_table_is_written_with_category_labels(tmp_path):
     t = trainer("vae", toy(50), folder=tmp_path / "run", steps=1)
     rows = np.array([[0.0, 1, 0, 0, 0, 12.34567891], [0, 0, 0, 0, 1, 9.0]])
     write_table(tmp_path / "samples.csv", {"samples": rows}, t.family, Run(tmp_path / "run"))
     assert (tmp_path / "samples.csv").read_text() == "colour,size\ngreen,12.345679\nwhite,9.0\n"
 
 
-def test_the_worst_column_is_that_of_its_worst_word():
+def test_a_column_is_judged_by_its_worst_category():
     data = toy(400)
     judge = PointJudge(data, "test", 400)
     wrong = data.real("train", 400).clone()
@@ -187,17 +187,17 @@ def test_the_worst_column_is_that_of_its_worst_word():
     assert columns["colour"] == pytest.approx(judge(wrong)["ks_max"])
 
 
-def test_pairs_of_mixed_pixels_are_judged_by_what_the_model_sees():
+def test_the_target_of_mixed_pairs_is_domain_b_as_the_model_sees_it():
     fields = (Field("", "pixel", 2, "symmetric"), *FIELDS)
     x = torch.cat([torch.randint(256, (40, 2)).float(), toy(40).splits["train"].x], dim=1)
     data = Dataset("mixed", dict.fromkeys(("train", "validation", "test"), Split(x)), fields)
     pairs = Pairs(data)
     b = pairs.decode(pairs.head("test", 20)["b"])
     torch.testing.assert_close(pairs.target().real("test", 20), b, atol=1e-5, rtol=1e-5)
-    assert torch.equal(x, data.splits["train"].x)  # encoding leaves the samples alone
+    assert torch.equal(x, data.splits["train"].x)  # encoding does not change the samples
 
 
-def test_columns_of_an_image_have_their_own_units():
+def test_channels_of_an_image_have_their_own_units():
     spec = Spec((2, 8, 8), fields=(numeric("a", 10.0, 2.0), numeric("b", -3.0, 50.0)))
     x = torch.randn(4, 2, 8, 8)
     units = spec.decode(x)
@@ -208,24 +208,24 @@ def test_columns_of_an_image_have_their_own_units():
     assert partly.decode(torch.ones(1, 2)).tolist() == [[12.0, 1.0]]
 
 
-def test_pixels_beside_reals_are_drawn_as_their_mean():
+def test_pixels_beside_reals_are_sampled_as_their_mean():
     spec = Spec((3,), fields=(Field("", "pixel", 2, "unit"), Field()))
     x = VAE(spec, z_dim=2).sample(100)
     assert ((x[:, :2] > 0) & (x[:, :2] < 1)).all()
 
 
-def test_other_categories_are_other_data():
+def test_other_categories_have_another_meaning():
     other = Spec((6,), fields=(FIELDS[1], FIELDS[0]))
     words = Spec((6,), fields=(FIELDS[0]._replace(labels=("a", "b", "c", "d", "e")), FIELDS[1]))
     assert MIXED.meaning not in (other.meaning, words.meaning)
     assert MIXED.meaning == Spec((6,), fields=(FIELDS[0], numeric("weight", 0.0, 1.0))).meaning
-    with pytest.raises(OptionError, match="mean something else"):
+    with pytest.raises(OptionError, match="have another meaning"):
         LatentDiffusion(words, VAE(MIXED, z_dim=2))
     with pytest.raises(OptionError, match="sigma"):
         VAE(Spec((2,)), sigma=0.0)
 
 
-def test_an_energy_of_points_refuses_them():
+def test_boltzmann_refuses_a_table_of_mixed_fields():
     with pytest.raises(UserError, match="boltzmann learns from an energy of points, not from a table"):
         trainer("boltzmann", toy(50))
 

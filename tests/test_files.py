@@ -1,4 +1,4 @@
-"""Files that are replaced at once: a failure at any moment leaves the old one and nothing else."""
+"""Atomic file replacement: a failure at any moment leaves the old file and nothing else."""
 
 import errno
 import os
@@ -20,7 +20,7 @@ def test_text_bytes_and_functions_are_written(tmp_path, content):
 
 @pytest.mark.parametrize("where", ["write", "fsync", "replace"])
 @pytest.mark.parametrize("shared", [False, True])
-def test_a_failure_leaves_the_old_file_alone(tmp_path, monkeypatch, where, shared):
+def test_a_failure_leaves_the_old_file_unchanged(tmp_path, monkeypatch, where, shared):
     path = tmp_path / "a.pt"
     path.write_bytes(b"old")
 
@@ -45,12 +45,12 @@ def test_an_interruption_removes_the_temporary_file(tmp_path):
     assert os.listdir(tmp_path) == []
 
 
-def test_a_file_that_several_processes_write_can_be_read_by_others(tmp_path):
+def test_a_shared_file_can_be_read_by_other_users(tmp_path):
     write_atomically(tmp_path / "net.pt", b"x", shared=True)
     assert stat.S_IMODE((tmp_path / "net.pt").stat().st_mode) == 0o644
 
 
-def test_the_folder_is_flushed_where_asked_for(tmp_path, monkeypatch):
+def test_the_folder_is_flushed_on_request(tmp_path, monkeypatch):
     flushed, real = [], os.fsync
     monkeypatch.setattr(os, "fsync", lambda file: (flushed.append(stat.S_ISDIR(os.fstat(file).st_mode)), real(file)))
     write_atomically(tmp_path / "a", b"x")

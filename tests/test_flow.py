@@ -28,8 +28,8 @@ PIXELS = Spec((1, 8, 8), fields="unit")
 Module = TypeVar("Module", bound=nn.Module)
 
 
-def scrambled(module: Module, scale: float = 0.3) -> Module:
-    """The module in float64 and evaluation mode, its parameters moved at random: no layer is the identity."""
+def perturbed(module: Module, scale: float = 0.3) -> Module:
+    """Returns the module in float64 and eval mode with moved parameters, so that no layer is the identity."""
     torch.manual_seed(0)
     with torch.no_grad():
         for parameter in module.parameters():
@@ -72,9 +72,9 @@ LAYERS = {
 
 
 @pytest.mark.parametrize("name", LAYERS)
-def test_inverse_and_jacobian(name: str):
+def test_inverse_and_log_determinant_match_autograd(name: str):
     make, shape = LAYERS[name]
-    layer = scrambled(make())
+    layer = perturbed(make())
     x = torch.randn(6, *shape, dtype=torch.float64)
     z, log_det = layer(x)
     again, back = layer.inverse(z)
@@ -87,7 +87,7 @@ def test_inverse_and_jacobian(name: str):
 
 
 def test_steep_splines_are_finite_both_ways():
-    """In fp32 the root of a steep bin may lie a little outside of it, where a slope would be negative."""
+    """In fp32 the root in a steep bin may fall slightly outside it, where a slope would be negative."""
     torch.manual_seed(0)
     for _ in range(5):
         raw = 8 * torch.randn(100_000, 47)
@@ -99,7 +99,7 @@ def test_steep_splines_are_finite_both_ways():
             assert y.abs().max() <= 4
 
 
-def test_spline_is_the_identity_at_zero_and_outside():
+def test_a_spline_is_the_identity_for_zero_parameters_and_outside_its_bound():
     x = torch.linspace(-3, 3, 101, dtype=torch.float64)
     y, log_slope = spline(x, x.new_zeros(101, 14), 2.0)
     assert (y - x).abs().max() < 1e-12
@@ -111,7 +111,7 @@ def test_spline_is_the_identity_at_zero_and_outside():
     assert (y - x).abs().max() > 0.1
 
 
-def test_actnorm_takes_the_first_batch_only_and_keeps_it():
+def test_actnorm_is_initialised_by_the_first_batch_only():
     torch.manual_seed(0)
     flow = Flow(Spec((2,)), couplings=2, hidden=(8,)).train()
     first = torch.tensor([100.0, -7.0]) + torch.tensor([0.2, 30.0]) * torch.randn(256, 2)
@@ -127,8 +127,8 @@ def test_actnorm_takes_the_first_batch_only_and_keeps_it():
     assert torch.equal(flow.log_prob(first), other.log_prob(first))
 
 
-def test_actnorm_does_not_divide_by_almost_nothing():
-    """A channel that is constant in the first batch, and a first batch of one sample."""
+def test_actnorm_does_not_divide_by_almost_zero():
+    """Covers a channel that is constant in the first batch, and a first batch of one sample."""
     layer = ActNorm(2).train()
     x = torch.stack([torch.zeros(256), torch.randn(256)], dim=1)
     layer(x)
@@ -141,7 +141,7 @@ def test_actnorm_does_not_divide_by_almost_nothing():
 
 
 @pytest.mark.parametrize(("size", "parts"), [(256, 1), (256, 64), (64, 64), (1, 1)], ids=str)
-def test_actnorm_takes_at_least_256_samples_however_batches_are_cut(size, parts):
+def test_actnorm_uses_at_least_256_samples_however_batches_are_split(size, parts):
     data, options = Gaussian2D("two", n=1000), Options(steps=1, batch_size=size, accumulate=parts, device="cpu")
     flow = Flow(data.spec, couplings=2, hidden=(8,))
     trainer = Trainer(flow, data, {"model": partial(torch.optim.Adam, lr=0.0)}, options, seed=3)
@@ -152,8 +152,8 @@ def test_actnorm_takes_at_least_256_samples_however_batches_are_cut(size, parts)
     assert torch.allclose(norm.log_deviation.exp(), x.std(0, correction=0), atol=1e-5)
 
 
-def test_a_rare_column_does_not_ruin_a_flow():
-    """0.2 % ones: the NLL of a Gaussian of the same mean and deviation is the least that a flow should reach."""
+def test_a_flow_learns_a_column_of_rare_ones():
+    """With 0.2 % ones, a flow should at least reach the NLL of a Gaussian of the same mean and deviation."""
     torch.manual_seed(0)
     ones = torch.zeros(2000)
     ones[torch.randperm(2000)[:4]] = 1.0
@@ -165,19 +165,19 @@ def test_a_rare_column_does_not_ruin_a_flow():
     assert -flow.eval().log_prob(x).mean() < 1 + math.log(2 * math.pi)
 
 
-def test_actnorm_leaves_its_statistics_alone_in_evaluation():
+def test_actnorm_is_not_initialised_in_eval_mode():
     layer, x = ActNorm(2).eval(), torch.full((10, 2), 5.0)
     assert torch.equal(layer(x)[0], x)
     assert not layer.initialised
 
 
 @pytest.mark.parametrize("kind", ["affine", "spline"])
-def test_density_integrates_to_one(kind: str):
-    flow = scrambled(Flow(Spec((2,)), coupling=kind, couplings=3, hidden=(8,), bins=6), 0.2)
+def test_the_density_integrates_to_one(kind: str):
+    flow = perturbed(Flow(Spec((2,)), coupling=kind, couplings=3, hidden=(8,), bins=6), 0.2)
     axis = (torch.arange(300, dtype=torch.float64) + 0.5) * (16 / 300) - 8
     with torch.no_grad():
         mass = flow.log_prob(torch.cartesian_prod(axis, axis)).exp().sum() * (16 / 300) ** 2
-    assert mass.item() == pytest.approx(1.0, abs=2e-3)  # kinks of relu nets limit the midpoint rule
+    assert mass.item() == pytest.approx(1.0, abs=2e-3)  # the kinks of ReLU nets limit the midpoint rule
 
 
 class Quantile(Invertible):
@@ -190,15 +190,15 @@ class Quantile(Invertible):
 
 @pytest.mark.parametrize("dequantization", ["uniform", "variational"])
 @pytest.mark.parametrize("k", [1, 3])
-def test_uniform_density_has_8_bits(dequantization: str, k: int):
+def test_a_uniform_density_has_8_bits_per_dim(dequantization: str, k: int):
     flow = Flow(PIXELS, alpha=0.0, dequantization=dequantization).double()
     flow.flow = Quantile()
     x = torch.randint(0, 256, (5, *PIXELS.shape)).double() / 255
     assert (flow.bits_per_dim(x, k) - 8).abs().max() < 1e-9
 
 
-def test_dequantizer_density_is_that_of_its_noise():
-    dequantizer = scrambled(Dequantizer((1, 4, 4), 8))
+def test_the_dequantizer_density_matches_autograd():
+    dequantizer = perturbed(Dequantizer((1, 4, 4), 8))
     noise, x = torch.randn(2, 1, 4, 4, dtype=torch.float64), torch.rand(2, 1, 4, 4, dtype=torch.float64)
     u, log_q = dequantizer(noise, x)
     assert ((u > 0) & (u < 1)).all()
@@ -209,14 +209,14 @@ def test_dequantizer_density_is_that_of_its_noise():
 
 
 @pytest.mark.parametrize("alpha", [0.0, 0.05])
-def test_draw_agrees_with_density(alpha: float):
-    flow = scrambled(Flow(PIXELS, steps=2, width=8, alpha=alpha), 0.05)
+def test_the_density_of_a_draw_agrees_with_log_density(alpha: float):
+    flow = perturbed(Flow(PIXELS, steps=2, width=8, alpha=alpha), 0.05)
     x, log_p = flow.draw(torch.randn(4, 64, dtype=torch.float64))
     assert (flow.log_density(x) - log_p).abs().max() < 1e-6
 
 
 @pytest.mark.parametrize("range", ["unit", "symmetric"])
-def test_samples_are_pixels(range):
+def test_samples_are_pixels_and_equal_at_temperature_zero(range):
     flow = Flow(Spec((1, 8, 8), fields=range), steps=1, width=8)
     torch.manual_seed(0)
     pixels = 255 * flow.spec.decode(flow.sample(3))
@@ -227,21 +227,21 @@ def test_samples_are_pixels(range):
 
 
 @pytest.mark.parametrize("shape", [(1, 28, 28), (1, 32, 32), (1, 64, 64), (3, 5, 7)])
-def test_images_of_any_size(shape):
+def test_flows_work_on_images_of_any_size(shape):
     flow = Flow(Spec(shape, fields="unit"), steps=1, width=4, couplings=2, hidden=(8,))
     x = torch.rand(2, *shape)
     assert flow.loss({"x": x}).loss.isfinite()
     assert flow.sample(2).shape == x.shape
 
 
-def test_bf16_keeps_the_log_determinant_in_full_precision():
+def test_the_loss_stays_in_fp32_under_bf16():
     flow = Flow(PIXELS, steps=1, width=8)
     with torch.autocast("cpu", torch.bfloat16):
         out = flow.loss({"x": torch.rand(4, *PIXELS.shape)})
     assert out.loss.dtype == torch.float32
 
 
-def test_wrong_words():
+def test_wrong_options_are_refused():
     with pytest.raises(UserError, match="binary"):
         Flow(Spec((1, 8, 8), fields="binary"))
     with pytest.raises(UserError, match="cannot halve"):
@@ -252,15 +252,15 @@ def test_wrong_words():
         Boltzmann(PIXELS)
 
 
-def test_effective_sample_size():
+def test_the_effective_sample_size_matches_values_by_hand():
     assert effective_sample_size(torch.full((10,), 700.0)) == pytest.approx(10)  # no overflow
     assert effective_sample_size(torch.tensor([0.0, -torch.inf])) == pytest.approx(1)
     weights = torch.tensor([1.0, 2.0, 3.0])
     assert effective_sample_size(weights.log()) == pytest.approx(36 / 14)
 
 
-def test_importance_sampling_finds_a_known_integral():
-    flow = scrambled(Flow(Spec((2,)), couplings=2, hidden=(8,)), 0.1)
+def test_importance_sampling_estimates_a_known_integral():
+    flow = perturbed(Flow(Spec((2,)), couplings=2, hidden=(8,)), 0.1)
     torch.manual_seed(0)
     with torch.no_grad():
         weighted = flow.importance_sample(20000, lambda x: normal_log_prob(x - 0.5) + 2.0)
@@ -269,7 +269,7 @@ def test_importance_sampling_finds_a_known_integral():
     assert abs(log_z.item() - 2.0) < 4 * sampling_error
 
 
-def test_quadrature_against_the_one_dimensional_integral():
+def test_quadrature_matches_the_one_dimensional_integral():
     """The second coordinate cancels."""
     from scipy.integrate import quad
 
@@ -314,7 +314,7 @@ def test_boltzmann_refuses_tables_and_images():
         Boltzmann(Spec((1, 8, 8), fields="unit"))
 
 
-def test_boltzmann_anneals_by_the_step_alone():
+def test_boltzmann_annealing_depends_only_on_the_step():
     model = Boltzmann(Spec((2,)), start=0.01, anneal_steps=100)
     assert model.beta_at(torch.tensor(0)) == pytest.approx(0.01)
     assert model.beta_at(torch.tensor(50)) == pytest.approx(0.1)

@@ -1,4 +1,4 @@
-"""Fourier features of coordinates: their values, the nets that see them, and what they are for."""
+"""Fourier features of coordinates: their values, and the nets that use them."""
 
 import math
 
@@ -12,7 +12,7 @@ from genlab.networks.mlp import MLP
 from genlab.networks.timed_mlp import TimedMLP
 
 
-def test_values() -> None:
+def test_fourier_features_have_the_expected_values() -> None:
     x = torch.tensor([[0.5, -1.0]], dtype=torch.float64)
     sines = [math.sin(0.5 * w * v) for v in (0.5, -1.0) for w in (1, 2, 4)]
     cosines = [math.cos(0.5 * w * v) for v in (0.5, -1.0) for w in (1, 2, 4)]
@@ -21,13 +21,13 @@ def test_values() -> None:
     assert Fourier(3).widened(2) == expected.numel()
 
 
-def test_none_leaves_the_input() -> None:
+def test_zero_octaves_leave_the_input_unchanged() -> None:
     x = torch.randn(4, 2)
     assert Fourier(0)(x) is x
     assert Fourier(0).widened(2) == 2
 
 
-def test_an_mlp_sees_them() -> None:
+def test_an_mlp_uses_fourier_features() -> None:
     torch.manual_seed(0)
     net, x = MLP((2,), (), hidden=(8,), octaves=2), torch.randn(5, 2)
     first = net.layers[0]
@@ -35,21 +35,21 @@ def test_an_mlp_sees_them() -> None:
     assert first.in_features == 10
     assert net(x).shape == (5,)
     with torch.no_grad():
-        first.weight[:, 2:] = 0  # the coordinates alone
+        first.weight[:, 2:] = 0  # leaves only the coordinates
         plain = MLP((2,), (), (8,))
-        for one, other in zip(plain.parameters(), net.parameters(), strict=True):
-            one.copy_(other[:, :2] if one.shape != other.shape else other)
+        for target, source in zip(plain.parameters(), net.parameters(), strict=True):
+            target.copy_(source[:, :2] if target.shape != source.shape else source)
         torch.testing.assert_close(net(x), plain(x))
         torch.testing.assert_close(net.features(x), plain.features(x))
 
 
-def test_they_are_no_part_of_a_checkpoint() -> None:
-    """Checkpoints of nets without them, or from before they had a module of their own, are read as ever."""
+def test_fourier_features_are_not_stored_in_checkpoints() -> None:
+    """Checkpoints of nets without them, or from before they had their own module, still load."""
     assert not [name for name in MLP((2,), (2,), octaves=3).state_dict() if "fourier" in name]
     assert not [name for name in TimedMLP((2,), features=3).state_dict() if "fourier" in name]
 
 
-def test_couplings_see_them_and_stay_invertible() -> None:
+def test_couplings_with_fourier_features_stay_invertible() -> None:
     torch.manual_seed(0)
     flow = Flow(Spec((2,)), coupling="spline", couplings=2, hidden=(8,), octaves=3).double().eval()
     for parameter in flow.parameters():

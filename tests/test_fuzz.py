@@ -1,14 +1,14 @@
-"""Odd inputs are accepted, or refused in one line. `scripts/robustness/fuzz.py` tries thousands."""
+"""Odd inputs are accepted, or refused with a one-line error. `scripts/robustness/fuzz.py` tries thousands."""
 
 import pytest
 from fuzzing import KINDS, UNHURRIED
 from hypothesis import given, settings
 
-EXAMPLES = {"overrides": 10, "IDX": 10}  # these compose a config, which takes its time
+EXAMPLES = {"overrides": 10, "IDX": 10}  # these compose a config, which is slow
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_any_input_is_accepted_or_refused_in_one_line(kind, tmp_path):
+def test_any_input_is_accepted_or_gives_a_one_line_error(kind, tmp_path):
     strategy, check = KINDS[kind]
 
     @settings(

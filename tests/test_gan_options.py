@@ -1,4 +1,4 @@
-"""Each option of `gan` does what its paper says, and goes on exactly after a resume."""
+"""Each option of `gan` does what its paper says, and resumes exactly."""
 
 import copy
 from functools import partial
@@ -40,7 +40,7 @@ OPTIONS: dict[str, dict[str, Any]] = {
 
 
 def make(spec: Spec = POINTS, **options) -> GAN:
-    """A small GAN, its weights the same each time."""
+    """Returns a small GAN with the same weights each time."""
     torch.manual_seed(0)
     nets: dict[str, Any] = {
         "generator": partial(decoder, hidden=(16,), width=4),
@@ -56,7 +56,7 @@ def batch_of(spec: Spec, n: int = 8, step: int = 0) -> dict[str, Tensor]:
 
 
 def gradient(family: GAN, batch: dict[str, Tensor]) -> Tensor:
-    """Of the generator's loss, as one vector; the noise is the same each time."""
+    """Returns the gradient of the generator's loss as one vector, with the same noise each time."""
     torch.manual_seed(2)
     loss = family.generator_loss(batch).loss
     return torch.cat([g.flatten() for g in torch.autograd.grad(loss, list(family.generator.parameters()))])
@@ -64,7 +64,7 @@ def gradient(family: GAN, batch: dict[str, Tensor]) -> Tensor:
 
 @pytest.mark.parametrize("option", OPTIONS)
 def test_resume_is_exact(option, tmp_path):
-    """5 + 5 steps are 10 steps, to the bit, for the family, its averaged twin and all buffers."""
+    """5 + 5 steps equal 10 steps bit for bit, for the family, its averaged copy and all buffers."""
     data = Gaussian2D("ring", n=64)
 
     def trainer() -> Trainer:
@@ -92,9 +92,9 @@ def test_resume_is_exact(option, tmp_path):
 @pytest.mark.parametrize("spec", [POINTS, IMAGES], ids=["points", "images"])
 @pytest.mark.parametrize("option", OPTIONS)
 def test_validation_changes_no_state(option, spec):
-    """In eval mode both losses are finite and leave every parameter and buffer (pool, u and v, means) as it is."""
+    """In eval mode both losses are finite and leave every parameter and buffer (pool, u and v, means) unchanged."""
     family = make(spec, **OPTIONS[option])
-    family.rules = {"discriminator": stabilizers.Descent(0.01)}  # in the place of the trainer's
+    family.rules = {"discriminator": stabilizers.Descent(0.01)}  # stands in for the trainer's
     batch = batch_of(spec, 9, ANNEALED)  # 9: the last pack of two has to be filled up
     before = copy.deepcopy(family.eval()).state_dict()
     with torch.no_grad():
@@ -105,7 +105,7 @@ def test_validation_changes_no_state(option, spec):
 
 
 @pytest.mark.parametrize("spec", [POINTS, IMAGES], ids=["points", "images"])
-def test_conditional_samples_follow_the_class(spec):
+def test_conditional_samples_depend_on_the_class(spec):
     family = make(spec, conditional=True).eval()
 
     def sample(y: Tensor | None) -> Tensor:
@@ -117,22 +117,22 @@ def test_conditional_samples_follow_the_class(spec):
     assert not torch.allclose(sample(zeros), sample(ones))
     x = sample(zeros)
     assert not torch.allclose(family.discriminator(x, zeros), family.discriminator(x, ones))
-    each = torch.stack([family.discriminator(x, torch.full((4,), y)) for y in range(spec.classes)])
-    assert torch.allclose(family.score(x), each.mean(0), atol=1e-6)
+    logits = torch.stack([family.discriminator(x, torch.full((4,), y)) for y in range(spec.classes)])
+    assert torch.allclose(family.score(x), logits.mean(0), atol=1e-6)
 
 
-def test_missing_classes_are_drawn_uniformly():
+def test_labels_are_drawn_uniformly_without_class_counts():
     torch.manual_seed(0)
     counts = make(conditional=True).fake_labels(4000).bincount(minlength=4)
     assert (counts - 1000).abs().max() < 5 * (4000 * 0.25 * 0.75) ** 0.5  # five standard deviations
 
 
-def test_conditional_needs_labels():
+def test_a_conditional_gan_needs_labels():
     with pytest.raises(UserError, match="no labels"):
         make(Spec((2,)), conditional=True)
 
 
-def test_sample_command_takes_a_class(tmp_path):
+def test_the_sample_command_accepts_a_class(tmp_path):
     family, run = make(conditional=True).eval(), Run(tmp_path)
     arrays = draw(family, 10, run, "each")
     assert arrays["labels"].tolist() == [0, 1, 2, 3, 0, 1, 2, 3, 0, 1]
@@ -156,11 +156,11 @@ def test_spectral_norm_is_one_in_every_layer(net):
     assert len(layers) == 3
     for layer in layers:
         top = torch.linalg.matrix_norm(layer.weight.flatten(1), 2).item()
-        assert top == pytest.approx(1.0, abs=1e-3)  # what 200 iterations leave of the other singular values
+        assert top == pytest.approx(1.0, abs=1e-3)  # accuracy after 200 iterations
     assert not any(isinstance(m, nn.BatchNorm2d) for m in judge.modules())
 
 
-def test_minibatch_discrimination_is_the_papers_similarity():
+def test_minibatch_discrimination_matches_the_paper():
     torch.manual_seed(0)
     layer = stabilizers.MinibatchDiscrimination(6, 3)
     h = torch.randn(5, 6)
@@ -170,10 +170,10 @@ def test_minibatch_discrimination_is_the_papers_similarity():
         for b in range(3):
             terms = [(-(m[i, b] - m[j, b]).abs().sum()).exp() for j in range(5)]
             assert torch.allclose(o[i, b], torch.stack(terms).mean(), atol=1e-6)
-    assert torch.allclose(layer(h[:1].expand(5, -1)), torch.ones(5, 3))  # a collapsed batch: all are alike
+    assert torch.allclose(layer(h[:1].expand(5, -1)), torch.ones(5, 3))  # a collapsed batch: all samples are alike
 
 
-def test_minibatch_discrimination_scores_each_point_alone_in_eval_mode():
+def test_minibatch_discrimination_scores_each_point_separately_in_eval_mode():
     family = make(minibatch=4)
     family.discriminator_loss(batch_of(POINTS))  # gives the mean a value
     family.eval()
@@ -182,17 +182,17 @@ def test_minibatch_discrimination_scores_each_point_alone_in_eval_mode():
     assert torch.allclose(family.score(x)[:1], family.score(x[:1]), atol=1e-6)
 
 
-def test_feature_matching_is_zero_just_where_the_means_agree():
+def test_feature_matching_is_zero_only_if_the_means_agree():
     torch.manual_seed(0)
     real = torch.randn(6, 5)
     spread = torch.randn(6, 5)
-    fake = real.mean(0) + spread - spread.mean(0)  # other samples of the same mean
+    fake = real.mean(0) + spread - spread.mean(0)  # other samples with the same mean
     assert stabilizers.feature_matching(real, fake).item() == pytest.approx(0, abs=1e-12)
     assert stabilizers.feature_matching(real, fake + 0.5).item() == pytest.approx(5 * 0.25, rel=1e-5)
 
 
 @pytest.mark.parametrize("spec", [POINTS, IMAGES], ids=["points", "images"])
-def test_feature_matching_looks_at_what_the_last_layer_sees(spec):
+def test_feature_matching_uses_the_input_of_the_last_layer(spec):
     family, batch = make(spec, feature_matching=True).eval(), batch_of(spec)
     net: Any = family.discriminator.net
     x, last = batch["x"], net.layers[-1]
@@ -205,7 +205,7 @@ def test_feature_matching_looks_at_what_the_last_layer_sees(spec):
 
 
 def test_past_samples_keep_their_labels():
-    """Samples carry their number as value and label, so that one sees where each went."""
+    """Each sample's value and label are its number, so that it can be traced."""
     torch.manual_seed(0)
     pool, seen, old = PastSamples((1,), 8, labelled=True), set(), 0
     for number in range(20):
@@ -227,14 +227,14 @@ def test_pool_reads_the_buffers_of_older_checkpoints():
     assert pool.labels.tolist() == [0, 1, 2, 3]
 
 
-def test_unrolling_matches_the_steps_done_by_hand():
+def test_unrolling_matches_steps_done_by_hand():
     """D(x) = w x, L_D = ½ (w a - 1)² + ½ (w b)²: two steps, and G's gradient ∂/∂b ½ (w₂ b - 1)², in float64."""
     net = nn.Linear(1, 1, bias=False).double()
     a, b = torch.tensor([[0.7]]).double(), torch.tensor([[-1.3]]).double().requires_grad_()
     w0, rate = net.weight.item(), 0.1
     rule = stabilizers.Descent(rate)
     judge = stabilizers.unroll(net, lambda d: 0.5 * ((d(a) - 1) ** 2 + d(b) ** 2).sum(), 2, rule)
-    (found,) = torch.autograd.grad((0.5 * (judge(b) - 1) ** 2).sum(), b)
+    (gradient,) = torch.autograd.grad((0.5 * (judge(b) - 1) ** 2).sum(), b)
 
     def step(w: float, dw: float) -> tuple[float, float]:  # w and dw/db after one more step
         a_, b_ = a.item(), b.item()
@@ -242,15 +242,15 @@ def test_unrolling_matches_the_steps_done_by_hand():
 
     w2, dw2 = step(*step(w0, 0.0))
     assert judge(b).item() == pytest.approx(w2 * b.item(), rel=1e-12)
-    assert found.item() == pytest.approx((w2 * b.item() - 1) * (w2 + b.item() * dw2), rel=1e-12)
+    assert gradient.item() == pytest.approx((w2 * b.item() - 1) * (w2 + b.item() * dw2), rel=1e-12)
     assert net.weight.item() == w0
 
 
 @pytest.mark.parametrize("spec", [POINTS, IMAGES], ids=["points", "images"])
-def test_unrolling_foresees_the_discriminator(spec):
+def test_unrolling_looks_ahead_without_changing_the_discriminator(spec):
     batch = batch_of(spec)
     assert torch.equal(gradient(make(spec, unrolled=0), batch), gradient(make(spec), batch))
-    plain = gradient(make(spec, loss="minimax"), batch)  # minus the only term of D's loss that G is in
+    plain = gradient(make(spec, loss="minimax"), batch)  # minus the only term of D's loss that depends on G
     standing = gradient(make(spec, unrolled=2, unrolled_rate=0.0), batch)  # steps of length 0
     assert torch.allclose(standing, plain, rtol=1e-4, atol=1e-7)
     family = make(spec, unrolled=2, unrolled_rate=0.1)
@@ -259,8 +259,8 @@ def test_unrolling_foresees_the_discriminator(spec):
     assert all(torch.equal(before[key], value) for key, value in family.discriminator.state_dict().items())
 
 
-def test_unrolled_loss_is_that_of_a_discriminator_that_took_the_steps():
-    """Against one plain SGD step on a copy of D: minus its loss, with both terms."""
+def test_the_unrolled_loss_is_that_of_a_discriminator_after_real_steps():
+    """Compares with one plain SGD step on a copy of D: minus its loss, with both terms."""
     family, batch = make(unrolled=1, unrolled_rate=0.5), batch_of(POINTS)
     torch.manual_seed(2)
     loss = family.generator_loss(batch).loss
@@ -271,7 +271,7 @@ def test_unrolled_loss_is_that_of_a_discriminator_that_took_the_steps():
     assert torch.allclose(loss, -discriminator_loss("non_saturating", judge(batch["x"]), judge(fake)), atol=1e-6)
 
 
-def test_instance_noise_falls_linearly_to_nothing():
+def test_instance_noise_falls_linearly_to_zero():
     x, noise = torch.zeros(3), torch.ones(3)
     sigma = [stabilizers.instance_noise(x, noise, torch.tensor(t), 0.8, 100)[0].item() for t in (0, 25, 100, ANNEALED)]
     assert sigma == pytest.approx([0.8, 0.6, 0.0, 0.0], abs=1e-6)
@@ -297,17 +297,17 @@ def test_r1_adds_half_gamma_times_the_squared_gradient_at_real_samples(spec):
     assert torch.allclose(out.logs["penalty"], penalty, rtol=1e-4)  # fp32 sums in another order
     assert torch.allclose(out.loss, plain.loss + 0.5 * 2.0 * penalty, rtol=1e-4)
     inner = torch.autograd.grad(out.loss - plain.loss, next(family.discriminator.parameters()))[0]
-    assert inner.abs().max() > 0  # the penalty moves D
+    assert inner.abs().max() > 0  # the penalty has a gradient in D
 
 
-def test_r1_of_a_linear_discriminator_is_the_square_of_its_weight():
+def test_r1_of_a_linear_discriminator_is_the_squared_norm_of_its_weight():
     net = nn.Linear(2, 1)
     penalty = stabilizers.r1(lambda x: net(x).squeeze(1), torch.randn(5, 2))
     assert torch.allclose(penalty, net.weight.square().sum())
 
 
 @pytest.mark.parametrize("packing", [1, 2, 4])
-def test_r1_of_packs_is_by_all_samples_of_a_pack(packing):
+def test_r1_of_packs_uses_all_samples_of_a_pack(packing):
     """D(x_1, ..., x_m) = w · (x_1, ..., x_m) has the squared gradient |w|², whatever m is."""
     net = nn.Linear(2 * packing, 1)
     x = torch.randn(8, 2)
@@ -326,7 +326,7 @@ def test_r1_forbids_batch_norm():
         make(IMAGES, r1=1.0)
 
 
-def test_packing_puts_successive_samples_behind_one_another():
+def test_packing_concatenates_successive_samples():
     x = torch.arange(24.0).view(4, 2, 3)
     packed = stabilizers.pack(x, 2)
     assert packed.shape == (2, 4, 3)
@@ -338,7 +338,7 @@ def test_packing_puts_successive_samples_behind_one_another():
 
 
 @pytest.mark.parametrize("spec", [POINTS, IMAGES], ids=["points", "images"])
-def test_packed_discriminator_judges_m_samples_at_once(spec):
+def test_a_packed_discriminator_judges_m_samples_at_once(spec):
     family, x = make(spec, packing=4).eval(), batch_of(spec)["x"]
     logits = family.discriminator(x)
     assert logits.shape == (2,)
@@ -352,12 +352,12 @@ def test_packed_discriminator_judges_m_samples_at_once(spec):
 
 
 def test_options_out_of_range_are_refused():
-    wrongs: list[dict[str, Any]] = [
+    cases: list[dict[str, Any]] = [
         {"packing": 0},
         {"replay": -1},
         {"noise_steps": 0},
         {"feature_matching": True, "unrolled": 1},
     ]
-    for wrong in wrongs:
+    for wrong in cases:
         with pytest.raises(UserError):
             make(**wrong)

@@ -1,4 +1,4 @@
-"""Runs read back: what is torn is left out, what is damaged is named."""
+"""Reading runs back: a torn last line is left out, and damaged files are named."""
 
 import json
 import socket
@@ -24,7 +24,7 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def test_curves_by_tag_without_values_that_are_not_finite_and_the_torn_line(folder):
+def test_metrics_leave_out_missing_values_and_the_torn_last_line(folder):
     lines = ['{"step": 4, "a": 2.5}', '{"step": 2, "a": 1, "b": null}', '{"step": 4, "a": 3, "partial": true}', '{"st']
     (folder / "metrics.jsonl").write_text("\n".join(lines))
     history = History(folder)
@@ -32,7 +32,7 @@ def test_curves_by_tag_without_values_that_are_not_finite_and_the_torn_line(fold
     assert (history.last("a"), history.last("b")) == (3.0, None)
 
 
-def test_a_run_that_has_just_begun_is_empty(folder):
+def test_a_run_that_has_just_started_is_empty(folder):
     history = History(folder)
     assert (history.metrics, history.status, history.result, history.evaluation) == ({}, {}, {}, {})
     assert history.pictures == {}
@@ -40,7 +40,7 @@ def test_a_run_that_has_just_begun_is_empty(folder):
     assert history.settings["model.hidden"] == [1, 2]
 
 
-def test_a_run_whose_process_is_gone_was_killed(folder):
+def test_a_run_whose_process_has_died_was_killed(folder):
     hold = f"from genlab.runs.folder import *\nwith Run(Path({str(folder)!r})).lock(): print(flush=True), input()"
     process = subprocess.Popen([sys.executable, "-c", hold], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
     assert process.stdout is not None
@@ -53,40 +53,40 @@ def test_a_run_whose_process_is_gone_was_killed(folder):
 
     assert status() == "running"
     process.kill()
-    time.sleep(0.5)  # dead, but nobody has asked for its end yet: it still has its number
+    time.sleep(0.5)  # dead, but not waited for yet, so it still has its process number
     assert status() == "killed"
     process.communicate()
     assert status("another machine") == "running"
 
 
-def test_pictures_come_by_name_and_step(folder):
+def test_pictures_are_grouped_by_name_and_sorted_by_step(folder):
     for name in ("samples_00000100.png", "samples_00000020.png", "latent_grid_00000020.png", "mine.png"):
         (folder / "samples" / name).touch()
     pictures = History(folder).pictures
-    assert {name: [p.step for p in each] for name, each in pictures.items()} == {
+    assert {name: [p.step for p in film] for name, film in pictures.items()} == {
         "samples": [20, 100],
         "latent_grid": [20],
     }
 
 
 @pytest.mark.parametrize(
-    ("name", "text", "said"),
+    ("name", "text", "message"),
     [
         ("metrics.jsonl", '{"step": 1}\n{"st\n{"step": 2}\n', "metrics.jsonl, line 2"),
-        ("metrics.jsonl", '{"step": 1}\n[]\n{"step": 2}\n', "line 2: it is no object with a step"),
+        ("metrics.jsonl", '{"step": 1}\n[]\n{"step": 2}\n', "line 2: not an object with a step"),
         ("status.json", "{", "status.json"),
-        ("result.json", "[1]", "result.json: it is no JSON object"),
+        ("result.json", "[1]", "result.json: not a JSON object"),
         ("evaluation.json", json.dumps({"measures": {"fid": 3}}), "does not hold a value"),
         ("config.yaml", "a: [", "config.yaml"),
     ],
 )
-def test_a_damaged_file_is_named(folder, name, text, said):
+def test_a_damaged_file_is_named(folder, name, text, message):
     (folder / name).write_text(text)
-    with pytest.raises(UserError, match=said):
+    with pytest.raises(UserError, match=message):
         getattr(History(folder), name.split(".")[0])
 
 
-def test_bytes_that_are_no_text_are_named(folder):
+def test_a_file_that_is_not_text_is_named(folder):
     (folder / "result.json").write_bytes(b"\xff\xfe\x00")
     with pytest.raises(UserError, match=r"cannot read .*result\.json"):
         _ = History(folder).result

@@ -1,4 +1,4 @@
-"""Measures of images against closed forms, scipy and slow loops, in float64 unless said."""
+"""Image measures against closed forms, scipy and slow loops, in float64 unless stated otherwise."""
 
 import math
 
@@ -28,8 +28,8 @@ def covariance(d: int, seed: int, rank: int | None = None) -> torch.Tensor:
     return factor.T @ factor / d
 
 
-def test_frechet_distance_of_diagonal_gaussians_is_the_closed_form():
-    """Σ (m₁ - m₂)² + (s₁ - s₂)², s the standard deviations."""
+def test_frechet_distance_of_diagonal_gaussians_matches_the_closed_form():
+    """The closed form is Σ (m₁ - m₂)² + (s₁ - s₂)², with standard deviations s."""
     s, t = normal(12, 1, 0).abs().flatten(), normal(12, 1, 1).abs().flatten()
     m, n = normal(12, 1, 2).flatten(), normal(12, 1, 3).flatten()
     exact = ((m - n).square() + (s - t).square()).sum().item()
@@ -37,15 +37,15 @@ def test_frechet_distance_of_diagonal_gaussians_is_the_closed_form():
 
 
 @pytest.mark.parametrize(("d", "rank"), [(1, None), (8, None), (64, None), (16, 5)])
-def test_frechet_distance_of_full_covariances_is_scipys(d, rank):
-    """scipy takes the root of the product itself; of singular matrices it is right to about 1e-7 only."""
+def test_frechet_distance_of_full_covariances_matches_scipy(d, rank):
+    """scipy takes the root of the product itself; for singular matrices it is accurate only to about 1e-7."""
     a, b, gap = covariance(d, 0, rank), covariance(d, 1), normal(d, 1, 2).flatten()
     root = np.real(np.asarray(sqrtm((a @ b).numpy())))
     exact = gap.square().sum().item() + np.trace(a.numpy() + b.numpy() - 2 * root)
     assert frechet_distance(gap, a, torch.zeros(d), b) == pytest.approx(exact, rel=1e-6)
 
 
-def test_fid_of_two_feature_sets_is_that_of_their_moments():
+def test_fid_of_two_feature_sets_follows_from_their_moments():
     x, y = normal(300, 10, 0) @ covariance(10, 5), normal(200, 10, 1, scale=2.0, shift=0.5)
     mean, cov = moments(x)
     assert np.allclose(mean, x.numpy().mean(0))
@@ -54,7 +54,7 @@ def test_fid_of_two_feature_sets_is_that_of_their_moments():
     exact = np.square(x.numpy().mean(0) - y.numpy().mean(0)).sum() + np.trace(a + b - 2 * np.real(sqrtm(a @ b)))
     assert fid(x, y) == pytest.approx(exact, rel=1e-6)
     assert fid(x.float(), y.float()) == pytest.approx(exact, rel=1e-5)  # the features were rounded
-    # Moving all samples adds the squared length; a set has no distance to itself.
+    # Shifting all samples adds the squared length of the shift; a set has distance 0 from itself.
     assert fid(x + 3.0, x) == pytest.approx(10 * 9.0, rel=1e-6)
     assert fid(x, x) == pytest.approx(0, abs=1e-6)
     assert fid(x[:6], x[:6]) == pytest.approx(0, abs=1e-6)  # singular covariances
@@ -72,12 +72,12 @@ def slow_mmd2(x, y) -> float:
     return xx + yy - 2 * sum(k(a, b) for a in x for b in y) / (m * n)
 
 
-def test_mmd2_is_the_double_loop():
+def test_mmd2_matches_a_double_loop():
     x, y = normal(12, 5, 0), normal(9, 5, 1, scale=1.5, shift=0.3)
     assert mmd2(x, y).item() == pytest.approx(slow_mmd2(x.numpy(), y.numpy()), rel=1e-10)
 
 
-def test_kid_is_the_mean_over_its_subsets():
+def test_kid_is_the_mean_over_subsets():
     x, y = normal(40, 5, 0), normal(30, 5, 1, shift=0.5)
     generator, values = torch.Generator().manual_seed(7), []
     for _ in range(6):
@@ -87,10 +87,10 @@ def test_kid_is_the_mean_over_its_subsets():
     value, error = kid(x, y, subsets=6, size=8, seed=7)
     assert value == pytest.approx(np.mean(values), rel=1e-10)
     assert error == pytest.approx(np.std(values, ddof=1) * math.sqrt(1 / 6 + 8 / 22), rel=1e-10)
-    assert kid(x, y, subsets=5) == kid(x, y, subsets=5, size=15)  # half of what there is
+    assert kid(x, y, subsets=5) == kid(x, y, subsets=5, size=15)  # half of the smaller set
 
 
-def test_kid_knows_equal_from_shifted_and_its_error_is_one():
+def test_kid_and_its_error_are_right_for_equal_and_shifted_sets():
     x, y = normal(2000, 8, 0), normal(2000, 8, 1)
     value, error = kid(x, y, subsets=20, size=200)
     assert abs(value) < 3 * error
@@ -121,9 +121,9 @@ def test_kid_leaves_the_global_generator_alone():
         kid(x[:3], x)
 
 
-def test_inception_score_closed_forms():
+def test_inception_score_matches_closed_forms():
     assert inception_score(torch.zeros(50, 10)) == pytest.approx(1.0)
-    assert inception_score(normal(1, 7, 0).expand(20, 7)) == pytest.approx(1.0)  # the same for all
+    assert inception_score(normal(1, 7, 0).expand(20, 7)) == pytest.approx(1.0)  # the same logits for all
     sure = 100 * torch.eye(10).repeat(5, 1)
     assert inception_score(sure) == pytest.approx(10.0)
     assert inception_score(sure[sure.argmax(1) < 4]) == pytest.approx(4.0)
@@ -132,7 +132,7 @@ def test_inception_score_closed_forms():
     assert inception_score(p.log() + 3.0) == pytest.approx(exact)
 
 
-def test_class_balance_by_hand():
+def test_class_balance_matches_values_by_hand():
     logits = torch.eye(4)[torch.tensor([0] * 8 + [1] * 7 + [2] * 1)]
     balance = class_balance(logits)
     assert balance.shares.tolist() == [0.5, 7 / 16, 1 / 16, 0.0]
@@ -152,7 +152,7 @@ def test_class_balance_by_hand():
 
 
 def slow_manifold(fake, real, k: int, density_k: int) -> tuple[float, ...]:
-    """The four definitions, point by point."""
+    """Computes the four measures by their definitions, point by point."""
 
     def radius(x, i: int, k: int) -> float:
         return sorted(float(np.linalg.norm(x[i] - x[j])) for j in range(len(x)) if j != i)[k - 1]
@@ -171,18 +171,18 @@ def slow_manifold(fake, real, k: int, density_k: int) -> tuple[float, ...]:
 
 
 @pytest.mark.parametrize(("scale", "shift"), [(1.0, 0.0), (0.3, 0.2), (2.0, 0.0), (1.0, 2.0)])
-def test_manifold_is_the_slow_loop(scale, shift):
+def test_manifold_measures_match_a_slow_loop(scale, shift):
     fake, real = normal(45, 3, 0, scale, shift) + 50, normal(60, 3, 1) + 50  # far from the origin: centring matters
     exact = slow_manifold(fake.numpy(), real.numpy(), 3, 5)
     for chunk in (7, 100):
         assert manifold(fake, real, chunk=chunk) == pytest.approx(exact, abs=1e-12)
-    assert manifold(fake.float(), real.float()) == pytest.approx(exact, abs=0.02)  # a rim or two of 45
+    assert manifold(fake.float(), real.float()) == pytest.approx(exact, abs=0.02)  # one or two of 45 points on a rim
     assert precision_recall(fake, real) == exact[:2]
     assert density_coverage(fake, real) == pytest.approx(exact[2:])
     assert manifold(fake, real, 3, 5, real_radii=squared_radii(real, (3, 5))) == manifold(fake, real)
 
 
-def test_manifold_at_the_ends():
+def test_manifold_measures_of_equal_distant_and_collapsed_samples():
     real = normal(400, 4, 0)
     same = manifold(normal(400, 4, 1), real)
     assert same.density == pytest.approx(1.0, abs=0.1)
@@ -197,7 +197,7 @@ def test_manifold_at_the_ends():
         manifold(real[:3], real)
 
 
-def test_nearest_distances_and_radii_are_the_slow_ones():
+def test_nearest_distances_and_radii_match_a_slow_version():
     x, y = normal(23, 6, 0) + 20, normal(31, 6, 1) + 20
     all_pairs = np.linalg.norm(x.numpy()[:, None] - y.numpy()[None], axis=2)
     assert np.allclose(nearest_distances(x, y, chunk=5), all_pairs.min(1), rtol=1e-9)
@@ -206,7 +206,7 @@ def test_nearest_distances_and_radii_are_the_slow_ones():
     assert np.allclose(squared_radii(x, (1, 4), chunk=5), own[:, [1, 4]].T ** 2, rtol=1e-9)
 
 
-def test_memorisation_tells_copies_from_fresh_and_from_blurred_samples():
+def test_memorisation_distinguishes_copies_from_fresh_and_blurred_samples():
     train, held_out, fresh = normal(3000, 4, 0), normal(1000, 4, 1), normal(2000, 4, 2)
     none = memorisation(fresh, train, held_out)
     # Chance is 3/4: the standard error of excess is sqrt(3/16 / 2000) / (1/4) = 0.039.
@@ -219,14 +219,15 @@ def test_memorisation_tells_copies_from_fresh_and_from_blurred_samples():
     assert copied.copies > 0.9
     assert copied.error == 0
     repeats = [memorisation(normal(500, 4, 10 + i), train, held_out) for i in range(30)]
-    scatter = torch.tensor([each.excess for each in repeats if each.excess < 0]).std().item()
-    assert 0.3 < scatter / np.mean([each.error for each in repeats if each.excess < 0]) < 1.5  # of one sign: narrower
+    # Only values of one sign are kept, so they scatter less than their errors say.
+    scatter = torch.tensor([run.excess for run in repeats if run.excess < 0]).std().item()
+    assert 0.3 < scatter / np.mean([run.error for run in repeats if run.excess < 0]) < 1.5
     half = memorisation(torch.cat([train[:1000], fresh[:1000]]), train, held_out)
     assert half.excess == pytest.approx(0.5, abs=0.08)
-    blurred = memorisation(0.3 * fresh, train, held_out)  # near to everything, but no copies
+    blurred = memorisation(0.3 * fresh, train, held_out)  # close to everything, but not copies
     assert abs(blurred.excess) < 0.15
     assert blurred.ratio < 0.8
-    far = memorisation(fresh + 30, train, held_out)  # a few hubs are the nearest of all, and chance decides for all
+    far = memorisation(fresh + 30, train, held_out)  # a few hubs are nearest to all samples, so chance decides
     assert far.excess == far.copies == 0.0
     assert far.ratio > 10
     few = memorisation(held_out[:8] + 1e-3, train[:2999], torch.cat([held_out, train[2999:]]))
@@ -236,7 +237,7 @@ def test_memorisation_tells_copies_from_fresh_and_from_blurred_samples():
 
 
 class Pixels(nn.Module):
-    """Features: the mean of the rows, the logits of three classes: the first three of them."""
+    """A net whose features are the row means, and whose three logits are the first three of them."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -262,14 +263,14 @@ def test_image_measures_rank_real_images_above_noise():
     assert set(copies) == {measure.name for measure in MEASURES} - {"label_accuracy"}
     assert image_measures(fresh, real, train, net) == floor
     labelled = image_measures(fresh, real, None, net, labels=torch.full((120,), 2))
-    assert labelled["label_accuracy"] == 1.0  # the rows grow downward
+    assert labelled["label_accuracy"] == 1.0  # the rows get brighter downwards
     assert "memorised" not in labelled
     assert "classes" not in image_measures(fresh, real, None, FeatureNet("rows", Pixels()))
     with pytest.raises(ValueError, match="not finite"):
         reference.judge(fresh / 0.0)
 
 
-def test_sharpness_is_the_spread_of_second_differences():
+def test_sharpness_is_the_variance_of_second_differences():
     x = normal(5, 3 * 8 * 9, 0).view(5, 3, 8, 9)
     gray = x.mean(1).numpy()
     laplacian = (
@@ -277,7 +278,7 @@ def test_sharpness_is_the_spread_of_second_differences():
     )
     assert edges(x).item() == pytest.approx(laplacian.reshape(5, -1).var(1, ddof=1).mean(), rel=1e-12)
     assert sharpness(x, x) == 1.0
-    assert sharpness(0.5 * x + 3.0, x) == pytest.approx(0.25, rel=1e-12)  # half the contrast on another ground
+    assert sharpness(0.5 * x + 3.0, x) == pytest.approx(0.25, rel=1e-12)  # half the contrast and another brightness
     blurred = nn.functional.avg_pool2d(x, 3, stride=1, padding=1)
     assert sharpness(blurred, x) < 0.1
     assert math.isnan(sharpness(torch.zeros(2, 1, 4, 4), torch.ones(2, 1, 4, 4)))

@@ -1,4 +1,4 @@
-"""Latent diffusion: the autoencoder stays as it is, or is trained beside the prior."""
+"""Latent diffusion: the autoencoder is kept as it is, or is trained along with the prior."""
 
 import shutil
 from pathlib import Path
@@ -29,7 +29,7 @@ def latent(autoencoder: Family | None = None) -> LatentDiffusion:
     return LatentDiffusion(POINTS, autoencoder, own=lambda spec: VAE(spec, z_dim=3), prior=small_prior)
 
 
-def test_latent_diffusion_keeps_a_given_autoencoder() -> None:
+def test_a_given_autoencoder_is_not_trained() -> None:
     torch.manual_seed(0)
     vae = VAE(POINTS, z_dim=3)
     model = latent(vae).train()
@@ -46,8 +46,8 @@ def test_latent_diffusion_keeps_a_given_autoencoder() -> None:
     assert torch.equal(other.reconstruct(x), model.reconstruct(x))
 
 
-def test_latent_diffusion_trains_its_own_autoencoder() -> None:
-    """The sum's gradients are those of the two losses alone: the prior's sends none into the autoencoder."""
+def test_an_own_autoencoder_is_trained_only_by_its_own_loss() -> None:
+    """The prior's loss sends no gradient into the autoencoder."""
     torch.manual_seed(0)
     model, data = latent(), batch(POINTS)
     own = list(model.autoencoder.parameters())
@@ -61,15 +61,15 @@ def test_latent_diffusion_trains_its_own_autoencoder() -> None:
         torch.testing.assert_close(a, b)
 
 
-def test_latent_diffusion_refuses_what_does_not_fit() -> None:
+def test_an_autoencoder_that_does_not_fit_is_refused() -> None:
     with pytest.raises(UserError, match=r"data\.range"):
         latent(VAE(Spec((2,), fields="unit")))
     with pytest.raises(UserError, match="cannot encode"):
         latent(GAN(POINTS))
 
 
-def test_autoencoder_of_a_run(tmp_path: Path) -> None:
-    """`model.autoencoder=RUN`: the config names a run folder, and the model gets the family trained there."""
+def test_the_autoencoder_can_come_from_a_run(tmp_path: Path) -> None:
+    """With `model.autoencoder=RUN`, the model gets the family trained in that run folder."""
     run, vae = Run(tmp_path), VAE(POINTS, z_dim=3)
     vae_node = {"_target_": "genlab.models.vae.VAE", "z_dim": 3}
     run.write_config(OmegaConf.create({"model": vae_node, "data": {}, "trainer": {}, "optimizer": {}, "seed": 0}))
@@ -95,12 +95,12 @@ def test_an_autoencoder_of_other_columns_is_refused() -> None:
         LatentDiffusion(Spec((2,), fields=(a, c)), vae, prior=small_prior)
     with pytest.raises(UserError, match=r"other columns \(a, b\) than this data has \(none\)"):
         LatentDiffusion(Spec((2,)), vae, prior=small_prior)
-    units = Spec((2,), fields=(a._replace(mean=5.0), b))  # the same columns elsewhere
+    units = Spec((2,), fields=(a._replace(mean=5.0), b))  # the same columns with another mean
     assert LatentDiffusion(units, vae, prior=small_prior).sample(3).shape == (3, 2)
 
 
-def test_a_run_with_an_autoencoder_is_whole_in_itself(cli, tmp_path, monkeypatch) -> None:
-    """Sampled, measured, resumed and started anew without the autoencoder's folder, moved and from elsewhere."""
+def test_a_run_keeps_its_own_copy_of_the_autoencoder(cli, tmp_path, monkeypatch) -> None:
+    """It can be moved, then sampled, evaluated, resumed and rerun without the autoencoder's folder."""
     quick = ("trainer.steps=2", "trainer.batch_size=8", "trainer.device=cpu", "data.n=50", "data.kind=ring")
     quick += ("trainer.sample_every=0", "trainer.evaluate_every=0")
     assert cli("train", "model=vae", *quick, "hydra.run.dir=AE")[0] == 0
@@ -116,7 +116,7 @@ def test_a_run_with_an_autoencoder_is_whole_in_itself(cli, tmp_path, monkeypatch
         ("evaluate", "run=../X", "samples=4"),
         ("train", "resume=../X", "trainer.steps=3"),
         ("train", "--config-dir", "../X", "hydra.run.dir=Y"),
-        ("train", "resume=../X", "trainer.steps=4", "model.autoencoder=AE"),  # as its config has it
+        ("train", "resume=../X", "trainer.steps=4", "model.autoencoder=AE"),  # the same as in its config
     ):
         code, _, err = cli(*words)
         assert (code, err) == (0, ""), words

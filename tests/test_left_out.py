@@ -1,4 +1,4 @@
-"""One failing measure or picture never ends a run: it is left out with its reason, and the others are there."""
+"""A failing measure or picture never ends a run: it is left out with a reason, and the others are kept."""
 
 import errno
 import json
@@ -43,25 +43,25 @@ def fail(*arguments: Any, **options: Any) -> Any:
 
 @pytest.fixture(scope="module")
 def families() -> dict[str, tuple[Family, Dataset]]:
-    """Untrained ones that have all abilities between them."""
-    found = {}
+    """Returns untrained families that have all abilities between them."""
+    untrained = {}
     for model, kind in (("vae", "images"), ("vae", "points"), ("flow", "images"), ("flow", "points")):
         data = dataset(kind, model)
-        found[f"{model} {kind}"] = trainer(model, data, steps=1).family.eval(), data
+        untrained[f"{model} {kind}"] = trainer(model, data, steps=1).family.eval(), data
     for kind in ("images", "points"):
         data = dataset(kind, "cyclegan")
-        found[f"cyclegan {kind}"] = trainer("cyclegan", data, steps=1).family.eval(), data
-    return found
+        untrained[f"cyclegan {kind}"] = trainer("cyclegan", data, steps=1).family.eval(), data
+    return untrained
 
 
 @cache
-def whole_report(family: Family, data: Dataset) -> Report:
-    """Of a family and data that many tests share."""
+def full_report(family: Family, data: Dataset) -> Report:
+    """Returns the full report of a family and data that many tests share."""
     return report_of(family, data)
 
 
 @cache
-def whole_values(family: Family, data: Dataset) -> dict[str, float]:
+def all_values(family: Family, data: Dataset) -> dict[str, float]:
     return evaluator(data, CPU, 0, net() if data.spec.layout == "image" else None)(family)
 
 
@@ -113,20 +113,20 @@ def report_of(family: Family, data: Dataset) -> Report:
         ("cyclegan images", evaluate_module, "label_preservation", "label_preservation"),
     ],
 )
-def test_each_measure_may_fail_alone(families, monkeypatch, case, module, name, lost):
+def test_a_failing_measure_is_left_out_of_the_report(families, monkeypatch, case, module, name, lost):
     family, data = families[case]
-    whole = whole_report(family, data)
+    full = full_report(family, data)
     monkeypatch.setattr(module, name, fail)
     report = report_of(family, data)
     assert report.left_out[lost] == "RuntimeError: sabotage"
-    missing = set(whole.measures) - set(report.measures)
+    missing = set(full.measures) - set(report.measures)
     assert missing or lost == "entropy"
-    assert len(report.measures) >= len(whole.measures) - (14 if name == "Reference" else 7)
+    assert len(report.measures) >= len(full.measures) - (14 if name == "Reference" else 7)
     for kept in report.measures:
-        assert report.measures[kept].value == pytest.approx(whole.measures[kept].value, nan_ok=True), kept
+        assert report.measures[kept].value == pytest.approx(full.measures[kept].value, nan_ok=True), kept
 
 
-def test_a_floor_that_cannot_be_had_is_an_empty_cell(families, monkeypatch):
+def test_a_failing_noise_column_is_left_empty(families, monkeypatch):
     family, data = families["vae points"]
     monkeypatch.setattr(point_judge, "gaussian_noise", fail)
     report = report_of(family, data)
@@ -148,15 +148,15 @@ def test_a_floor_that_cannot_be_had_is_an_empty_cell(families, monkeypatch):
         ("cyclegan points", training, "translation", "eval/translation_error"),
     ],
 )
-def test_each_measure_of_training_may_fail_alone(families, monkeypatch, case, module, name, lost):
+def test_a_failing_measure_is_left_out_of_training(families, monkeypatch, case, module, name, lost):
     family, data = families[case]
     judging = net() if data.spec.layout == "image" else None
-    whole = whole_values(family, data)
+    full = all_values(family, data)
     monkeypatch.setattr(module, name, fail)
     reasons: dict[str, str] = {}
     values = evaluator(data, CPU, 0, judging, reasons)(family)
     assert "sabotage" in reasons[lost]
-    assert set(values) < set(whole)
+    assert set(values) < set(full)
     assert values or case == "cyclegan points"
     with pytest.raises(RuntimeError, match="sabotage"):
         evaluator(data, CPU, 0, judging)(family)
@@ -172,19 +172,19 @@ PICTURES = {
 
 
 @pytest.mark.parametrize("name", PICTURES)
-def test_each_picture_may_fail_alone(families, monkeypatch, name):
+def test_a_failing_picture_is_left_out(families, monkeypatch, name):
     case, lost = PICTURES[name]
     family, data = families[case]
-    whole = snapshot(family, data, 4)
+    full = snapshot(family, data, 4)
     monkeypatch.setattr(snapshots, name, fail)
     reasons: dict[str, str] = {}
     drawn = snapshot(family, data, 4, reasons)
     assert reasons == {lost: "RuntimeError: sabotage"}
-    assert set(drawn) == set(whole) - {lost}
+    assert set(drawn) == set(full) - {lost}
 
 
 @pytest.mark.parametrize("name", ["evaluate", "snapshot", "validation_losses"])
-def test_training_goes_on_and_says_once_what_it_could_not_measure_or_draw(monkeypatch, capsys, tmp_path, name):
+def test_training_continues_without_a_failing_measure_or_picture_and_says_so_once(monkeypatch, capsys, tmp_path, name):
     if name == "validation_losses":
         monkeypatch.setattr(loop, name, fail)
     run = trainer("vae", Gaussian2D(n=50), tmp_path / "run", steps=4, evaluate_every=2, sample_every=2)
@@ -198,7 +198,7 @@ def test_training_goes_on_and_says_once_what_it_could_not_measure_or_draw(monkey
     assert ("eval/loss" in result.measures) == (name != "validation_losses")
 
 
-def test_a_monitored_measure_that_cannot_be_had_is_no_reason_to_stop_but_a_wrong_name_is():
+def test_a_monitored_measure_that_is_left_out_is_accepted_but_a_wrong_name_is_not():
     best = Best("eval/fid", "auto", 1)
     assert not best.update(1, {"eval/loss": 1.0}, left_out=["eval/fid"])
     with pytest.raises(UserError, match="none of eval/loss"):
@@ -217,7 +217,7 @@ def test_a_monitored_measure_that_cannot_be_had_is_no_reason_to_stop_but_a_wrong
         assert not Best(monitor, "min", 1).update(1, {"eval/x": 1.0}, left_out=[left_out])
 
 
-def test_a_full_disk_is_no_measure_that_cannot_be_had():
+def test_a_full_disk_is_raised_and_not_left_out():
     def full() -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
 
@@ -228,7 +228,7 @@ def test_a_full_disk_is_no_measure_that_cannot_be_had():
     assert reasons["x"].startswith("ZeroDivisionError: ")
 
 
-# Small data, as they come: an odd number of test images, one test row, equal rows.
+# Small data sets: an odd number of test images, one test row, equal rows.
 
 
 @pytest.mark.parametrize("n", [1, 2, 3, 5, 15])
@@ -244,7 +244,7 @@ def test_any_number_of_test_images_can_be_drawn(model, n):
     assert list(reasons) == ([] if n > 1 else ["interpolation"])
 
 
-def test_one_test_row_and_a_handful_of_images_are_measured_as_far_as_they_can_be():
+def test_one_test_row_and_a_few_images_get_the_measures_that_they_allow():
     table = Gaussian2D(n=50)
     for name in ("validation", "test"):
         table.splits[name] = Split(table.splits[name].x[:1])
@@ -265,7 +265,7 @@ def test_one_test_row_and_a_handful_of_images_are_measured_as_far_as_they_can_be
     assert list(reasons) == ["eval/precision"]
 
 
-def test_a_picture_says_how_many_points_lie_outside_of_it():
+def test_a_plot_says_how_many_points_lie_outside():
     low, high = np.zeros(2), np.ones(2)
     inside, far = np.full((9, 2), 0.5), np.full((9, 2), 5.0)
     assert outside(inside, low, high) == ""
@@ -273,8 +273,8 @@ def test_a_picture_says_how_many_points_lie_outside_of_it():
     assert outside(np.full((4, 2), np.nan), low, high) == " (4 of 4 outside)"
 
 
-def test_a_kernel_has_a_width_where_most_pairs_are_equal():
-    """Of flags, or mostly zeros, the median distance is 0: then that of the pairs that differ is taken."""
+def test_the_kernel_of_mmd_has_a_width_if_most_pairs_are_equal():
+    """For flags or mostly zeros the median distance is 0; the median over pairs that differ is used instead."""
     x = torch.zeros(10, 2, dtype=torch.float64)
     x[0, 0], x[1, 0] = 3.0, 3.0
     assert torch.pdist(x).median() == 0
@@ -284,7 +284,7 @@ def test_a_kernel_has_a_width_where_most_pairs_are_equal():
         mmd(x[2:], x[2:])
 
 
-def test_a_folder_of_thirty_images_goes_all_the_way(cli, tmp_path: Path, monkeypatch):
+def test_a_folder_of_thirty_images_can_be_trained_on_and_evaluated(cli, tmp_path: Path, monkeypatch):
     monkeypatch.setenv("GENLAB_DATA", str(tmp_path / "root"))
     (tmp_path / "d").mkdir()
     for i in range(30):
@@ -294,5 +294,5 @@ def test_a_folder_of_thirty_images_goes_all_the_way(cli, tmp_path: Path, monkeyp
     code, _, err = cli("train", "model=vae", *data, *small, "model.decoder.width=4", "hydra.run.dir=run")
     assert (code, err) == (0, ""), err
     assert cli("evaluate", "run=run", "samples=20", "likelihood=2", "k=2")[0] == 0
-    found = json.loads(Run(tmp_path / "run").evaluation.read_text())
-    assert "elbo" in found["measures"]
+    report = json.loads(Run(tmp_path / "run").evaluation.read_text())
+    assert "elbo" in report["measures"]

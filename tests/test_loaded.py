@@ -1,4 +1,4 @@
-"""A trained model in Python, in three lines."""
+"""`genlab.load`: a trained model in Python, in three lines."""
 
 import shutil
 import subprocess
@@ -23,12 +23,12 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("runs")
 
 
-def test_importing_genlab_is_quick_and_brings_no_torch():
+def test_importing_genlab_imports_neither_torch_nor_hydra():
     script = "import sys, genlab; assert 'torch' not in sys.modules and 'hydra' not in sys.modules; genlab.load"
     assert subprocess.run([sys.executable, "-c", script]).returncode == 0
 
 
-def test_samples_are_those_of_the_command(cli, tmp_path):
+def test_samples_are_equal_to_those_of_the_command(cli, tmp_path):
     shutil.copytree(OLD / "format_2_vae", tmp_path / "run")
     assert cli("sample", "run=run", "n=20", "seed=3", "device=cpu")[0] == 0
     model = genlab.load(tmp_path / "run", device="cpu")
@@ -38,13 +38,13 @@ def test_samples_are_those_of_the_command(cli, tmp_path):
     x = model.sample(600)
     assert model.encode(x).shape == (600, 2)
     assert np.array_equal(model.decode(model.encode(x)), model.reconstruct(torch.as_tensor(x)))
-    with pytest.raises(UserError, match="a VAE has no log_prob; it can: sample, reconstruct, encode, decode"):
+    with pytest.raises(UserError, match="a VAE has no log_prob; it has: sample, reconstruct, encode, decode"):
         model.log_prob(x)
-    with pytest.raises(UserError, match=r"samples of shape \(3,\); this model takes \(2,\)"):
+    with pytest.raises(UserError, match=r"samples must have shape \(2,\), got \(3,\)"):
         model.encode(np.zeros((4, 3)))
 
 
-def test_rows_are_tables_in_their_own_units(cli, tmp_path, monkeypatch):
+def test_rows_of_a_table_are_in_their_own_units(cli, tmp_path, monkeypatch):
     shutil.copytree(OLD / "format_3", tmp_path / "run")
     model = genlab.load(tmp_path / "run", device="cpu")
     rows = model.sample(30, seed=0)
@@ -73,14 +73,14 @@ def test_densities_are_in_the_units_of_the_columns(cli, tmp_path):
     assert np.exp(model.log_prob(grid)).sum() * (side[1] - side[0]) ** 2 == pytest.approx(1, abs=0.02)
 
 
-def test_settings_classes_and_wrong_words(cli, tmp_path):
+def test_settings_and_classes_are_accepted_and_wrong_ones_refused(cli, tmp_path):
     shutil.copytree(OLD / "format_2", tmp_path / "run")
     model = genlab.load(tmp_path / "run", sample_steps=3, device="cpu")
     assert model.family.sample_steps == 3
     assert len(model.sample(4, y="rare")) == 4
     assert len(model.sample(4, y=[0, 1, 1, 0])) == 4
     for wrong, message in (
-        (lambda: model.sample(4, y="rar"), "'rar' is no class; did you mean 'rare'"),
+        (lambda: model.sample(4, y="rar"), "'rar' is not a class; did you mean 'rare'"),
         (lambda: genlab.load(tmp_path / "nowhere"), "nowhere"),
         (lambda: genlab.load(tmp_path / "run", checkpoint=7), "'7'"),
         (lambda: genlab.load(tmp_path / "run", sample_step=3), "sample_step"),
@@ -96,8 +96,8 @@ def test_images_are_pixels_from_0_to_1(cli, tmp_path):
     words = ("model=cyclegan", "data=array", "data.path=x.npy", f"hydra.run.dir={tmp_path / 'run'}")
     assert cli("train", *words, *SMALL, "trainer.batch_size=4", "model.generator.width=8")[0] == 0
     model = genlab.load(tmp_path / "run")
-    there = model.translate(images[:3, None] / 255)
-    assert there.shape == (3, 1, 16, 16)
-    assert 0 <= there.min() <= there.max() <= 1
-    with pytest.raises(UserError, match="a CycleGAN has no sample; it can: translate"):
+    translated = model.translate(images[:3, None] / 255)
+    assert translated.shape == (3, 1, 16, 16)
+    assert 0 <= translated.min() <= translated.max() <= 1
+    with pytest.raises(UserError, match="a CycleGAN has no sample; it has: translate"):
         model.sample(3)

@@ -1,4 +1,4 @@
-"""Imagined steps are those of torch's own optimizers, and their derivatives are right; unrolling stands on them."""
+"""Look-ahead steps match torch's own optimizers, and so do their derivatives, which unrolling relies on."""
 
 import copy
 from contextlib import contextmanager
@@ -41,8 +41,8 @@ def loss_of(judge, x: Tensor) -> Tensor:
     return (judge(x) - x.sum(1, keepdim=True).sin()).square().mean()
 
 
-def really(make, x: Tensor, before: int, steps: int, limit: float = 0.0) -> tuple[nn.Module, Optimizer]:
-    """The net after `before` steps at fixed points, and `steps` more at x, by torch's own optimizer; and that."""
+def take_real_steps(make, x: Tensor, before: int, steps: int, limit: float = 0.0) -> tuple[nn.Module, Optimizer]:
+    """Returns the net after `before` real steps at fixed points and `steps` more at x, and torch's optimizer for it."""
     judge, fixed = net(), torch.randn(4, 2, generator=torch.Generator().manual_seed(1)).double()
     optimizer = make(judge.parameters())
     for points in [fixed] * before + [x] * steps:
@@ -57,41 +57,41 @@ def really(make, x: Tensor, before: int, steps: int, limit: float = 0.0) -> tupl
 @pytest.mark.parametrize("before", [0, 3])
 @pytest.mark.parametrize("limit", [0.0, 0.2], ids=["free", "clipped"])
 @pytest.mark.parametrize("rule", RULES)
-def test_imagined_steps_are_those_of_the_optimizer_and_so_are_their_derivatives(rule, limit, before):
-    """Against torch's own steps, and for ∂/∂x of the loss at the end central differences through them, in float64."""
+def test_look_ahead_steps_and_their_derivatives_match_the_optimizer(rule, limit, before):
+    """Compares with torch's own steps, and ∂/∂x of the final loss with central differences through them, in float64."""
     torch.manual_seed(2)
     x = torch.randn(5, 2).double()
-    judge, optimizer = really(RULES[rule], x, before, 0, limit)
+    judge, optimizer = take_real_steps(RULES[rule], x, before, 0, limit)
     weights = copy.deepcopy(judge.state_dict())
     lookahead = Lookahead(optimizer, "optimizer.discriminator", limit)
     lookahead.read()
     x.requires_grad_()
     foreseen = stabilizers.unroll(judge, lambda d: loss_of(d, x), 3, lookahead)
-    after, _ = really(RULES[rule], x.detach(), before, 3, limit)
+    after, _ = take_real_steps(RULES[rule], x.detach(), before, 3, limit)
     assert torch.allclose(foreseen(x), after(x), rtol=1e-9)
     assert all(torch.equal(weights[name], value) for name, value in judge.state_dict().items())
 
-    (found,) = torch.autograd.grad(loss_of(foreseen, x), x)
+    (gradient,) = torch.autograd.grad(loss_of(foreseen, x), x)
     direction, h = torch.randn(5, 2).double(), 1e-5
     ends = [x.detach() + sign * h * direction for sign in (1, -1)]
-    up, down = (loss_of(really(RULES[rule], points, before, 3, limit)[0], points).item() for points in ends)
-    assert (found * direction).sum().item() == pytest.approx((up - down) / (2 * h), rel=1e-5)
+    up, down = (loss_of(take_real_steps(RULES[rule], points, before, 3, limit)[0], points).item() for points in ends)
+    assert (gradient * direction).sum().item() == pytest.approx((up - down) / (2 * h), rel=1e-5)
 
 
-def test_weights_that_do_nothing_have_finite_derivatives():
-    """A ReLU that is off has gradients and second moments of 0, where the slope of the root is infinite."""
+def test_inactive_weights_have_finite_derivatives():
+    """An inactive ReLU has gradients and second moments of 0, where the slope of the root is infinite."""
     off, x = nn.Linear(1, 1), torch.ones(2, 1, requires_grad=True)
     nn.init.constant_(off.bias, -9.0)
     judge = nn.Sequential(off, nn.ReLU(), nn.Linear(1, 1))
     lookahead = Lookahead(Adam(judge.parameters()), "optimizer.discriminator")
     lookahead.read()
     foreseen = stabilizers.unroll(judge, lambda d: (d(x) - x).square().mean(), 2, lookahead)
-    (found,) = torch.autograd.grad((foreseen(x) - x).square().mean(), x)
-    assert found.isfinite().all()
-    assert found.abs().sum() > 0
+    (gradient,) = torch.autograd.grad((foreseen(x) - x).square().mean(), x)
+    assert gradient.isfinite().all()
+    assert gradient.abs().sum() > 0
 
 
-def test_what_cannot_look_ahead_is_refused():
+def test_optimizers_that_cannot_look_ahead_are_refused():
     weight = [nn.Parameter(torch.zeros(1))]
     with pytest.raises(UserError, match=r"optimizer\.d: model\.unrolled does not support LBFGS; use Adam, AdamW"):
         Lookahead(LBFGS(weight), "optimizer.d")
@@ -110,7 +110,7 @@ def small(**options: Any) -> GAN:
 
 @contextmanager
 def double():
-    """New tensors are in float64, and what keeps losses in float32 keeps them in float64."""
+    """Makes new tensors float64, and `.float()` too, so that losses stay in float64."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(Tensor, "float", Tensor.double)
         torch.set_default_dtype(torch.float64)
@@ -119,8 +119,8 @@ def double():
 
 
 @pytest.mark.parametrize("r1", [0.0, 1.0])
-def test_unrolled_gradient_is_that_of_minus_the_loss_after_steps_of_d(r1):
-    """G's loss is -L_D(θ_G, θ_D^K) with both terms of L_D and D's own Adam: central differences through real steps."""
+def test_the_unrolled_gradient_matches_differences_through_real_steps_of_d(r1):
+    """G's loss is -L_D(θ_G, θ_D^K), with both terms of L_D and D's own Adam."""
     data, options = Gaussian2D("two", n=256), Options(steps=4, batch_size=16, device="cpu")
     family, make = small(unrolled=3, r1=r1), partial(Adam, lr=0.02, betas=(0.5, 0.9))
     trainer = Trainer(family, data, {"discriminator": make, "generator": partial(Adam, lr=1e-3)}, options)
@@ -132,23 +132,24 @@ def test_unrolled_gradient_is_that_of_minus_the_loss_after_steps_of_d(r1):
     x, y = data.batch("train", torch.arange(16))["x"].double(), torch.zeros(16)
 
     def after(generator: nn.Module) -> float:
-        """-L_D after three real steps of D's optimizer on the samples that this generator draws."""
+        """Returns -L_D after three real steps of D's optimizer on the samples that this generator draws."""
         twin = copy.deepcopy(family)
         twin.generator.load_state_dict(generator.state_dict())
         torch.manual_seed(5)
         fake = twin.sample(16).detach()
-        its_own = make(twin.discriminator.parameters())
-        its_own.load_state_dict(copy.deepcopy(optimizer.state_dict()))
+        optimizer_of_twin = make(twin.discriminator.parameters())
+        optimizer_of_twin.load_state_dict(copy.deepcopy(optimizer.state_dict()))
         for _ in range(3):
-            its_own.zero_grad()
+            optimizer_of_twin.zero_grad()
             twin.judge(twin.discriminator, x, None, fake, y).loss.backward()
-            its_own.step()
+            optimizer_of_twin.step()
         return -twin.judge(twin.discriminator, x, None, fake, y).loss.item()
 
     with double():
         lookahead = Lookahead(optimizer, "optimizer.discriminator")
         lookahead.read()
-        family.rules, family.fake_labels = {"discriminator": lookahead}, lambda n: y  # draws none: z comes first
+        # With fixed labels the first random draw is z, as in `after`.
+        family.rules, family.fake_labels = {"discriminator": lookahead}, lambda n: y
         torch.manual_seed(5)
         loss = family.generator_loss({"x": x, "step": torch.tensor(3)}).loss
         assert loss.item() == pytest.approx(after(family.generator), rel=1e-9)
@@ -162,30 +163,30 @@ def test_unrolled_gradient_is_that_of_minus_the_loss_after_steps_of_d(r1):
                 for weight, d in zip(moved.parameters(), direction, strict=True):
                     weight.add_(sign * h * d)
             ends.append(after(moved))
-    found = sum((g * d).sum() for g, d in zip(gradients, direction, strict=True))
-    assert float(found) == pytest.approx((ends[0] - ends[1]) / (2 * h), rel=1e-5)
+    slope = sum((g * d).sum() for g, d in zip(gradients, direction, strict=True))
+    assert float(slope) == pytest.approx((ends[0] - ends[1]) / (2 * h), rel=1e-5)
 
 
 def test_the_second_term_vanishes_at_the_optimum_of_d():
-    """There ∂L_D/∂θ_D = 0, and what is left is the gradient that a D which stands still gives (eq. 8, first term)."""
+    """At the optimum ∂L_D/∂θ_D = 0, which leaves the gradient that a fixed D gives (eq. 8, first term)."""
     torch.manual_seed(0)
     judge = nn.Linear(2, 1).double()
     x, fake = torch.randn(64, 2).double(), (torch.randn(64, 2) + 0.5).double().requires_grad_()
 
-    def loss(d) -> Tensor:  # logistic regression on clouds that overlap: convex, with a finite optimum
+    def loss(d) -> Tensor:  # logistic regression on overlapping clouds: convex, with a finite optimum
         return discriminator_loss("non_saturating", d(x), d(fake))
 
     def gaps() -> tuple[float, float]:
         rule = stabilizers.Descent(0.5)
-        whole = torch.autograd.grad(-loss(stabilizers.unroll(judge, loss, 5, rule)), fake)[0]
+        both_terms = torch.autograd.grad(-loss(stabilizers.unroll(judge, loss, 5, rule)), fake)[0]
         foreseen = copy.deepcopy(judge)
         descent = SGD(foreseen.parameters(), lr=0.5)
         for _ in range(5):
             descent.zero_grad()
             discriminator_loss("non_saturating", foreseen(x), foreseen(fake.detach())).backward()
             descent.step()
-        first = torch.autograd.grad(-loss(foreseen), fake)[0]
-        return (whole - first).norm().item(), first.norm().item()
+        first_term = torch.autograd.grad(-loss(foreseen), fake)[0]
+        return (both_terms - first_term).norm().item(), first_term.norm().item()
 
     far, _ = gaps()
     newton = LBFGS(judge.parameters(), max_iter=200, tolerance_grad=1e-12, tolerance_change=1e-16)

@@ -1,4 +1,4 @@
-"""The machine that genlab runs on: any encoding of output, no home folder, odd variables."""
+"""Unusual machines: any output encoding, no home folder, odd environment variables."""
 
 import ast
 import io
@@ -18,7 +18,7 @@ SMALL = ("trainer.steps=2", "trainer.device=cpu", "trainer.sample_every=0", "dat
 
 
 def run(folder: Path, code: str, *words: str, **variables: str) -> subprocess.CompletedProcess[bytes]:
-    """Python with these variables alone."""
+    """Runs Python code with only these environment variables."""
     environment = {"PATH": os.environ["PATH"], "PYTHONPATH": ROOT, "TMPDIR": str(folder), **variables}
     return subprocess.run([sys.executable, "-c", code, *words], cwd=folder, env=environment, capture_output=True)
 
@@ -26,7 +26,7 @@ def run(folder: Path, code: str, *words: str, **variables: str) -> subprocess.Co
 MAIN = "import sys; from genlab.cli import main; sys.exit(main(sys.argv[1:]))"
 
 
-def test_output_in_an_encoding_without_arrows_is_escaped(monkeypatch):
+def test_characters_that_the_output_encoding_lacks_are_escaped(monkeypatch):
     for encoding in ("latin-1", "cp1252", "ascii"):
         raw = io.BytesIO()
         monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(raw, encoding))
@@ -45,8 +45,8 @@ def test_files_are_utf_8_whatever_the_locale(tmp_path):
     assert "größe → σ" in (tmp_path / "evaluation.json").read_text(encoding="utf-8")
 
 
-def test_no_file_is_opened_in_the_encoding_of_the_locale():
-    found = []
+def test_no_file_is_opened_in_the_locales_encoding():
+    without_encoding = []
     for path in [*Path(ROOT, "genlab").rglob("*.py"), *Path(ROOT, "scripts").rglob("*.py")]:
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             if isinstance(node, ast.Call):
@@ -54,9 +54,9 @@ def test_no_file_is_opened_in_the_encoding_of_the_locale():
                 mode = next((a.value for a in node.args[1:2] if isinstance(a, ast.Constant)), "r")
                 own = isinstance(node.func, ast.Name)  # not Image.open, Run.open, os.open
                 text = name in ("read_text", "write_text") or (name == "open" and own and "b" not in str(mode))
-                if text and not any(each.arg in ("encoding", None) for each in node.keywords):
-                    found.append(f"{path.name}:{node.lineno}")
-    assert found == []
+                if text and not any(keyword.arg in ("encoding", None) for keyword in node.keywords):
+                    without_encoding.append(f"{path.name}:{node.lineno}")
+    assert without_encoding == []
 
 
 NOBODY = """
@@ -67,7 +67,7 @@ pwd.getpwuid = nobody
 """
 
 
-def test_a_user_without_a_name_and_a_home_trains(tmp_path):
+def test_a_user_without_a_name_and_a_home_can_train(tmp_path):
     done = run(tmp_path, NOBODY + MAIN, "train", *SMALL, "name=größe", PYTHONIOENCODING="latin-1")
     assert done.returncode == 0, done.stderr
     assert rb"3\u03c3 of a mode" in done.stdout
@@ -82,7 +82,7 @@ def fresh():
     machine._temporary.cache_clear()
 
 
-def test_where_caches_lie(tmp_path, monkeypatch, fresh):
+def test_the_cache_root_falls_back_to_folders_that_can_be_written(tmp_path, monkeypatch, fresh):
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
     monkeypatch.setenv("MPLCONFIGDIR", "set")
     monkeypatch.setenv("XDG_CACHE_HOME", "/x")
@@ -95,7 +95,7 @@ def test_where_caches_lie(tmp_path, monkeypatch, fresh):
     assert machine.cache_root() == own
     machine._temporary.cache_clear()
     own.rmdir()
-    own.touch()  # something else of that name
+    own.touch()  # a file of that name is in the way
     other = machine.cache_root()
     assert other != own
     assert other.is_dir()
@@ -104,7 +104,7 @@ def test_where_caches_lie(tmp_path, monkeypatch, fresh):
 @pytest.mark.parametrize(
     ("value", "threads"), [("3", 3), ("2,1", 2), (" 4 ", 4), ("", None), ("auto", None), ("0", None), ("-1", None)]
 )
-def test_openmp_may_be_given_a_list(monkeypatch, value, threads):
+def test_omp_num_threads_may_be_a_list(monkeypatch, value, threads):
     from genlab.sweep.pool import resources
 
     monkeypatch.setenv("OMP_NUM_THREADS", value)
@@ -113,7 +113,7 @@ def test_openmp_may_be_given_a_list(monkeypatch, value, threads):
     assert resources(1, "auto", "cpu")[1] == (threads or cores)
 
 
-def test_a_stream_of_another_kind_is_left_alone(monkeypatch):
+def test_streams_of_other_kinds_are_left_alone(monkeypatch):
     monkeypatch.setattr(sys, "stdout", None)
     monkeypatch.setattr(sys, "stderr", io.StringIO())
     machine.survive_any_encoding()

@@ -24,7 +24,7 @@ def test_a_perfect_sampler_covers_all_modes_at_98_9_percent():
         assert coverage.std_ratio.max() < 1.07
 
 
-def test_coverage_by_hand():
+def test_mode_coverage_matches_values_by_hand():
     modes = torch.tensor([[0.0, 0.0], [10.0, 0.0]])
     x = torch.tensor([[0.0, 0.1], [0.0, -0.1], [0.2, 0.0], [0.0, 3.1], [10.0, 0.0]])
     coverage = mode_coverage(x, modes, sigma=1.0)
@@ -38,7 +38,7 @@ def test_coverage_by_hand():
     assert mode_coverage(torch.full((10, 2), 100.0), modes, sigma=1.0).covered == 0
 
 
-def test_sliced_w2_in_one_dimension_is_the_optimal_assignment():
+def test_sliced_w2_in_one_dimension_matches_the_optimal_assignment():
     g = torch.Generator().manual_seed(0)
     x, y = torch.randn(60, 1, generator=g), 2 * torch.randn(60, 1, generator=g) + 1
     cost = (x - y.T).square().numpy()

@@ -1,4 +1,4 @@
-"""Runs that go wrong are caught and named, healthy ones left alone; early stopping; the same after a resume."""
+"""Monitors catch and name runs that go wrong and leave healthy ones alone; early stopping; both after a resume."""
 
 import json
 import math
@@ -29,7 +29,7 @@ SMALL = partial(encoder, hidden=[32]), partial(decoder, hidden=[32])
 
 
 def warned(monitor, records, every=500):
-    """The steps at which the monitor speaks, one record each `every` steps."""
+    """Returns the steps at which the monitor warns, given one record every `every` steps."""
     return [i * every for i, record in enumerate(records, 1) if monitor(i * every, record)]
 
 
@@ -41,12 +41,12 @@ def judged(accuracy, loss):
     return {"train/discriminator/accuracy": accuracy, "train/discriminator/loss": loss, "train/generator/loss": 9.0}
 
 
-def test_a_warning_needs_its_sign_several_times_in_a_row_and_comes_once():
+def test_a_warning_needs_several_signs_in_a_row_and_is_given_once():
     assert warned(PosteriorCollapse(), [LOW] * 6) == [1500]
     assert warned(PosteriorCollapse(), [LOW, LOW, HIGH, LOW, LOW]) == []
     assert warned(PosteriorCollapse(), [LOW] * 4 + [HIGH] + [LOW] * 4) == [1500, 4000]
     assert warned(PosteriorCollapse(), [{"eval/autoencoder/kl": 0.0}] * 3) == [1500]
-    others = {"train/model/loss": 1.0, "train/model/kl": 0.0, "eval/reverse_kl": 0.0}  # none of its concern
+    others = {"train/model/loss": 1.0, "train/model/kl": 0.0, "eval/reverse_kl": 0.0}  # measures that it ignores
     assert warned(PosteriorCollapse(), [LOW, others, LOW, others, LOW]) == [2500]
     assert warned(PosteriorCollapse(), [others] * 6) == []
 
@@ -55,10 +55,10 @@ def test_a_warning_needs_its_sign_several_times_in_a_row_and_comes_once():
     ("records", "at"),
     [
         ([points(8)] * 6, []),
-        ([points(4)] * 6, []),  # half of them is the least that will do
+        ([points(4)] * 6, []),  # half of them is just enough
         ([points(3)] * 6, [1500]),
         ([points(1, quality=0.2)] * 6, []),  # blurred, or not trained yet
-        ([points(8), points(8, 0.4)] + [points(1, quality=0.2)] * 6, [2500]),  # but these modes it had
+        ([points(8), points(8, 0.4)] + [points(1, quality=0.2)] * 6, [2500]),  # but it had these modes before
         ([points(0, quality=0.0, spread=0.01)] * 6, [1500]),  # one point, far from every mode
         ([points(8, ratio=0.05)] * 6, [1500]),
         ([points(8, ratio=math.nan)] * 6, []),
@@ -70,28 +70,28 @@ def test_a_warning_needs_its_sign_several_times_in_a_row_and_comes_once():
         ([{"eval/loss": 3.0, "eval/kl": 0.0}] * 6, []),
     ],
 )
-def test_mode_collapse_from_what_is_measured(records, at):
+def test_mode_collapse_is_detected_from_the_measures(records, at):
     assert warned(ModeCollapse(classes=8), records) == at
 
 
-def test_mode_collapse_waits_a_thousand_steps_and_says_what_it_saw():
+def test_mode_collapse_waits_a_thousand_steps_and_reports_the_measures():
     monitor = ModeCollapse(classes=8)
-    said = [monitor(step, points(2, spread=0.25)) for step in range(100, 1300, 100)]
-    assert [bool(each) for each in said] == [False] * 10 + [True, False]
-    for word in ("mode collapse", "modes 2 where 8 there are", "spread 0.25 where 1 is right", "since step 100"):
-        assert word in said[10]
-    assert not warned(ModeCollapse(), [{"eval/classes": 2.0}] * 9)  # of how many is not known
+    warnings = [monitor(step, points(2, spread=0.25)) for step in range(100, 1300, 100)]
+    assert [bool(warning) for warning in warnings] == [False] * 10 + [True, False]
+    for word in ("mode collapse", "modes 2 (out of 8)", "spread 0.25 (ideally 1)", "since step 100"):
+        assert word in warnings[10]
+    assert not warned(ModeCollapse(), [{"eval/classes": 2.0}] * 9)  # the number of classes is not known
 
 
-def test_a_discriminator_is_saturated_when_it_is_right_and_sure_for_long():
+def test_a_discriminator_is_saturated_if_it_is_accurate_and_confident_for_long():
     assert warned(SaturatedDiscriminator(), [judged(1.0, 0.001)] * 50, every=50) == [1050]
     assert warned(SaturatedDiscriminator(), [judged(1.0, 0.001)] * 9, every=500) == [2500]
-    assert not warned(SaturatedDiscriminator(), [judged(1.0, 0.1)] * 50)  # right by a hair
+    assert not warned(SaturatedDiscriminator(), [judged(1.0, 0.1)] * 50)  # right, but only just
     assert not warned(SaturatedDiscriminator(), [judged(0.6, 0.001)] * 50)
     assert not warned(SaturatedDiscriminator(), [{"train/critic/loss": 0.0, "train/critic/wasserstein": 0.0}] * 50)
 
 
-def test_monitors_that_take_up_a_state_say_the_same_as_those_that_never_stopped():
+def test_monitors_that_resume_from_a_state_give_the_same_warnings():
     records = [
         points(9, 0.4),
         judged(1.0, 0.0),
@@ -104,20 +104,20 @@ def test_monitors_that_take_up_a_state_say_the_same_as_those_that_never_stopped(
         HIGH,
     ] * 2
     records += [judged(1.0, 0.0)] * 4
-    whole = Monitors(9)
-    said = [whole(600 * i, record) for i, record in enumerate(records)]
-    names = [warning.split(":")[0] for warnings in said for warning in warnings]
+    uninterrupted = Monitors(9)
+    expected = [uninterrupted(600 * i, record) for i, record in enumerate(records)]
+    names = [warning.split(":")[0] for warnings in expected for warning in warnings]
     assert names == ["posterior collapse", "mode collapse"] * 2 + ["saturated discriminator"]
     for cut in range(len(records)):
         first, second = Monitors(9), Monitors(9)
         for i, record in enumerate(records[:cut]):
             first(600 * i, record)
         second.load_state_dict(json.loads(json.dumps(first.state_dict())))
-        assert [second(600 * (cut + i), record) for i, record in enumerate(records[cut:])] == said[cut:]
+        assert [second(600 * (cut + i), record) for i, record in enumerate(records[cut:])] == expected[cut:]
 
 
-def game(generator_rate: float, steps: int, **options: Any) -> Result:
-    """A GAN on the ring, with a generator that learns at this rate and a discriminator at 1e-4."""
+def train_ring_gan(generator_rate: float, steps: int, **options: Any) -> Result:
+    """Trains a GAN on the ring, its generator at this learning rate and its discriminator at 1e-4."""
     data = Gaussian2D("ring", n=500)
     judge = PointJudge(data, "validation", 500, quick=True)
     torch.manual_seed(0)
@@ -140,9 +140,9 @@ def game(generator_rate: float, steps: int, **options: Any) -> Result:
     return Trainer(gan, data, optimizers, Options(steps=steps, **(defaults | options)), evaluate=evaluate).fit()
 
 
-def test_a_gan_driven_into_mode_collapse_is_caught_and_named(capsys):
-    """A generator 200 times as fast as its discriminator puts all it has onto the best point of the moment."""
-    result = game(2e-2, 2500, on_collapse="stop")
+def test_mode_collapse_of_a_gan_is_detected(capsys):
+    """A generator 200 times as fast as its discriminator puts all samples on the currently best point."""
+    result = train_ring_gan(2e-2, 2500, on_collapse="stop")
     assert result.reason.startswith("mode collapse")
     assert result.step < 2500
     assert result.measures["eval/spread"] < 0.5
@@ -150,7 +150,7 @@ def test_a_gan_driven_into_mode_collapse_is_caught_and_named(capsys):
     assert "mode collapse" in said
 
 
-def test_a_vae_driven_into_posterior_collapse_is_caught_and_a_healthy_one_is_not(capsys):
+def test_posterior_collapse_of_a_vae_is_detected_and_a_healthy_one_left_alone(capsys):
     def run(beta: float) -> Result:
         data = Gaussian2D(n=500)
         torch.manual_seed(0)
@@ -167,7 +167,7 @@ def test_a_vae_driven_into_posterior_collapse_is_caught_and_a_healthy_one_is_not
 
 
 class Scored(Family):
-    """One weight, and measures that are told."""
+    """A family of one layer, whose measures the test supplies."""
 
     def __init__(self, spec):
         super().__init__(spec)
@@ -203,31 +203,31 @@ def scored(scores, folder=None, **options: Any):
 SCORES = [0.1, 0.5, 0.4, 0.5, 0.6, 0.6, 0.2, 0.3, 0.9]  # the best at evaluation 5, then three that are not better
 
 
-def test_patience_ends_a_run_that_no_longer_gets_better():
+def test_patience_ends_a_run_that_no_longer_improves():
     result = scored(SCORES).fit()
     assert result.reason == "patience"
-    assert result.best == (0.6, 10)  # more quality is better: mode auto
-    assert result.step == 17  # in good order, the step after evaluation 8
+    assert result.best == (0.6, 10)  # mode auto: more quality is better
+    assert result.step == 17  # the step after evaluation 8
     assert scored(SCORES, patience=0).fit().best == (0.9, 18)
-    assert scored(SCORES, patience=3, mode="min").fit().step == 9  # the least was the first
+    assert scored(SCORES, patience=3, mode="min").fit().step == 9  # the first value was the lowest
 
 
 def test_patience_survives_a_resume(tmp_path):
     whole = scored(SCORES, tmp_path / "whole")
-    parts = scored(SCORES, tmp_path / "parts", steps=13)  # after one evaluation without a better value, and a half
+    parts = scored(SCORES, tmp_path / "parts", steps=13)  # halfway past one evaluation without an improvement
     for run in (whole, parts):
         assert run.folder is not None
         run.folder.mkdir()
         run.fit()
-    again = scored(SCORES, tmp_path / "parts")
-    again.load_state_dict(checkpoint.read(tmp_path / "parts" / "checkpoints" / "last.pt"))
-    assert again.best.stale == 1
-    result = again.fit()
+    resumed = scored(SCORES, tmp_path / "parts")
+    resumed.load_state_dict(checkpoint.read(tmp_path / "parts" / "checkpoints" / "last.pt"))
+    assert resumed.best.stale == 1
+    result = resumed.fit()
     assert (result.reason, result.step) == ("patience", 17)
-    assert equal(whole.state_dict(), again.state_dict())
+    assert equal(whole.state_dict(), resumed.state_dict())
 
 
-def test_a_checkpoint_of_the_first_format_still_loads():
+def test_a_checkpoint_of_format_1_still_loads():
     old = scored(SCORES).state_dict()
     del old["monitors"], old["stale"]
     run = scored(SCORES)
@@ -236,7 +236,7 @@ def test_a_checkpoint_of_the_first_format_still_loads():
     assert run.best.stale == 0
 
 
-def test_auto_knows_which_way_a_measure_is_better():
+def test_mode_auto_knows_which_direction_is_better():
     ways = {"eval/modes": "max", "eval/elbo": "max", "eval/autoencoder/elbo": "max", "eval/sliced_w2": "min"}
     ways |= {"eval/unheard_of": "min", "eval/high_quality": "near 0.989", "eval/mode_std": "near 1"}
     assert {name: Best(name, "auto", 1).better for name in ways} == ways
@@ -246,18 +246,18 @@ def test_auto_knows_which_way_a_measure_is_better():
     assert Best("eval/active_units", "max", 1).better == "max"
 
 
-def test_modes_that_shrink_to_points_are_a_collapse():
-    """All modes are there and every sample is near one; within them there is nothing left to see."""
+def test_modes_that_shrink_to_points_count_as_a_collapse():
+    """All modes are covered and every sample is near one, but the modes have no width."""
     narrow, right = points(8, 0.999) | {"eval/mode_std": 0.05}, points(8, 0.989) | {"eval/mode_std": 0.98}
     assert warned(ModeCollapse(8), [narrow] * 6) != []
     assert warned(ModeCollapse(8), [right] * 6) == []
 
 
-def test_high_quality_beyond_what_is_possible_is_no_better():
-    """Modes that are drawn too narrow have more than 98.9 % within 3σ."""
+def test_high_quality_above_that_of_the_data_is_not_better():
+    """Modes that are drawn too narrow have more than 98.9 % of their samples within 3σ."""
     best = Best("eval/high_quality", "auto", 1)
-    found = [best.update(step, {"eval/high_quality": value}) for step, value in enumerate((0.9, 0.986, 0.999, 0.99))]
-    assert found == [True, True, False, True]
+    improved = [best.update(step, {"eval/high_quality": value}) for step, value in enumerate((0.9, 0.986, 0.999, 0.99))]
+    assert improved == [True, True, False, True]
     assert best.found == (0.99, 3)
 
 

@@ -1,4 +1,4 @@
-"""Names of folders made from a user's words: one safe component, never out of the folder that they belong to."""
+"""Folder names made from user input: one safe path component, never outside the parent folder."""
 
 import os
 from pathlib import Path
@@ -31,7 +31,7 @@ def test_a_component_is_one_readable_name(text, name):
     assert component(text) == name
 
 
-def test_a_long_text_is_cut_and_stays_different_from_others():
+def test_long_texts_are_shortened_and_stay_distinct():
     names = {component("ü" * 200 + end) for end in "abc"}
     assert len(names) == 3
     assert all(len(os.fsencode(name)) <= LONGEST for name in names)
@@ -45,7 +45,7 @@ def test_a_name_stays_below_outputs():
             below(name)
 
 
-def test_a_run_on_ones_own_data_is_named_after_it(tmp_path):
+def test_a_run_on_user_data_is_named_after_the_file(tmp_path):
     (tmp_path / "cats.v2").mkdir()
 
     def named(path: str | None) -> str:
@@ -66,7 +66,7 @@ def test_a_name_that_leads_out_of_outputs_is_refused(cli, tmp_path, name):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_long_name_is_shortened(cli, tmp_path):
+def test_a_long_run_name_is_shortened(cli, tmp_path):
     code, out, err = cli(*SMALL, "name=" + "x" * 300)
     assert code == 0, err
     (folder,) = (tmp_path / "outputs").iterdir()

@@ -1,9 +1,9 @@
-"""Command lines with one word wrong, and the line that each prints."""
+"""Command lines with one wrong word, and the error that each gives."""
 
 import pytest
 
 NEAR = [
-    ("trian model=vae", "'trian' is no command; did you mean 'train'?"),
+    ("trian model=vae", "'trian' is not a command; did you mean 'train'?"),
     ("train model=wgan-gp", "did you mean 'wgan_gp'?"),
     ("train data=fashion_mnist", "did you mean 'fashionmnist'?"),
     ("train experiment=fashionmnist_wgangp", "did you mean 'fashionmnist_wgan_gp'?"),
@@ -14,7 +14,7 @@ NEAR = [
     ("train optimizer.critc.lr=1e-3", "did you mean 'optimizer.critic.lr'?"),
     (
         "train tuned=mnist_va model=vae",
-        "no defaults are called 'mnist_va': DATA_MODEL, or none; did you mean 'mnist_vae'?",
+        "no defaults are called 'mnist_va'; write DATA_MODEL or none; did you mean 'mnist_vae'?",
     ),
     ("train -m seed=0,1 tuned=mnist_va", "did you mean 'mnist_vae'?"),
     ("train lr=1e-3", "did you mean 'optimizer.critic.lr'?"),
@@ -31,8 +31,8 @@ NEAR = [
     ("train +optimizer.foo={_target_:torch.optim.Adam}", "unknown option 'optimizer.foo'"),
     ("train +hydra.foo=1", "unknown option 'hydra.foo'"),
     ("train +experiment=gaussian2d_vae", "write experiment=gaussian2d_vae, once and without +"),
-    ("train ~model", "~model: cannot be left out"),
-    ("train model = vae", "write key=value, without blanks"),
+    ("train ~model", "~model: cannot be removed"),
+    ("train model = vae", "write key=value, without spaces"),
     (
         "train model=vae model.conditional=true",
         "model.conditional does not belong to vae; families with it: ddpm, ",
@@ -42,12 +42,12 @@ NEAR = [
     ("train model=0", "model: '0' is none of autoencoder, "),
     ("train model=null", "model: 'null' is none of autoencoder, "),
     ("train model=[vae]", "model: '[vae]' is none of autoencoder, "),
-    ("train model={a:1}", "model: name one of its configs, model=NAME"),
+    ("train model={a:1}", "model: choose one of its configs with model=NAME"),
     ("train trainer=null", "trainer: 'null' is none of default"),
     ("train -m seed=range(0)", "seed=range(0): there are no values to sweep over"),
     ("train -m model=vae,gan model.beta=1,2", "model.beta does not belong to gan; families with it: vae, vae_gan"),
-    ("train ~seed", "~seed: cannot be left out"),
-    ("train ~name", "~name: cannot be left out"),
+    ("train ~seed", "~seed: cannot be removed"),
+    ("train ~name", "~name: cannot be removed"),
     ("train ~nope", "~nope: there is no such key"),
     ("train --config-dir", "--config-dir needs a value"),
     ("train --config-name nope", "there is no config 'nope'"),
@@ -58,10 +58,10 @@ NEAR = [
     ("train model.beta=(1", "model.beta=(1: the value cannot be read"),
     ("train seed=[1", "seed=[1: the value cannot be read"),
     ("train trainer.monitor=max(1)", "trainer.monitor=max(1): the value cannot be read"),
-    ("train seed=range(3)", "seed=range(3): it names several values: add -m"),
+    ("train seed=range(3)", "seed=range(3): this gives several values: add -m"),
     ("train -m seed=0,1 trainer.monitor=(", "trainer.monitor=(: the value cannot be read"),
-    ("train optimizer=null", "optimizer: None is no table of optimizers"),
-    ("train model=vae model.encoder=null", "model.encoder: None names nothing to build"),
+    ("train optimizer=null", "optimizer: None is not a table of optimizers"),
+    ("train model=vae model.encoder=null", "model.encoder: None cannot be built"),
     ("train hydra.run.dir=null", "hydra.run.dir=null: "),
     (
         "train model=vae optimizer.model._target_=torch.optim.LBFGS",
@@ -83,15 +83,15 @@ NEAR = [
     ("train -m seed=0,1 hydra.launcher.n_jobs=two", "'two' is neither a positive integer nor auto"),
     ("train -m resume=. seed=0,1", "resume it without -m"),
     ("sample rum=x", "did you mean 'run'?"),
-    ("sample run=x model=vae", "a trained run keeps its model; single settings change: model.sample_steps=10"),
-    ("evaluate run=x model.k=3", "model.k: the run's own evaluation.json is of its own settings; add out=FOLDER"),
-    ("evaluate samples=x.npz data=mnist model.k=3", "model.k: a file of samples has no model to set it of"),
+    ("sample run=x model=vae", "a trained run keeps its model; change single settings: model.sample_steps=10"),
+    ("evaluate run=x model.k=3", "model.k: evaluation.json in the run folder is for the run's own settings; add out"),
+    ("evaluate samples=x.npz data=mnist model.k=3", "model.k: does not apply to samples=FILE, which has no model"),
     ("sample run=x +foo=1", "unknown option 'foo'"),
 ]
 
 
 @pytest.mark.parametrize(("line", "message"), NEAR, ids=[line for line, _ in NEAR])
-def test_a_near_miss_is_one_line_that_names_the_right_word(cli, tmp_path, line, message):
+def test_a_near_miss_gives_a_one_line_error_that_names_the_right_word(cli, tmp_path, line, message):
     code, out, err = cli(*line.split())
     assert (code, out) == (2, "")
     assert message in err
@@ -100,7 +100,7 @@ def test_a_near_miss_is_one_line_that_names_the_right_word(cli, tmp_path, line, 
     assert not [path for path in tmp_path.glob("**/*") if path.is_file()]
 
 
-def test_a_key_of_ones_own_that_the_config_refers_to_is_read(cli):
+def test_a_user_key_that_the_config_refers_to_is_read(cli):
     code, out, _ = cli(
         *("train", "+rate=1e-3", "optimizer.critic.lr=${rate}", "trainer.steps=1", "trainer.device=cpu"),
         *("trainer.sample_every=0", "data.n=50", "hydra.run.dir=run"),

@@ -1,4 +1,4 @@
-"""NaN is no value: it is never the best, ranks nowhere, and is not written into JSON."""
+"""NaN is not a value: it is never the best, has no rank, and is not written to JSON."""
 
 import json
 import math
@@ -19,7 +19,7 @@ NAN = math.nan
 
 
 def strict(path: Path) -> dict:
-    """JSON as its standard has it."""
+    """Reads a file as standard JSON, which has neither NaN nor Infinity."""
 
     def refuse(word: str) -> None:
         raise ValueError(word)
@@ -39,15 +39,15 @@ def test_the_best_value_is_the_best_finite_one(mode, bad):
     assert best.update(4, {"eval/loss": 2.0 if mode == "min" else 4.0})
 
 
-def test_a_checkpoint_that_followed_nan_goes_on_with_what_is_finite():
-    whole = trainer("vae", blobs(range="unit"), steps=2)
-    whole.train_step()
-    again = trainer("vae", blobs(range="unit"), steps=2)
-    again.load_state_dict(whole.state_dict() | {"best": (NAN, 1), "stale": 3})
-    assert (again.best.found, again.best.stale) == (None, 3)
+def test_a_checkpoint_whose_best_is_nan_is_resumed_without_a_best():
+    run = trainer("vae", blobs(range="unit"), steps=2)
+    run.train_step()
+    resumed = trainer("vae", blobs(range="unit"), steps=2)
+    resumed.load_state_dict(run.state_dict() | {"best": (NAN, 1), "stale": 3})
+    assert (resumed.best.found, resumed.best.stale) == (None, 3)
 
 
-def test_a_run_whose_first_measures_are_nan_has_a_best_and_whole_json(tmp_path, monkeypatch):
+def test_a_run_whose_first_measure_is_nan_has_a_best_value_and_valid_json(tmp_path, monkeypatch):
     from genlab.commands.train import finish
 
     run = trainer("gan", Gaussian2D(n=50), tmp_path / "run", steps=6, evaluate_every=2)
@@ -57,13 +57,13 @@ def test_a_run_whose_first_measures_are_nan_has_a_best_and_whole_json(tmp_path, 
     assert result.best == (5.0, 4)
     assert (tmp_path / "run" / "checkpoints" / "best.pt").exists()
     assert finish(Run(tmp_path / "run"), run, result, 0) == 5.0
-    found = strict(tmp_path / "run" / "result.json")
-    assert found["best"]["value"] == 5.0
-    assert found["measures"]["eval/spread"] is None
+    stored = strict(tmp_path / "run" / "result.json")
+    assert stored["best"]["value"] == 5.0
+    assert stored["measures"]["eval/spread"] is None
     assert [step for step, _ in monitored(tmp_path / "run" / "metrics.jsonl", "auto")] == [4]
 
 
-def test_json_has_null_where_a_number_is_not_finite():
+def test_non_finite_numbers_are_null_in_json():
     assert json.loads(to_json({"a": [NAN, 1.5, (math.inf,)], "b": {"c": -math.inf}, "d": "NaN"})) == {
         "a": [None, 1.5, [None]],
         "b": {"c": None},
@@ -71,7 +71,7 @@ def test_json_has_null_where_a_number_is_not_finite():
     }
 
 
-def test_a_sweep_ranks_numbers_only(tmp_path):
+def test_a_sweep_ranks_only_finite_values(tmp_path):
     jobs = [Job(i, f"{i}", [], "finished", measure="m") for i in range(3)]
     sweep = Sweep(tmp_path, jobs)
     for job, value in zip(jobs, ("NaN", "2.0", "1.0"), strict=True):
@@ -90,7 +90,7 @@ def test_a_sweep_ranks_numbers_only(tmp_path):
 
 
 @pytest.mark.parametrize(("measure", "value", "told"), [("eval/loss", 4.0, 4.0), ("eval/high_quality", 0.999, 0.01)])
-def test_a_search_is_told_the_finite_value_or_its_distance_from_the_best(tmp_path, measure, value, told):
+def test_a_search_is_given_the_finite_value_or_its_distance_from_the_best(tmp_path, measure, value, told):
     optuna = pytest.importorskip("optuna")
     from genlab.sweep.search import Search
 
@@ -107,6 +107,6 @@ def test_a_search_is_told_the_finite_value_or_its_distance_from_the_best(tmp_pat
     assert [trial.value, trial.intermediate_values[2]] == pytest.approx([told, told])
 
 
-def test_a_kl_that_is_nan_is_no_collapse():
+def test_a_kl_of_nan_is_not_a_collapse():
     monitor = PosteriorCollapse()
     assert [monitor(step, {"eval/kl": NAN}) for step in range(5)] == [""] * 5

@@ -1,4 +1,4 @@
-"""A step taken on prepared lists is the optimizer's own: to the bit where it is the same kernel."""
+"""Fused steps on prepared lists equal the optimizer's own bit for bit, because they use the same kernel."""
 
 import copy
 from functools import partial
@@ -31,13 +31,13 @@ def step(optimizer: torch.optim.Optimizer, moved: list[torch.Tensor], rule: Fuse
 
 
 def trained(make, rule_of) -> list[torch.Tensor]:
-    """Weights and state after six steps, with the state loaded anew after three."""
+    """Returns weights and state after six steps, with the state loaded again after three."""
     moved = parameters()
     optimizer = make(moved)
     rule = rule_of(optimizer, moved)
     for seed in range(3):
         step(optimizer, moved, rule, seed)
-    optimizer.load_state_dict(copy.deepcopy(optimizer.state_dict()))  # the state lies elsewhere now
+    optimizer.load_state_dict(copy.deepcopy(optimizer.state_dict()))  # the state is in new tensors now
     for seed in range(3, 6):
         step(optimizer, moved, rule, seed)
     states = [value for state in optimizer.state.values() for value in state.values()]
@@ -54,13 +54,13 @@ ADAMS = {
 
 
 @pytest.mark.parametrize("make", ADAMS.values(), ids=ADAMS)
-def test_fused_steps_are_those_of_the_optimizer(make):
+def test_fused_steps_equal_those_of_the_optimizer(make):
     make = partial(make, fused=True)
     for a, b in zip(trained(make, Fused), trained(make, lambda *_: None), strict=True):
         assert torch.equal(a, b)
 
 
-def test_what_that_kernel_does_not_do_is_left_to_the_optimizer():
+def test_optimizers_that_the_fused_kernel_does_not_fit_are_left_alone():
     moved = parameters()
     mixed = [*moved, torch.zeros(2, dtype=torch.float64, requires_grad=True)]
     assert not Fused.fits(SGD(moved, lr=0.1), moved)

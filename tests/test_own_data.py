@@ -1,4 +1,4 @@
-"""Data of one's own in use: every family trains on it, and the command line finds it again."""
+"""User data: every family trains on it, and the command line finds it again."""
 
 import csv
 
@@ -34,11 +34,11 @@ def built(model: str, data) -> tuple[Family, dict]:
     return build.family(composed, data.spec), build.optimizers(composed)
 
 
-# Larger than the device
+# Data larger than the device
 
 
-def test_data_over_the_limit_stay_in_host_memory(tmp_path):
-    """The device "meta" stands for another one: its tensors have shapes and no values."""
+def test_data_over_the_limit_stays_in_host_memory(tmp_path):
+    """The device "meta" stands in for a GPU: its tensors have shapes but no values."""
     for data in (Folder(str(pictures(tmp_path / "d")), size=28), Gaussian2D(n=20), Pairs(Gaussian2D(n=20))):
         data.to("meta", limit=0)
         assert data.splits["train"].x.device.type == "cpu"
@@ -63,7 +63,7 @@ def test_every_family_runs_on_tables_of_any_width(model, width, tmp_path, monkey
 
 
 @pytest.mark.parametrize("model", [model for model in MODELS if model != "boltzmann"])
-def test_every_family_runs_on_colour(model, tmp_path):
+def test_every_family_runs_on_colour_images(model, tmp_path):
     range = target_of(config(f"model={model}").model, "model").prefers
     data = Folder(str(pictures(tmp_path / "d")), size=28, range=range)
     run(model, Pairs(data, data) if model == "cyclegan" else data)
@@ -82,25 +82,25 @@ def run(model: str, data) -> None:
         if isinstance(family, Density) and data.spec.layout != "image":
             assert family.log_prob(data.head("test", 2)["x"]).isfinite().all()
     if data.spec.layout != "image":
-        drawn = snapshot(family, data)
-        wanted = [isinstance(family, kind) for kind in (Sampler, Reconstructor, Translator)]
-        assert len(drawn) == sum(wanted)
-        assert all(picture.ndim == 3 and picture.dtype == np.uint8 for picture in drawn.values())
+        pictures = snapshot(family, data)
+        abilities = [isinstance(family, kind) for kind in (Sampler, Reconstructor, Translator)]
+        assert len(pictures) == sum(abilities)
+        assert all(picture.ndim == 3 and picture.dtype == np.uint8 for picture in pictures.values())
 
 
 @pytest.mark.parametrize("model", ["vae", "cyclegan"])
 def test_measures_do_not_depend_on_the_units_of_a_table(model, tmp_path):
-    found = []
-    for scale in (1.0, 1024.0):  # a power of two: no digit changes
+    measures = []
+    for scale in (1.0, 1024.0):  # a power of two, so no digit changes
         np.save(tmp_path / "t.npy", values(60)[:, :3] * scale)
         data = Array(str(tmp_path / "t.npy"))
         data = Pairs(data) if model == "cyclegan" else data
-        found.append(evaluator(data, torch.device("cpu"), 0)(built(model, data)[0].eval()))
-    assert found[0].keys() == found[1].keys() != set()
-    assert found[0] == pytest.approx(found[1], rel=1e-4)  # single precision
+        measures.append(evaluator(data, torch.device("cpu"), 0)(built(model, data)[0].eval()))
+    assert measures[0].keys() == measures[1].keys() != set()
+    assert measures[0] == pytest.approx(measures[1], rel=1e-4)  # single precision
 
 
-def test_a_flow_of_one_column_inverts():
+def test_a_flow_of_one_column_is_invertible():
     for coupling in ("affine", "spline"):
         torch.manual_seed(0)
         flow = Flow(Spec((1,)), coupling=coupling, couplings=3).double().eval()
@@ -116,7 +116,7 @@ def test_a_flow_of_one_column_inverts():
 # The command line
 
 
-def test_a_table_goes_through_train_sample_and_resume_from_elsewhere(cli, tmp_path, monkeypatch):
+def test_a_table_can_be_trained_on_resumed_and_sampled_from_another_folder(cli, tmp_path, monkeypatch):
     raw = values()
     write(tmp_path / "my (table).csv", raw, labels=["low", "high"] * 100)
     small = (
@@ -149,13 +149,13 @@ def test_a_table_goes_through_train_sample_and_resume_from_elsewhere(cli, tmp_pa
     write(tmp_path / "my (table).csv", raw, labels=["low", "high"] * 100)
     code, _, err = cli("train", "resume=../run", "trainer.steps=4")
     assert code == 2
-    assert "data are not those that this run began with" in err
+    assert "data differ from those this run was trained on" in err
     (tmp_path / "my (table).csv").unlink()
     assert cli("sample", "run=../run", "n=4")[0] == 0  # samples need no table
 
 
-def test_a_run_without_a_version_keeps_the_first_rules(cli, tmp_path):
-    """Runs from before there were versions: the same splits and classes when they go on and are judged."""
+def test_a_run_without_a_data_version_uses_version_1(cli, tmp_path):
+    """Runs from before there were versions keep their splits and classes when resumed and evaluated."""
     write(tmp_path / "t.csv", values(60), labels=["a", "b", "None"] * 20)
     small = ("trainer.steps=2", "trainer.device=cpu", "trainer.evaluate_every=0", "trainer.sample_every=0")
     train = ("model=vae", "data=array", "data.label=kind", "data.path=t.csv", *small)
@@ -177,7 +177,7 @@ def test_a_run_without_a_version_keeps_the_first_rules(cli, tmp_path):
 
 
 @pytest.mark.parametrize(("data", "version"), [("array", 1), ("folder", 1), ("gaussian2d", None)])
-def test_the_version_of_an_old_config_is_filled_in_where_there_is_one(tmp_path, data, version):
+def test_an_old_config_gets_data_version_1_if_its_data_have_versions(tmp_path, data, version):
     composed = config(f"data={data}", *(["data.path=x"] if version else []))
     OmegaConf.set_struct(composed, False)
     assert composed.data.pop("version", None) == (2 if version else None)
@@ -186,7 +186,7 @@ def test_the_version_of_an_old_config_is_filled_in_where_there_is_one(tmp_path, 
     assert run.read_config().data.get("version") == version
 
 
-def test_a_path_that_is_missing_is_one_line(cli):
+def test_a_missing_data_path_gives_a_one_line_error(cli):
     for data in ("folder", "array"):
         code, out, err = cli("train", f"data={data}", "hydra.run.dir=out/run")
         assert (code, out) == (2, "")
@@ -195,8 +195,8 @@ def test_a_path_that_is_missing_is_one_line(cli):
 
 
 def test_two_folders_are_two_domains(tmp_path):
-    here, there = pictures(tmp_path / "a"), pictures(tmp_path / "b", n=20)
-    composed = config("model=cyclegan", "data=folder", f"data.path={here}", f"data.other={there}", "data.size=28")
+    first, second = pictures(tmp_path / "a"), pictures(tmp_path / "b", n=20)
+    composed = config("model=cyclegan", "data=folder", f"data.path={first}", f"data.other={second}", "data.size=28")
     data = build.data(composed)
     assert isinstance(data, Pairs)
     assert not data.known

@@ -1,4 +1,4 @@
-"""Folders of images of one's own: all files are read as they are meant, or refused by name."""
+"""Folders of user images: all files are read as intended, or refused by name."""
 
 import os
 import struct
@@ -20,14 +20,14 @@ from genlab.errors import UserError
 pytestmark = pytest.mark.usefixtures("cache")
 
 
-def test_a_folder_becomes_one_mapped_file_that_later_runs_reuse(tmp_path, cache, monkeypatch):
+def test_a_folder_is_cached_in_one_mapped_file_that_later_runs_reuse(tmp_path, cache, monkeypatch):
     folder = pictures(tmp_path / "ä b")
     first = Folder(str(folder), size=32)
     assert first.spec == Spec((3, 32, 32), 0, "unit")
     assert {name: len(split.x) for name, split in first.splits.items()} == {"train": 10, "validation": 1, "test": 1}
     (file,) = cache.iterdir()
     assert file.suffix == ".npy"
-    # All colours are there once: 20 i, red, and 255 - 20 i, blue, of a picture of one colour each.
+    # Every picture has one colour and is there once: its red is 20 i, its blue 255 - 20 i.
     red = torch.cat([first.splits[name].x[:, 0, 5, 5] for name in ("train", "validation", "test")])
     assert sorted(red.tolist()) == [20 * i for i in range(12)]
 
@@ -44,9 +44,9 @@ def test_a_folder_becomes_one_mapped_file_that_later_runs_reuse(tmp_path, cache,
     assert changed.fingerprint != first.fingerprint
     assert len(list(cache.iterdir())) == 1  # the old file is gone
     os.utime(folder / "05.png", ns=(1, 1))
-    assert Folder(str(folder), size=32).fingerprint == changed.fingerprint  # read anew, and found to be the same
+    assert Folder(str(folder), size=32).fingerprint == changed.fingerprint  # read again and found to be the same
     (file,) = cache.iterdir()
-    file.write_bytes(file.read_bytes()[:1000])  # cut short by hand: made anew
+    file.write_bytes(file.read_bytes()[:1000])  # cut short by hand, so it is made again
     assert equal(Folder(str(folder), size=32).splits["train"].x, changed.splits["train"].x)
 
 
@@ -66,7 +66,7 @@ def test_sub_folders_are_classes(tmp_path):
         Folder(str(tmp_path / "d"))
 
 
-def test_pixels_of_all_kinds_become_eight_bits(tmp_path):
+def test_all_pixel_formats_become_eight_bits(tmp_path):
     for i in range(3):
         paint(tmp_path / "gray" / f"{i}.png", 90, mode="L")
     ramp = np.full((20, 20), 0x8000, np.uint16)
@@ -84,11 +84,11 @@ def test_pixels_of_all_kinds_become_eight_bits(tmp_path):
     paint(tmp_path / "odd" / "d.BMP", (10, 10, 10))
     x = torch.cat([split.x for split in Folder(str(tmp_path / "odd"), size=28).splits.values()])
     assert x.shape == (5, 3, 28, 28)
-    assert (x[:, :, 0, 0] == 255).all(1).sum() == 1  # what is transparent lies over white
+    assert (x[:, :, 0, 0] == 255).all(1).sum() == 1  # transparent pixels become white
 
 
-def sixteen(folder: Path, *values: int) -> Path:
-    """16-bit gray images of one value each."""
+def write_gray16(folder: Path, *values: int) -> Path:
+    """Writes 16-bit gray images of one value each."""
     folder.mkdir(parents=True, exist_ok=True)
     for i, value in enumerate(values):
         Image.fromarray(np.full((20, 20), value, np.uint16)).save(folder / f"{i}.png")
@@ -105,17 +105,17 @@ def sixteen(folder: Path, *values: int) -> Path:
         ((65535, 32768, 4095, 0), "", [0, 15, 128, 255]),
     ],
 )
-def test_bits_that_a_folder_does_not_use_are_not_read(tmp_path, capsys, values, white, seen):
-    data = Folder(str(sixteen(tmp_path / "d", *values)), size=28)
+def test_sixteen_bit_images_are_scaled_by_the_bits_that_they_use(tmp_path, capsys, values, white, seen):
+    data = Folder(str(write_gray16(tmp_path / "d", *values)), size=28)
     x = torch.cat([split.x for split in data.splits.values()])
-    assert sorted(x[:, 0, 14, 14].tolist()) == seen  # one scale for all: relative brightness stays
+    assert sorted(x[:, 0, 14, 14].tolist()) == seen  # one scale for all images keeps their relative brightness
     assert white in capsys.readouterr().out
     Folder(str(tmp_path / "d"), size=28)
-    assert "white" not in capsys.readouterr().out  # the file in the cache is scaled already
+    assert "white" not in capsys.readouterr().out  # the file in the cache is already scaled
 
 
 def png(path: Path, colour_type: int, pixel: tuple[int, ...], side: int = 20) -> None:
-    """A PNG of 16 bits a channel and one colour, which Pillow cannot write."""
+    """Writes a PNG of one colour with 16 bits per channel, which Pillow cannot write."""
 
     def chunk(kind: bytes, data: bytes) -> bytes:
         return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
@@ -129,7 +129,7 @@ def png(path: Path, colour_type: int, pixel: tuple[int, ...], side: int = 20) ->
 
 
 @pytest.mark.parametrize(("colour_type", "alpha"), [(2, ()), (6, (65535,))])
-def test_16_bit_colours_are_read_unless_their_bits_are_lost(tmp_path, colour_type, alpha):
+def test_16_bit_colours_are_read_unless_bits_would_be_lost(tmp_path, colour_type, alpha):
     for i in range(3):
         png(tmp_path / "full" / f"{i}.png", colour_type, (50_000, 1000, 65_535, *alpha))
         png(tmp_path / "low" / f"{i}.png", colour_type, (4000, 1000, 200, *alpha))
@@ -138,12 +138,12 @@ def test_16_bit_colours_are_read_unless_their_bits_are_lost(tmp_path, colour_typ
         Folder(str(tmp_path / "low"), size=28)
 
 
-def test_images_of_other_kinds_are_counted(tmp_path, capsys):
+def test_files_of_other_kinds_and_nearly_uniform_images_are_reported(tmp_path, capsys):
     folder = pictures(tmp_path / "d")
     for name in ("a.tif", "b.TIF", "c.svg"):
         (folder / name).write_bytes(b"")
     Folder(str(folder), size=28)
-    assert capsys.readouterr().out.startswith("d: left out: 2 .tif files, 1 .svg file; read are .png .jpg")
+    assert capsys.readouterr().out.startswith("d: left out: 2 .tif files, 1 .svg file; supported: .png .jpg")
     for path in folder.glob("*.png"):
         path.unlink()
     with pytest.raises(UserError, match=r"no image in .*; it has 2 \.tif files, 1 \.svg file, which are not read"):
@@ -163,8 +163,8 @@ def black(folder: Path) -> Path:
 # Splits and classes
 
 
-def grow(folder: Path, **sizes: int) -> Path:
-    """Gray images in sub-folders: `grow(d, train__cat=3)` paints d/train/cat/0.png to 2.png."""
+def fill(folder: Path, **sizes: int) -> Path:
+    """Writes gray images into sub-folders: `fill(d, train__cat=3)` writes d/train/cat/0.png to 2.png."""
     for i, (name, n) in enumerate(sizes.items()):
         for k in range(n):
             paint(Path(folder, *name.split("__"), f"{k}.png"), 40 + 10 * i + k, mode="L")
@@ -172,32 +172,32 @@ def grow(folder: Path, **sizes: int) -> Path:
 
 
 def sizes_of(data: Folder) -> list[list[int]]:
-    """Images of each class (columns) in each split (rows)."""
-    found = []
+    """Returns the number of images of each class (columns) in each split (rows)."""
+    sizes = []
     for split in data.splits.values():
         assert split.y is not None
-        found.append(split.y.bincount(minlength=data.spec.classes).tolist())
-    return found
+        sizes.append(split.y.bincount(minlength=data.spec.classes).tolist())
+    return sizes
 
 
-def test_classes_that_are_numbers_are_in_the_order_of_their_values(tmp_path):
-    data = Folder(str(grow(tmp_path / "d", **{str(i): 3 for i in range(12)})), size=28)
+def test_class_names_that_are_numbers_are_sorted_by_value(tmp_path):
+    data = Folder(str(fill(tmp_path / "d", **{str(i): 3 for i in range(12)})), size=28)
     assert data.spec.labels == tuple(map(str, range(12)))
     batch = data.head("train", 99)
     # Class k is the one whose images are painted 40 + 10 k and so on.
     assert torch.equal(((255 * batch["x"][:, 0, 0, 0]).round().long() - 40) // 10, batch["y"])
-    assert Folder(str(grow(tmp_path / "e", **{"2": 3, "10": 3, "x": 3})), size=28).spec.labels == ("10", "2", "x")
+    assert Folder(str(fill(tmp_path / "e", **{"2": 3, "10": 3, "x": 3})), size=28).spec.labels == ("10", "2", "x")
 
 
 def test_images_are_held_out_class_by_class(tmp_path):
-    data = Folder(str(grow(tmp_path / "d", common=38, pair=1, rare=1)), size=28)
+    data = Folder(str(fill(tmp_path / "d", common=38, pair=1, rare=1)), size=28)
     assert data.spec.labels == ("common", "pair", "rare")
     assert sizes_of(data) == [[30, 1, 1], [4, 0, 0], [4, 0, 0]]
     assert sizes_of(Folder(str(tmp_path / "d"), size=28, test=0.2)) == [[26, 1, 1], [4, 0, 0], [8, 0, 0]]
 
 
-def test_train_and_test_folders_are_splits(tmp_path):
-    data = Folder(str(grow(tmp_path / "d", train__cat=20, train__dog=10, test__cat=5, test__dog=3)), size=28)
+def test_train_and_test_folders_are_used_as_splits(tmp_path):
+    data = Folder(str(fill(tmp_path / "d", train__cat=20, train__dog=10, test__cat=5, test__dog=3)), size=28)
     assert data.spec.labels == ("cat", "dog")
     assert sizes_of(data) == [[18, 9], [2, 1], [5, 3]]  # validation comes from training
     test = data.splits["test"].x[:, 0, 0, 0]
@@ -205,15 +205,15 @@ def test_train_and_test_folders_are_splits(tmp_path):
     changed = Folder(str(tmp_path / "d"), size=28, validation=0.5, test=0.5)
     assert sizes_of(changed) == [[10, 5], [10, 5], [5, 3]]
     assert changed.fingerprint != data.fingerprint
-    all_three = grow(tmp_path / "e", Training__a=4, Training__b=4, VALID__a=2, VALID__b=2, Testing__b=1)
+    all_three = fill(tmp_path / "e", Training__a=4, Training__b=4, VALID__a=2, VALID__b=2, Testing__b=1)
     assert sizes_of(Folder(str(all_three), size=28)) == [[4, 4], [2, 2], [0, 1]]
-    no_test = grow(tmp_path / "f", train__a=10, train__b=10, val__b=3)
+    no_test = fill(tmp_path / "f", train__a=10, train__b=10, val__b=3)
     assert sizes_of(Folder(str(no_test), size=28)) == [[9, 9], [0, 3], [1, 1]]
-    plain = Folder(str(grow(tmp_path / "g", train=10, test=3)), size=28)
+    plain = Folder(str(fill(tmp_path / "g", train=10, test=3)), size=28)
     assert plain.spec.classes == 0
     assert [len(split.x) for split in plain.splits.values()] == [9, 1, 3]
     (tmp_path / "h").mkdir()
-    for name in ("train", "test"):  # links to folders of classes are followed as elsewhere links to folders are
+    for name in ("train", "test"):  # links to class folders are followed, as links to folders are elsewhere
         (tmp_path / "h" / name).mkdir()
         (tmp_path / "h" / name / "cat").symlink_to(tmp_path / "d" / name / "cat")
         (tmp_path / "h" / name / "dog").symlink_to(tmp_path / "d" / name / "dog")
@@ -223,32 +223,32 @@ def test_train_and_test_folders_are_splits(tmp_path):
 @pytest.mark.parametrize(
     ("sizes", "message"),
     [
-        ({"train__a": 5, "train__b": 5, "test__c": 1, "test__d": 1}, "d/test has images of 'c', 'd', of which d/train"),
+        ({"train__a": 5, "train__b": 5, "test__c": 1, "test__d": 1}, "d/test has images of 'c', 'd' but d/train"),
         ({"train__a": 5, "test__b": 2}, "d/test has images of 'b'"),
         ({"train__a": 5, "train__b": 5, "test": 2}, r"d/test has images without a class \(0\.png"),
-        ({"train": 5, "test__a": 2, "test__b": 2}, r"d/test has classes \(a, b\), d/train has none"),
-        ({"train__a": 5, "val__a": 2, "valid__a": 2}, "both val and valid, of which one is the validation split"),
+        ({"train": 5, "test__a": 2, "test__b": 2}, r"d/test has classes \(a, b\) but d/train has none"),
+        ({"train__a": 5, "val__a": 2, "valid__a": 2}, "both val and valid, and either name means the validation split"),
         ({"train__a": 5, "train": 2, "test__a": 1}, "d/train has images .* beside sub-folders"),
     ],
 )
-def test_split_folders_that_do_not_agree_are_refused(tmp_path, sizes, message):
+def test_inconsistent_split_folders_are_refused(tmp_path, sizes, message):
     with pytest.raises(UserError, match=message) as caught:
-        Folder(str(grow(tmp_path / "d", **sizes)), size=28)
+        Folder(str(fill(tmp_path / "d", **sizes)), size=28)
     assert "\n" not in str(caught.value)
 
 
-def test_folders_that_are_nearly_splits_are_spoken_of(tmp_path, capsys):
-    data = Folder(str(grow(tmp_path / "d", train__a=5, test__a=5, extra=5)), size=28)
+def test_folders_that_are_nearly_splits_are_mentioned(tmp_path, capsys):
+    data = Folder(str(fill(tmp_path / "d", train__a=5, test__a=5, extra=5)), size=28)
     assert data.spec.labels == ("extra", "test", "train")
-    assert "test, train would be splits if extra did not lie beside them" in capsys.readouterr().out
-    Folder(str(grow(tmp_path / "e", train__a=5, train__b=5)), size=28)
-    assert "e: all images lie in train, so there are no classes" in capsys.readouterr().out
+    assert "test, train would be splits if extra were moved elsewhere" in capsys.readouterr().out
+    Folder(str(fill(tmp_path / "e", train__a=5, train__b=5)), size=28)
+    assert "e: all images are in train, so there are no classes" in capsys.readouterr().out
 
 
-def test_version_1_reads_and_splits_as_before_there_were_versions(tmp_path, cache):
-    """The fingerprint and what the name of the file is made of were noted down before the second version came."""
+def test_version_1_reads_and_splits_as_before(tmp_path, cache):
+    """The fingerprint and the parts of the file's name were recorded before version 2 was added."""
     for n in (2, 10, 1):
-        sixteen(tmp_path / "d" / str(n), *(100 * n + i for i in range(4)))
+        write_gray16(tmp_path / "d" / str(n), *(100 * n + i for i in range(4)))
     old = Folder(str(tmp_path / "d"), size=28, version=1)
     assert (old.fingerprint, old.spec.labels) == ("4b4189a50cb56959", ("1", "10", "2"))
     assert old.splits["train"].y is not None
@@ -261,11 +261,11 @@ def test_version_1_reads_and_splits_as_before_there_were_versions(tmp_path, cach
     assert file.name.startswith(f"{digest(str(tmp_path / 'd'), 28, 'auto')}-{digest(names, stats)}-")
     assert Folder(str(tmp_path / "d"), size=28).spec.labels == ("1", "2", "10")
     assert file.exists()  # neither version removes the other's
-    grow(tmp_path / "e", train__a=10, test__a=10)
+    fill(tmp_path / "e", train__a=10, test__a=10)
     assert Folder(str(tmp_path / "e"), size=28, version=1).spec.labels == ("test", "train")
 
 
-def test_images_are_cut_to_their_centre(tmp_path):
+def test_images_are_cropped_to_their_centre(tmp_path):
     wide = Image.new("L", (90, 30), 0)
     wide.paste(255, (30, 0, 60, 30))
     (tmp_path / "d").mkdir()
@@ -273,7 +273,7 @@ def test_images_are_cut_to_their_centre(tmp_path):
         wide.save(tmp_path / "d" / f"{i}.png")
     assert (
         Folder(str(tmp_path / "d"), size=28).splits["train"].x.min() > 250
-    )  # Lanczos sees a little of the dark beside
+    )  # Lanczos mixes in a little of the dark beside it
 
 
 @pytest.mark.parametrize("smaller", [True, False])
@@ -290,11 +290,11 @@ def test_bad_images_are_named(tmp_path, smaller):
     (folder / "04.png").unlink()
     (folder / "04.png").symlink_to(tmp_path / "nowhere")
     with pytest.raises(
-        UserError, match=r"d/01\.png is not an image in PNG, .*d/02\.jpg.*d/04\.png is no file$"
+        UserError, match=r"d/01\.png is not an image in PNG, .*d/02\.jpg.*d/04\.png is not a file$"
     ) as caught:
         Folder(str(folder))
     assert "\n" not in str(caught.value)
-    # A head that claims 9,000 x 9,000 pixels, or 60,000 x 60,000, with the right checksum.
+    # A header that claims 9,000 x 9,000 pixels, or 60,000 x 60,000, with the right checksum.
     bomb = bytearray(whole)
     side = 9_000 if smaller else 60_000
     bomb[16:24] = side.to_bytes(4, "big") * 2
@@ -312,7 +312,7 @@ def test_bad_images_are_named(tmp_path, smaller):
     assert not list((tmp_path / "root" / "genlab-cache").glob("*.tmp"))
 
 
-def test_a_cache_that_cannot_be_written_goes_to_the_users_own(tmp_path, monkeypatch):
+def test_a_cache_that_cannot_be_written_falls_back_to_the_users_cache(tmp_path, monkeypatch):
     (tmp_path / "file").write_text("")
     monkeypatch.setenv("GENLAB_DATA", str(tmp_path / "file"))  # no folder can be made below a file
     Folder(str(pictures(tmp_path / "d")), size=28)

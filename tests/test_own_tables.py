@@ -1,4 +1,4 @@
-"""Tables and arrays of one's own: they come in whole or are refused by line and column, and go out in their units."""
+"""User tables and arrays are read completely or refused by line and column, and written back in their units."""
 
 import re
 import sys
@@ -26,7 +26,7 @@ from genlab.models.flow import Flow
 pytestmark = pytest.mark.usefixtures("cache")
 
 
-def test_columns_are_standardised_over_the_training_split_and_come_back(tmp_path):
+def test_columns_are_standardised_over_the_training_split_and_decoded_back(tmp_path):
     raw = values()
     data = Array(str(write(tmp_path / "t.csv", raw)))
     assert [len(data.splits[name].x) for name in ("train", "validation", "test")] == [160, 20, 20]
@@ -35,14 +35,14 @@ def test_columns_are_standardised_over_the_training_split_and_come_back(tmp_path
     torch.testing.assert_close(train.std(0, correction=0), torch.ones(5), atol=1e-5, rtol=0)
     assert [column.name for column in data.spec.columns] == list(NAMES)
     back = torch.cat([data.real(name, 200) for name in ("train", "validation", "test")]).numpy()
-    # Single precision of the standardised value: 1e-6 deviations, and every row is there once.
+    # Standardised values have single precision: 1e-6 deviations. Every row is there once.
     order = np.argsort(back[:, 1]), np.argsort(raw[:, 1])
     assert np.abs((back[order[0]] - raw[order[1]]) / raw.std(0)).max() < 2e-6
     torch.testing.assert_close(data.spec.standardise(data.decode(train)), train, rtol=0, atol=1e-6)  # single precision
 
 
-def test_a_density_in_data_units_differs_by_the_scales(tmp_path):
-    """Flow on x = (v - m) / s: log p(v) = log p(x) - Σ log s, against the determinant of the map by autograd."""
+def test_log_scale_is_the_log_determinant_of_decoding(tmp_path):
+    """For x = (v - m) / s, log p(v) = log p(x) - Σ log s; autograd gives the determinant of the map."""
     spec = Array(str(write(tmp_path / "t.csv", values()))).spec
     jacobian = torch.autograd.functional.jacobian(
         lambda x: spec.decode(x[None])[0], torch.zeros(5, dtype=torch.float64)
@@ -55,29 +55,29 @@ def test_a_density_in_data_units_differs_by_the_scales(tmp_path):
 def test_the_spec_survives_a_checkpoint(tmp_path):
     spec = Array(str(write(tmp_path / "t.csv", values(), labels=["b", "a"] * 100)), label="kind").spec
     assert Spec.of(spec.state()) == spec
-    assert Spec.of([[2], 3, "real"]) == Spec((2,), 3)  # as older checkpoints have it
+    assert Spec.of([[2], 3, "real"]) == Spec((2,), 3)  # the form in older checkpoints
     assert spec.labels == ("a", "b")
 
 
-def test_the_same_table_in_every_format_is_the_same_data(tmp_path):
+def test_the_same_table_in_every_format_gives_the_same_data(tmp_path):
     raw, labels = values(), ["1", "10", "2", "3"] * 50
-    want = Array(str(write(tmp_path / "t.csv", raw, labels=labels)), label="kind")
-    assert want.spec.labels == ("1", "2", "3", "10")  # numbers by size
+    expected = Array(str(write(tmp_path / "t.csv", raw, labels=labels)), label="kind")
+    assert expected.spec.labels == ("1", "2", "3", "10")  # numbers sorted by value
     np.save(tmp_path / "t.npy", raw)
     np.savez(tmp_path / "t.npz", x=raw, y=np.array([int(each) for each in labels]))
     text = (tmp_path / "t.csv").read_text().replace(",", ";")
     (tmp_path / "semicolons and ä.csv").write_text("\ufeff" + text, encoding="utf-8")
     for data in (Array(str(tmp_path / "t.npz")), Array(str(tmp_path / "semicolons and ä.csv"), label="kind")):
-        assert equal(data.splits["train"].x, want.splits["train"].x)
-        assert data.spec.labels == want.spec.labels
+        assert equal(data.splits["train"].x, expected.splits["train"].x)
+        assert data.spec.labels == expected.spec.labels
     unlabelled = Array(str(tmp_path / "t.npy"))
     assert equal(Array(str(tmp_path / "t.csv"), columns=list(NAMES)).splits["train"].x, unlabelled.splits["train"].x)
-    assert equal(Array(str(tmp_path / "t.npz")).splits["test"].y, want.splits["test"].y)
+    assert equal(Array(str(tmp_path / "t.npz")).splits["test"].y, expected.splits["test"].y)
     assert Array(str(tmp_path / "t.npy")).spec.columns[1].name == "x1"
     assert Array(str(tmp_path / "t.csv"), columns=["huge"]).spec.shape == (1,)
 
 
-def test_parquet_is_read_by_pyarrow_or_says_how_to_get_it(tmp_path, monkeypatch):
+def test_parquet_is_read_or_the_error_says_how_to_install_pyarrow(tmp_path, monkeypatch):
     with monkeypatch.context() as patched:
         patched.setitem(sys.modules, "pyarrow", None)
         (tmp_path / "t.parquet").write_bytes(b"PAR1")
@@ -91,9 +91,9 @@ def test_parquet_is_read_by_pyarrow_or_says_how_to_get_it(tmp_path, monkeypatch)
     raw = values()
     columns = {name: raw[:, i] for i, name in enumerate(NAMES)} | {"kind": ["a", "b"] * 100}
     parquet.write_table(pyarrow.table(columns), tmp_path / "t.parquet")
-    want = Array(str(write(tmp_path / "t.csv", raw, labels=["a", "b"] * 100)), label="kind")
-    assert equal(Array(str(tmp_path / "t.parquet"), label="kind").splits["train"].x, want.splits["train"].x)
-    with pytest.raises(UserError, match="'kind' is of string"):
+    expected = Array(str(write(tmp_path / "t.csv", raw, labels=["a", "b"] * 100)), label="kind")
+    assert equal(Array(str(tmp_path / "t.parquet"), label="kind").splits["train"].x, expected.splits["train"].x)
+    with pytest.raises(UserError, match="'kind' has type string"):
         Array(str(tmp_path / "t.parquet"))
     parquet.write_table(pyarrow.table({"a": [1.0, None, 2.0]}), tmp_path / "t.parquet")
     with pytest.raises(UserError, match="row 2, column 'a'"):
@@ -107,7 +107,7 @@ def test_parquet_is_read_by_pyarrow_or_says_how_to_get_it(tmp_path, monkeypatch)
         ("a,b\n\n1,2\n3,six\n", r"line 4, column 'b': 'six' is not a number"),
         ("a,b\n1,\n", r"line 2, column 'b': the cell is empty"),
         ("a,b\n1,1e999\n", r"line 2, column 'b'"),
-        ("a,b\n1,2\n1,2,3\n", r"line 3 has 3 cells, where there are 2 columns"),
+        ("a,b\n1,2\n1,2,3\n", r"line 3 has 3 cells, but there are 2 columns"),
         ("a,b\n1,2\n1\n", r"line 3 has 1 cells"),
         ("", r"t\.csv is empty"),
         ("a,b\n", r"0 samples"),
@@ -148,7 +148,7 @@ def test_bad_arrays_and_options_are_refused(tmp_path):
     for name, array, message in (
         ("nan", np.array([[1.0], [np.inf]]), "row 2, column 'x0'"),
         ("objects", np.array([{}], dtype=object), "Python objects"),
-        ("floats", np.zeros((4, 3, 8, 8)), r"images of uint8"),
+        ("floats", np.zeros((4, 3, 8, 8)), r"uint8 images"),
         ("complex", np.zeros((4, 2), complex), "complex128"),
     ):
         np.save(tmp_path / f"{name}.npy", array, allow_pickle=True)
@@ -166,11 +166,11 @@ def test_bad_arrays_and_options_are_refused(tmp_path):
         Array(str(tmp_path / "absent.csv"))
 
 
-# What is read must be what was meant.
+# Values must be read as they were meant.
 
 
 def lines(*columns) -> str:
-    """Rows of a table of these columns, each a list of cells."""
+    """Returns the rows of a table with these columns, each a list of cells."""
     return "".join(",".join(map(str, row)) + "\n" for row in zip(*columns, strict=True))
 
 
@@ -189,7 +189,7 @@ def lines(*columns) -> str:
         ("9007199254740993", "has more digits than a double holds"),
     ],
 )
-def test_what_only_looks_like_a_number_to_python_is_refused(tmp_path, cell, message):
+def test_text_that_only_python_takes_for_a_number_is_refused(tmp_path, cell, message):
     file = tmp_path / "t.csv"
     file.write_text("code,b\n" + lines([5, cell, *range(18)], range(20)), encoding="utf-8")
     with pytest.raises(UserError, match=rf"line 3, column 'code': .*{message}.*data\.columns=\[\.\.\.\]"):
@@ -211,7 +211,7 @@ CELL = st.text("0019.eE+-_, \u0663\u00b2nax", max_size=6) | st.floats().map(repr
 
 @settings(deadline=None, database=None, derandomize=True)
 @given(CELL)
-def test_a_number_is_a_decimal_one_and_nothing_else(cell):
+def test_only_decimal_numbers_are_numbers(cell):
     assert (number(cell) is not None) == (DECIMAL.fullmatch(cell) is not None and bool(np.isfinite(float(cell))))
 
 
@@ -235,7 +235,7 @@ def test_a_missing_label_is_refused_by_line(tmp_path, word):
         ([[1], [2]], ("1", "2")),
     ],
 )
-def test_labels_of_an_npz_file_keep_sensible_names(tmp_path, y, names):
+def test_labels_of_an_npz_file_get_sensible_names(tmp_path, y, names):
     y = np.asarray(y)
     np.savez(tmp_path / "t.npz", x=np.arange(20.0), y=np.concatenate([y] * 10))
     assert Array(str(tmp_path / "t.npz")).spec.labels == names
@@ -251,7 +251,7 @@ def test_labels_of_an_npz_file_keep_sensible_names(tmp_path, y, names):
         (np.arange(20).astype("M8[D]"), r"labels 'y' of datetime64\[D\]"),
     ],
 )
-def test_labels_of_an_npz_file_that_name_no_class_are_refused(tmp_path, y, message):
+def test_labels_of_an_npz_file_that_are_not_classes_are_refused(tmp_path, y, message):
     np.savez(tmp_path / "t.npz", x=np.arange(20.0), y=y)
     with pytest.raises(UserError, match=message):
         Array(str(tmp_path / "t.npz"))
@@ -266,10 +266,10 @@ def test_one_class_in_two_spellings_is_refused(tmp_path):
         Array(str(tmp_path / "t.csv"), label="k")
 
 
-def test_arrays_that_are_not_read_are_named(tmp_path, capsys):
+def test_arrays_that_are_not_read_are_reported(tmp_path, capsys):
     np.savez(tmp_path / "t.npz", x=np.random.default_rng(0).normal(size=(20, 2)), labels=np.arange(20) % 2)
     assert Array(str(tmp_path / "t.npz")).spec.classes == 0
-    assert "t.npz: not read: 'labels'; read are 'x' and the labels 'y'" in capsys.readouterr().out
+    assert "t.npz: ignored: 'labels'; only 'x' and the labels 'y' are read" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(
@@ -277,19 +277,19 @@ def test_arrays_that_are_not_read_are_named(tmp_path, capsys):
     [
         ('"a,b,c";"d"', ";", ["a,b,c", "d"]),
         ('"x, m"\t"y, m"', "\t", ["x, m", "y, m"]),
-        ("a,b;c", ";", ["a,b", "c"]),  # a tie, which the next line decides
+        ("a,b;c", ";", ["a,b", "c"]),  # a tie, decided by the next line
         ('"a;b",c', ",", ["a;b", "c"]),
         ('5" pipe;6" pipe', ";", ['5" pipe', '6" pipe']),
         ('\n\n"a\nb,c,d";e', ";", ["a\nb,c,d", "e"]),
     ],
 )
-def test_a_delimiter_is_counted_outside_of_quotes(tmp_path, header, delimiter, names):
+def test_delimiters_are_counted_only_outside_quotes(tmp_path, header, delimiter, names):
     rows = "".join(f"{i}{delimiter}{i * i}\n" for i in range(20))
     (tmp_path / "t.csv").write_text(f"{header}\n{rows}")
     assert [column.name for column in Array(str(tmp_path / "t.csv")).spec.columns] == names
 
 
-def test_an_index_of_pandas_is_not_learnt(tmp_path, capsys):
+def test_a_pandas_index_is_left_out(tmp_path, capsys):
     pyarrow = pytest.importorskip("pyarrow")
     from pyarrow import parquet
 
@@ -310,7 +310,7 @@ def test_an_index_of_pandas_is_not_learnt(tmp_path, capsys):
         Array(str(tmp_path / "t.csv"))
 
 
-def test_parquet_columns_of_every_kind_are_read_rightly_or_refused(tmp_path):
+def test_parquet_columns_of_every_kind_are_read_correctly_or_refused(tmp_path):
     pa = pytest.importorskip("pyarrow")
     from pyarrow import parquet
 
@@ -329,7 +329,7 @@ def test_parquet_columns_of_every_kind_are_read_rightly_or_refused(tmp_path):
         (pa.array([2**53 + 1 + i for i in n], pa.int64()), "row 1, column 'a': 9007199254740993 has more digits"),
         (pa.array([2**63 + i for i in n], pa.uint64()), "row 2, column 'a': 9223372036854775809 has more digits"),
         (pa.array([Decimal(2**53 + 1 + i) for i in n], pa.decimal128(38, 0)), "row 1, column 'a': .* more digits"),
-        (pa.array([timedelta(i) for i in n]), "column 'a' is of duration"),
+        (pa.array([timedelta(i) for i in n]), "column 'a' has type duration"),
         (pa.array([1, None] * 10), r"row 2, column 'a': the number is missing \(null or NaN\) \(and 9 more\)"),
         (pa.array([], pa.float64()), "0 samples"),
     ):
@@ -344,7 +344,7 @@ def test_parquet_columns_of_every_kind_are_read_rightly_or_refused(tmp_path):
     for labels, message in (
         (["x", None] * 10, "row 2, column 'k': the label is missing"),
         ([1.0, float("nan")] * 10, "row 2, column 'k': the label is missing"),
-        ([[1]] * 20, "column 'k' is of list"),
+        ([[1]] * 20, "column 'k' has type list"),
     ):
         with pytest.raises(UserError, match=message):
             read(pa.array(n), "k", k=labels)
@@ -355,41 +355,41 @@ def test_parquet_columns_of_every_kind_are_read_rightly_or_refused(tmp_path):
     [
         (np.arange(20) + 2**53 + 1, "column 'x0': 9007199254740993 has more digits"),
         (2**63 - 1 - np.arange(20), "column 'x0': 9223372036854775807 has more digits"),
-        (np.array(3.0), "a single number, no array"),
+        (np.array(3.0), "a single number, not an array"),
         (np.arange(20).astype("M8[D]"), r"datetime64\[D\] of shape \(20,\)"),
         (np.zeros((20, 8, 8)), r"float64 of shape \(20, 8, 8\)"),  # and not (20, 1, 8, 8)
         (np.ones((20, 8, 8), np.uint8), "largest pixel is 1, .*multiply them by 255"),
         (np.zeros((0, 3)), r"shape \(0, 3\)"),
     ],
 )
-def test_arrays_that_would_lose_their_meaning_are_refused(tmp_path, x, message):
+def test_arrays_that_would_be_misread_are_refused(tmp_path, x, message):
     np.save(tmp_path / "t.npy", x)
     with pytest.raises(UserError, match=message):
         Array(str(tmp_path / "t.npy"))
 
 
-def test_arrays_of_every_layout_and_width_are_the_same_numbers(tmp_path):
+def test_arrays_of_every_layout_and_precision_give_the_same_numbers(tmp_path):
     x = np.arange(60.0).reshape(20, 3) - 30
-    for each in (x, np.asfortranarray(x), x[::-1, ::-1].copy()[::-1, ::-1], x.astype(">f4"), x.astype(np.float16)):
-        np.save(tmp_path / "t.npy", each)
+    for variant in (x, np.asfortranarray(x), x[::-1, ::-1].copy()[::-1, ::-1], x.astype(">f4"), x.astype(np.float16)):
+        np.save(tmp_path / "t.npy", variant)
         assert [column.mean for column in Array(str(tmp_path / "t.npy")).spec.columns] == [-3.5625, -2.5625, -1.5625]
 
 
-# One wild cell must not spoil a column.
+# One extreme cell must not spoil a column.
 
 
-def wild(n: int, where: int, cell: float) -> np.ndarray:
+def with_extreme_cell(n: int, where: int, cell: float) -> np.ndarray:
     x = np.random.default_rng(0).normal(size=n)
     x[where] = cell
     return x
 
 
 @pytest.mark.parametrize("cell", [1e12, -1e15, 1e300])
-def test_a_cell_that_flattens_its_column_is_refused(tmp_path, cell):
-    (tmp_path / "t.csv").write_text("a,b\n" + lines(wild(300, 7, cell), range(300)))
+def test_an_extreme_cell_that_flattens_its_column_is_refused(tmp_path, cell):
+    (tmp_path / "t.csv").write_text("a,b\n" + lines(with_extreme_cell(300, 7, cell), range(300)))
     with pytest.raises(UserError, match=r"column 'a'"):
         Array(str(tmp_path / "t.csv"))
-    (tmp_path / "t.csv").write_text("a,b\n" + lines(wild(300, 7, 1e12), range(300)))
+    (tmp_path / "t.csv").write_text("a,b\n" + lines(with_extreme_cell(300, 7, 1e12), range(300)))
     with pytest.raises(UserError, match=r"line 9, column 'a': 1e\+12 is so far from the others"):
         Array(str(tmp_path / "t.csv"))
 
@@ -397,12 +397,12 @@ def test_a_cell_that_flattens_its_column_is_refused(tmp_path, cell):
 @pytest.mark.parametrize(
     "column",
     [
-        np.where(np.arange(300) == 7, 1e12, np.arange(300) % 2),  # a flag with a slip
-        np.where(np.arange(300) % 10 == 0, -1e15, wild(300, 0, 0)),  # a number that stands for "missing"
+        np.where(np.arange(300) == 7, 1e12, np.arange(300) % 2),  # a flag with one mistake
+        np.where(np.arange(300) % 10 == 0, -1e15, with_extreme_cell(300, 0, 0)),  # a number that stands for "missing"
         np.where(np.arange(300) % 50 == 1, np.arange(300), 0) + np.where(np.arange(300) == 7, 1e14, 0),  # mostly zero
     ],
 )
-def test_few_numbers_far_from_a_wild_one_are_refused_too(tmp_path, column):
+def test_numbers_that_an_extreme_one_makes_indistinguishable_are_refused(tmp_path, column):
     np.save(tmp_path / "t.npy", column)
     with pytest.raises(UserError, match="cannot be told apart in single precision"):
         Array(str(tmp_path / "t.npy"))
@@ -411,30 +411,30 @@ def test_few_numbers_far_from_a_wild_one_are_refused_too(tmp_path, column):
 @pytest.mark.parametrize(
     "column",
     [
-        np.exp(3 * wild(2000, 0, 0)),  # lognormal
-        1.7e9 + wild(300, 0, 0),  # seconds since 1970
+        np.exp(3 * with_extreme_cell(2000, 0, 0)),  # lognormal
+        1.7e9 + with_extreme_cell(300, 0, 0),  # seconds since 1970
         np.random.default_rng(0).standard_cauchy(5000),
         np.where(np.arange(300) == 7, 1e6, 0),
         np.where(np.arange(300) % 2, 1e-17 * np.arange(300), np.arange(300)),  # zeros with rounding errors
         np.arange(300) % 2,
     ],
 )
-def test_honest_columns_of_any_width_are_read(tmp_path, column):
+def test_valid_columns_with_a_wide_range_are_read(tmp_path, column):
     np.save(tmp_path / "t.npy", column)
     assert Array(str(tmp_path / "t.npy")).spec.shape == (1,)
 
 
 def test_a_held_out_cell_beyond_single_precision_is_refused(tmp_path):
     held_out = plan(300, None, 0.1, 0.1).places[-1].item()
-    (tmp_path / "t.csv").write_text("a\n" + lines(wild(300, int(held_out), 1e300)))
+    (tmp_path / "t.csv").write_text("a\n" + lines(with_extreme_cell(300, int(held_out), 1e300)))
     with pytest.raises(UserError, match=rf"line {held_out + 2}, column 'a': 1e\+300 is too far"):
         Array(str(tmp_path / "t.csv"))
 
 
-# Messages name all that is wrong.
+# Messages name everything that is wrong.
 
 
-def test_all_bad_columns_stand_in_one_line(tmp_path):
+def test_one_message_names_all_bad_columns(tmp_path):
     file = tmp_path / "t.csv"
 
     def refusal(text: str, **options) -> str:
@@ -457,16 +457,16 @@ def test_all_bad_columns_stand_in_one_line(tmp_path):
 
     file = tmp_path / "t.parquet"
     parquet.write_table(pyarrow.table({f"s{i}": ["x"] * 20 for i in range(5)}), file)
-    with pytest.raises(UserError, match=r"'s0' is of string, .*'s2' is of string and 2 more columns, not of numbers"):
+    with pytest.raises(UserError, match=r"'s0' has type string, .* and 2 more columns; columns must be numbers"):
         Array(str(file))
 
 
 # Versions
 
 
-def test_a_rare_class_of_a_table_is_trained_on(tmp_path):
+def test_a_rare_class_of_a_table_is_in_the_training_split(tmp_path):
     kinds = ["x", "y"] * 50
-    for row in range(100):  # wherever it stands
+    for row in range(100):  # wherever it occurs
         if row % 9 == 0:
             labels = [*kinds[:row], "rare", *kinds[row + 1 :]]
             data = Array(str(write(tmp_path / "t.csv", values(100), labels=labels)), label="kind")
@@ -475,8 +475,8 @@ def test_a_rare_class_of_a_table_is_trained_on(tmp_path):
             assert (train == data.spec.labels.index("rare")).sum() == 1
 
 
-def test_version_1_reads_and_splits_as_before_there_were_versions(tmp_path):
-    """The fingerprint was noted down before the second version came."""
+def test_version_1_reads_and_splits_as_before(tmp_path):
+    """The fingerprint was recorded before version 2 was added."""
     rows = "".join(f"{i},{i * i % 7},{['1', '10', '2'][i % 3]}\n" for i in range(20))
     (tmp_path / "t.csv").write_text("a,b,k\n" + rows)
     old = Array(str(tmp_path / "t.csv"), label="k", version=1)
@@ -491,7 +491,7 @@ def test_version_1_reads_and_splits_as_before_there_were_versions(tmp_path):
         Array(str(tmp_path / "t.csv"), version=3)
 
 
-def test_arrays_of_uint8_are_images(tmp_path):
+def test_arrays_of_uint8_are_read_as_images(tmp_path):
     x = np.random.default_rng(0).integers(0, 256, (10, 28, 28, 3)).astype(np.uint8)
     np.save(tmp_path / "last.npy", x)
     np.save(tmp_path / "first.npy", x.transpose(0, 3, 1, 2))

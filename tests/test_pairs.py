@@ -1,4 +1,4 @@
-"""Two domains of one data set or of two: disjoint, unpaired, with a true map that is exact."""
+"""Two domains from one data set or from two: disjoint, unpaired, and with an exact true map."""
 
 import math
 
@@ -16,17 +16,17 @@ from genlab.errors import UserError
 from genlab.models.base import Translator
 
 
-def test_no_sample_stands_on_both_sides():
+def test_no_sample_is_in_both_domains():
     whole = Gaussian2D("moons", n=101)
     pairs = Pairs(whole)
     for name in ("train", "validation", "test"):
         a, b = pairs.a.splits[name].x, pairs.b.splits[name].x
-        assert torch.equal(torch.cat([a, b]), whole.splits[name].x)  # disjoint by place, nothing lost
+        assert torch.equal(torch.cat([a, b]), whole.splits[name].x)  # disjoint, and nothing is lost
     assert len(pairs) == 51  # the longer half
-    assert len(whole) == 101  # the set that was given keeps all
+    assert len(whole) == 101  # the given data set keeps all samples
 
 
-def test_true_map_of_points_is_a_rotation_and_a_shift():
+def test_the_true_map_of_points_is_a_rotation_and_a_shift():
     pairs = moons()
     x = torch.randn(50, 2, dtype=torch.float64)
     turned = torch.view_as_complex(x) * complex(math.cos(ANGLE), math.sin(ANGLE)) + complex(*SHIFT)
@@ -34,7 +34,7 @@ def test_true_map_of_points_is_a_rotation_and_a_shift():
 
 
 @pytest.mark.parametrize("range", ["symmetric", "unit"])
-def test_true_map_of_images_inverts_and_thickens(range):
+def test_the_true_map_of_images_inverts_and_thickens(range):
     pairs = Pairs(noise(range=range))
     low = pairs.batch("train", torch.arange(3))["a"].min()
     x = torch.full((1, 1, 5, 5), -1.0 if range == "symmetric" else 0.0)
@@ -45,7 +45,7 @@ def test_true_map_of_images_inverts_and_thickens(range):
     assert ink.tolist() == expected
 
 
-def test_b_is_the_transform_of_the_second_half():
+def test_domain_b_is_the_transform_of_the_second_half():
     pairs = moons(20)
     batch = pairs.batch("train", torch.tensor([0, 7, 9]))
     assert torch.equal(batch["b"], pairs.transform(pairs.b.splits["train"].x[[0, 7, 9]]))
@@ -53,7 +53,7 @@ def test_b_is_the_transform_of_the_second_half():
     assert torch.equal(batch["y_b"], Gaussian2D("moons", n=20).splits["train"].y[[10, 17, 19]])  # pyright: ignore[reportOptionalSubscript]
 
 
-def test_the_other_domain_of_a_table_is_in_its_units():
+def test_the_target_domain_of_a_table_is_in_the_tables_units():
     columns = (numeric("wide", 50_000.0, 1000.0), numeric("narrow", 0.0, 0.001))
     x, y = torch.randn(40, 2), torch.tensor([0] * 30 + [1] * 10)
     splits = {name: Split(x, y) for name in ("train", "validation", "test")}
@@ -61,11 +61,11 @@ def test_the_other_domain_of_a_table_is_in_its_units():
     target = pairs.target()
     assert target.spec == pairs.spec
     torch.testing.assert_close(target.real("test", 20), pairs.decode(pairs.head("test", 20)["b"]))
-    assert (pairs.spec.counts, target.spec.counts) == ((20, 0), (30, 10))  # of what is trained on, and of the data
+    assert (pairs.spec.counts, target.spec.counts) == ((20, 0), (30, 10))  # of the samples trained on, and of the data
     assert target.fingerprint
 
 
-def test_another_set_gives_b_whole_and_no_true_map():
+def test_a_second_data_set_becomes_domain_b_without_a_true_map():
     first, second = noise(20, seed=0), noise(50, seed=1)
     pairs = Pairs(first, second)
     assert len(pairs) == 50
@@ -85,7 +85,7 @@ def config():
     return lambda *overrides: compose("train", overrides)
 
 
-def test_config_wraps_the_data_for_two_domains_only(config):
+def test_data_are_paired_only_for_models_of_two_domains(config):
     pairs = build.data(config("model=cyclegan", "name=x"))
     assert isinstance(pairs, Pairs)
     assert isinstance(build.family(config("model=cyclegan", "name=x"), pairs.spec), Translator)
@@ -97,7 +97,7 @@ def test_config_wraps_the_data_for_two_domains_only(config):
 
 
 @pytest.mark.real_data
-def test_other_data_set_takes_over_the_size(config):
+def test_the_second_data_set_gets_the_size_of_the_first(config):
     pairs = build.data(config("model=cyclegan", "data=mnist", "name=x", "data.other=fashionmnist", "data.size=32"))
     assert isinstance(pairs, Pairs)
     assert pairs.b.spec == pairs.a.spec

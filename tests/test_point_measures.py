@@ -39,7 +39,7 @@ def test_a_perfect_sampler_covers_every_mode_at_98_9_percent(kind, modes):
     assert abs(values["mmd"]) < 0.002  # 2000 samples of each: scatter of order 1/2000 about 0
 
 
-def test_rows_of_model_floor_and_noise_are_in_order():
+def test_measures_rank_floor_noise_and_collapsed_samples():
     data = Gaussian2D("grid")
     real, train = data.real("test", 800), data.real("train", 800)
     floor, noise = (point_measures(x, real, data.truth) for x in (train, gaussian_noise(train, 800)))
@@ -49,11 +49,11 @@ def test_rows_of_model_floor_and_noise_are_in_order():
     assert floor["modes"] == 25 > noise["modes"]
     assert floor["high_quality"] > 0.97
     assert noise["high_quality"] < 0.1
-    one = torch.full_like(real, 2.0)[:300]  # always the mean of the same mode
-    collapsed = point_measures(one, real, data.truth)
+    repeated = torch.full_like(real, 2.0)[:300]  # the mean of one mode, again and again
+    collapsed = point_measures(repeated, real, data.truth)
     for name in ("ks_x", "ks_y", "sliced_w2", "w2", "mmd"):
         assert noise[name] < collapsed[name], name
-    assert collapsed["high_quality"] == 1.0  # which is why it is never read alone
+    assert collapsed["high_quality"] == 1.0  # which is why it must not be read alone
     assert collapsed["modes"] == 1
     assert collapsed["spread"] == 0
     assert collapsed["reverse_kl"] == pytest.approx(math.log(25))
@@ -70,14 +70,14 @@ def test_gaussian_noise_has_the_mean_and_covariance_of_the_data():
     assert torch.allclose(drawn.T.cov(), real.T.cov(), atol=0.1)  # 5 times the largest standard error
 
 
-def test_w2_is_the_best_of_all_pairings():
+def test_w2_is_the_minimum_over_all_pairings():
     x, y = normal(6, 2), normal(6, 2, seed=1) + 1
     cost = (x[:, None] - y[None]).square().sum(2)
     best = min(sum(cost[i, j] for i, j in enumerate(p)) for p in itertools.permutations(range(6)))
     assert w2(x, y) == pytest.approx(math.sqrt(float(best) / 6), rel=1e-6)
 
 
-def test_w2_of_a_shift_is_its_length_and_bounds_the_sliced_one():
+def test_w2_of_a_shift_is_its_length_and_w2_bounds_sliced_w2():
     x = normal(300, 5)
     shift = torch.tensor([3.0, 0.0, 4.0, 0.0, 0.0])
     assert w2(x, x + shift) == pytest.approx(5, rel=1e-6)  # a translation is the best transport
@@ -142,14 +142,14 @@ def test_mmd_is_unbiased_and_leaves_the_global_generator_alone():
         mmd(large, torch.zeros(10, 2))
 
 
-def test_spread_does_not_turn_with_the_axes():
+def test_spread_is_invariant_under_rotation():
     x = normal(500, 3) * torch.tensor([1.0, 2.0, 3.0])
     turn = torch.tensor(special_ortho_group.rvs(3, random_state=0), dtype=torch.float32)
     assert spread(0.3 * x @ turn + 7, x) == pytest.approx(0.3, rel=1e-5)
     assert spread(x[:1].expand(10, 3), x) == pytest.approx(0, abs=1e-7)
 
 
-def test_excess_is_the_kl_and_surer_than_the_difference_of_means():
+def test_excess_is_the_kl_and_less_noisy_than_the_difference_of_means():
     """KL(N(0, 1) || N(m, 1)) = m² / 2."""
     x = normal(4000).double()
     log_p, log_q = (-0.5 * (x - m).square() - 0.5 * math.log(2 * math.pi) for m in (0.0, 0.3))
@@ -165,7 +165,7 @@ def test_excess_is_the_kl_and_surer_than_the_difference_of_means():
     assert math.isnan(mean(torch.ones(1)).error)
 
 
-def test_bits_per_dim_of_an_even_density_is_8():
+def test_bits_per_dim_of_a_uniform_density_is_8():
     log_q = torch.zeros(10)  # uniform on the unit cube
     assert bits_per_dim(log_q, 784, width=1 / 256) == (8.0, 0.0)
     discrete = torch.full((10,), -784 * math.log(256))  # all pixel values equally likely
@@ -182,7 +182,7 @@ def test_bits_per_dim_agrees_with_the_flow():
     assert bits_per_dim(-nats, 16, width=1 / 256).value == pytest.approx(flow.to_bits(nats).mean().item())
 
 
-def test_autoencoder_measures_by_hand():
+def test_autoencoder_measures_match_values_by_hand():
     x = torch.tensor([[0.0, 1.0], [2.0, 3.0]])
     assert reconstruction_mse(x, x + torch.tensor([0.0, 2.0])) == 2.0
     with pytest.raises(ValueError, match="shapes"):
@@ -194,8 +194,8 @@ def test_autoencoder_measures_by_hand():
     assert torch.equal(importance_weighted(weights[:1]), weights[0])
 
 
-def test_the_bound_closes_on_the_likelihood_as_k_grows():
-    """p(x|z) = N(z, 1), p(z) = N(0, 1): log p(x) = log N(x; 0, 2). q is the prior, for a gap to close."""
+def test_the_bound_approaches_the_likelihood_as_k_grows():
+    """p(x|z) = N(z, 1), p(z) = N(0, 1): log p(x) = log N(x; 0, 2). q is the prior, so that there is a gap."""
     torch.manual_seed(0)
 
     def elbo(x, k):
@@ -210,13 +210,13 @@ def test_the_bound_closes_on_the_likelihood_as_k_grows():
     assert bound(elbo, x, 2, chunk=100).shape == (250,)  # 100, 100 and 50
 
 
-def test_label_preservation():
+def test_label_preservation_is_the_share_of_equal_labels():
     assert label_preservation(torch.tensor([1, 2, 3, 3]), torch.tensor([1, 2, 3, 4])) == 0.75
     with pytest.raises(ValueError, match="labels"):
         label_preservation(torch.tensor([1]), torch.tensor([1, 2]))
 
 
-def test_volatility_of_noise_trend_and_swing():
+def test_volatility_tells_noise_from_trend_and_swing():
     steps = np.arange(2000) * 50
     noise = np.random.default_rng(0).standard_normal(2000)
 
@@ -236,13 +236,13 @@ def test_volatility_of_noise_trend_and_swing():
     assert of(wild_start).std == pytest.approx(of(noise).std)
     assert of(wild_start, warm_up=0.0).std > 10
     assert math.isnan(of(np.ones(2000)).roughness)
-    with pytest.raises(ValueError, match="few"):
+    with pytest.raises(ValueError, match="at least 3 values"):
         volatility([(1, 0.0), (2, 1.0)])
-    with pytest.raises(ValueError, match="few"):
+    with pytest.raises(ValueError, match="at least 3 values"):
         volatility([])
 
 
-def test_series_takes_whole_windows_that_are_numbers():
+def test_series_leave_out_missing_values_and_partial_windows():
     records = [
         {"step": 1, "a": 1.0},
         {"step": 2, "b": 2.0},
@@ -264,8 +264,8 @@ def test_the_catalogue_names_each_measure_once():
 
 
 @pytest.mark.parametrize("width", [0.5, 0.8, 1.0, 1.25])
-def test_width_of_modes_is_of_what_lies_in_them(width):
-    """Strays leave it as it is. Wider modes than the true ones are cut at 3σ, as are the true ones: in closed form."""
+def test_the_width_of_modes_ignores_samples_outside_them(width):
+    """Outliers do not change it. Samples and true modes are both cut at 3σ, which has a closed form."""
     m = mixture("grid")
     assert m is not None
     g = torch.Generator().manual_seed(0)
@@ -277,17 +277,17 @@ def test_width_of_modes_is_of_what_lies_in_them(width):
         edge = 4.5 / w**2
         return w * math.sqrt(1 - edge * math.exp(-edge) / -math.expm1(-edge))
 
-    found = mode_coverage(x, m.modes, m.sigma)
-    assert found.mode_std == pytest.approx(cut(width) / cut(1.0), rel=0.01)
+    coverage = mode_coverage(x, m.modes, m.sigma)
+    assert coverage.mode_std == pytest.approx(cut(width) / cut(1.0), rel=0.01)
 
 
-def test_width_of_no_mode_is_not_a_number():
+def test_the_width_of_modes_without_samples_is_nan():
     m = mixture("two_narrow")
     assert m is not None
     assert math.isnan(mode_coverage(torch.full((10, 2), 99.0), m.modes, m.sigma).mode_std)
 
 
-def test_cost_is_less_the_better():
+def test_cost_is_lower_for_better_values():
     assert [cost(v, "near 0.989") for v in (0.999, 0.989, 0.969)] == pytest.approx([0.01, 0.0, 0.02])
     assert cost(2.0, "max") < cost(1.0, "max")
     assert cost(2.0, "min") > cost(1.0, "min")

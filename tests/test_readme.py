@@ -1,4 +1,4 @@
-"""What the README shows works as shown."""
+"""The examples of the README work as shown."""
 
 import re
 import shutil
@@ -32,7 +32,7 @@ def test_the_three_lines_of_python_load_and_sample(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize("data", [Gaussian2D(n=100), blobs()], ids=["points", "images"])
-def test_the_family_of_the_readme_keeps_the_contract(data):
+def test_the_family_of_the_readme_trains(data):
     names: dict = {}
     exec(blocks("python")[1], names)
     config = yaml.safe_load(blocks("yaml")[0])
@@ -49,7 +49,7 @@ def test_the_family_of_the_readme_keeps_the_contract(data):
     assert isinstance(data.spec, Spec)
 
 
-def test_the_verbs_and_pictures_it_names_exist():
+def test_the_commands_and_pictures_of_the_readme_exist():
     commands = re.findall(r"^genlab (\w+)", "\n".join(blocks("")), re.MULTILINE)
     assert set(commands) == set(VERBS)
     for picture in re.findall(r"\]\((\.github/[^)]+)\)", TEXT):

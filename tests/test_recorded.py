@@ -1,8 +1,8 @@
-"""What must not change when the code is rearranged: weights, losses and samples of every model, and what commands say.
+"""What must not change when code is rearranged: weights, losses and samples of every model, floors, and exit codes.
 
-`recorded.json` holds them. On the kind of processor and the version of torch that it names, weights, losses and samples
-are the same to the bit; elsewhere, where kernels add up in another order, they agree within `CLOSE`. To record anew,
-after a change that is meant to change figures: `GENLAB_RECORD=1 pytest tests/test_recorded.py -m ""`.
+`recorded.json` holds the expected results. On the processor and the version of torch that it names, they must match bit
+for bit; elsewhere, where kernels add up in another order, within `CLOSE`. To record them again, after a change that is
+meant to change results: `GENLAB_RECORD=1 pytest tests/test_recorded.py -m ""`.
 """
 
 import hashlib
@@ -18,7 +18,7 @@ from typing import Any
 
 import pytest
 import torch
-from conftest import MODELS, POINTS_ONLY, Cli, config, dataset, hurried
+from conftest import MODELS, POINTS_ONLY, Cli, config, dataset, with_few_steps
 from torch import Tensor
 
 from genlab.config import build
@@ -39,7 +39,7 @@ PAIRS = [(m, k) for m in MODELS for k in KINDS if k == "points" or m not in POIN
 
 
 def machine() -> str:
-    """What results to the bit depend on."""
+    """Returns what bitwise results depend on: the version of torch, and the processor."""
     model = (
         re.search(r"model name\s*: (.*)", Path("/proc/cpuinfo").read_text())
         if os.path.exists("/proc/cpuinfo")
@@ -50,7 +50,7 @@ def machine() -> str:
 
 
 def table(n: int = 60) -> Dataset:
-    """Three columns of numbers that depend on one another, standardised, with two classes."""
+    """Returns a standardised table of three columns, two of them correlated, with two classes."""
     g = torch.Generator().manual_seed(0)
 
     def split(size: int) -> Split:
@@ -64,7 +64,7 @@ def table(n: int = 60) -> Dataset:
 
 
 def make(model: str, kind: str, execution: str) -> Trainer:
-    """A trainer of a model's default config on small data, in the mode asked for."""
+    """Returns a trainer of a model's default config on small data, in the given execution mode."""
     domains = resolve_name(config(f"model={model}").model._target_).domains
     data = dataset(kind, model) if kind != "table" else table() if domains == 1 else Pairs(table())
     composed = config(f"model={model}", f"data={KINDS[kind]}", *(["data.path=none.csv"] if kind == "table" else []))
@@ -76,15 +76,15 @@ def make(model: str, kind: str, execution: str) -> Trainer:
 
 
 def tensors(values: Iterable[Tensor]) -> dict[str, Any]:
-    """Tensors in short: a digest that knows nothing of their order and names, and their size for other machines."""
+    """Returns a digest of tensors that ignores their order and names, and their norm for other machines."""
     values = [value.detach().cpu().contiguous() for value in values]
-    each = sorted(hashlib.sha256(value.numpy().tobytes()).hexdigest() for value in values)
+    digests = sorted(hashlib.sha256(value.numpy().tobytes()).hexdigest() for value in values)
     size = math.sqrt(sum(value.double().square().sum().item() for value in values if value.is_floating_point()))
-    return {"digest": hashlib.sha256("".join(each).encode()).hexdigest()[:16], "size": size}
+    return {"digest": hashlib.sha256("".join(digests).encode()).hexdigest()[:16], "size": size}
 
 
 def drawn(family: Family, data: Dataset) -> list[Tensor]:
-    """What the family makes from a fixed seed: samples, or translations."""
+    """Returns samples, translations or reconstructions of the family from a fixed seed."""
     device.seed(torch.device("cpu"), 1)
     if isinstance(family, Sampler):
         return [family.sample(4)]
@@ -94,7 +94,7 @@ def drawn(family: Family, data: Dataset) -> list[Tensor]:
 
 
 def results(model: str, kind: str, execution: str) -> dict[str, Any]:
-    """Weights, averaged weights, losses and samples after a few steps."""
+    """Returns weights, averaged weights, losses and samples after a few steps, each in short."""
     trainer = make(model, kind, execution)
     losses: list[float] = []
     for _ in range(STEPS):
@@ -103,7 +103,7 @@ def results(model: str, kind: str, execution: str) -> dict[str, Any]:
         trainer.meter.clear()
     assert trainer.ema is not None
     with torch.no_grad():
-        samples = drawn(hurried(trainer.ema.model), trainer.data)
+        samples = drawn(with_few_steps(trainer.ema.model), trainer.data)
     return {
         "weights": tensors(trainer.family.parameters()),
         "averaged": tensors(trainer.ema.model.parameters()),
@@ -117,7 +117,7 @@ def recorded() -> dict[str, Any]:
 
 
 def compare(key: str, found: dict[str, Any]) -> None:
-    """Hold `found` against the record, or write it there."""
+    """Compares `found` with the record, or writes it there."""
     record = recorded()
     if RECORD:
         record |= {"machine": machine(), key: found}
@@ -130,19 +130,19 @@ def compare(key: str, found: dict[str, Any]) -> None:
 
 
 @pytest.mark.parametrize(("model", "kind"), PAIRS)
-def test_eager_runs_are_as_they_were(model: str, kind: str) -> None:
+def test_eager_runs_match_the_record(model: str, kind: str) -> None:
     compare(f"{model} {kind} eager", results(model, kind, "eager"))
 
 
 @pytest.mark.slow
 @pytest.mark.usefixtures("traced")
 @pytest.mark.parametrize(("model", "kind"), PAIRS)
-def test_traced_runs_are_as_they_were(model: str, kind: str) -> None:
+def test_traced_runs_match_the_record(model: str, kind: str) -> None:
     compare(f"{model} {kind} traced", results(model, kind, "compile"))
 
 
 def floors(cli: Cli, folder: Path, *words: str) -> dict[str, Any]:
-    """The column `floor` of the report on a model that was hardly trained."""
+    """Returns the column `floor` of the report on a model that was trained for two steps."""
     code, _, err = cli("train", *words, "trainer.steps=2", "trainer.device=cpu", f"hydra.run.dir={folder}")
     assert code == 0, err
     code, _, err = cli("evaluate", f"run={folder}", "samples=200", "likelihood=20")
@@ -151,7 +151,7 @@ def floors(cli: Cli, folder: Path, *words: str) -> dict[str, Any]:
     return {name: tensors([torch.tensor(row["floor"])]) for name, row in measures.items() if row["floor"] is not None}
 
 
-def test_floors_of_reports_are_as_they_were(cli: Cli, tmp_path: Path) -> None:
+def test_floors_of_reports_match_the_record(cli: Cli, tmp_path: Path) -> None:
     compare("floors points", floors(cli, tmp_path / "points", "model=vae", "data.n=500"))
     rows = "\n".join(f"{i % 17},{i * i % 23},{i * 7 % 11}" for i in range(400))
     (tmp_path / "table.csv").write_text(f"a,b,c\n{rows}\n")
@@ -177,6 +177,6 @@ WRONG = (
 )
 
 
-def test_exit_codes_are_as_they_were(cli: Cli) -> None:
+def test_wrong_commands_exit_with_code_2(cli: Cli) -> None:
     codes = {words: cli(*words.split())[0] for words in WRONG}
     assert codes == dict.fromkeys(WRONG, 2)

@@ -1,4 +1,4 @@
-"""The page of a report: whole in itself, harmless whatever it shows, and true to the files it is made from."""
+"""The report page: self-contained, harmless whatever it shows, and true to the files it is made from."""
 
 import json
 import re
@@ -11,8 +11,8 @@ from PIL import Image
 
 from genlab.report.chart import POINTS, chart, limits, thin, ticks
 from genlab.report.html import Markup, join, table, tag
-from genlab.report.page import duration, labels, page
-from genlab.report.pictures import SMALL, picture, spaced
+from genlab.report.page import page
+from genlab.report.section import duration
 from genlab.runs.history import History
 
 HOSTILE = '"><script>alert(1)</script><img src=http://evil.example/x>'
@@ -20,7 +20,7 @@ VOID = {"meta", "img", "wbr"}
 
 
 class Reader(HTMLParser):
-    """Checks that elements close in order; collects tags, attributes, text."""
+    """A parser that checks that elements close in order, and collects tags, attributes and text."""
 
     def __init__(self, text: str) -> None:
         super().__init__()
@@ -44,11 +44,11 @@ class Reader(HTMLParser):
             self.text += data
 
     def all(self, name: str) -> list[dict[str, str | None]]:
-        return [attributes for each, attributes in self.tags if each == name]
+        return [attributes for tag, attributes in self.tags if tag == name]
 
 
 def make_run(folder: Path, name: str = "vae_mnist", seed: int = 0, model: str = "a.VAE", **config) -> Path:
-    """A run folder with all that a report reads, five pictures among it."""
+    """Writes a run folder with everything that a report reads, including five pictures."""
     (folder / "samples").mkdir(parents=True)
     node = {"_target_": model, "beta": 1.0, **config}
     rest = {"data": {"_target_": "d.MNIST"}, "trainer": {"steps": 50}, "optimizer": {"model": {"lr": 0.001}}}
@@ -78,7 +78,7 @@ def evaluate(folder: Path, **measures) -> None:
     (folder / "evaluation.json").write_text(json.dumps(report))
 
 
-def test_a_page_needs_nothing_from_outside(tmp_path):
+def test_a_page_loads_nothing_external(tmp_path):
     text = page([History(make_run(tmp_path / "a")), History(make_run(tmp_path / "b", seed=1))])
     assert "//" not in text.replace("<!doctype html>", "") or not re.search(r"https?://|url\(|@import", text)
     read = Reader(text)
@@ -92,7 +92,7 @@ def test_a_page_needs_nothing_from_outside(tmp_path):
     assert {(a["href"] or "")[1:] for a in read.all("a")} <= targets
 
 
-def test_all_pictures_and_charts_have_words_and_tables_have_heads(tmp_path):
+def test_pictures_and_charts_have_descriptions_and_tables_have_headers(tmp_path):
     read = Reader(page([History(make_run(tmp_path / "a")), History(make_run(tmp_path / "b", seed=1))]))
     assert read.all("img")
     assert all(a.get("alt") and a.get("width") and a.get("height") for a in read.all("img"))
@@ -101,20 +101,20 @@ def test_all_pictures_and_charts_have_words_and_tables_have_heads(tmp_path):
     assert {a.get("scope") for a in read.all("th")} == {"row", "col"}
 
 
-def test_what_a_run_is_called_and_set_to_stays_text(tmp_path):
+def test_names_and_settings_of_a_run_are_escaped(tmp_path):
     run = make_run(tmp_path / "a&b<i>", name=HOSTILE, hostile=HOSTILE)
     evaluate(run, **{HOSTILE: {"value": 1.0, "text": HOSTILE, "unit": HOSTILE}})
     (run / "status.json").write_text(json.dumps({"status": HOSTILE, "reason": HOSTILE}))
     (run / "metrics.jsonl").write_text(json.dumps({"step": 1, f"train/model/{HOSTILE}": 1.0, "train/model/loss": 1.0}))
     Image.new("RGB", (4, 4)).save(run / "samples" / "<b>_00000010.png")
     read = Reader(page([History(run)]))
-    assert {name for name, _ in read.tags} & {"script", "i", "b"} <= {"i", "b"}  # the legend's own
+    assert {name for name, _ in read.tags} & {"script", "i", "b"} <= {"i", "b"}  # tags of the legend
     assert not [a for a in read.all("img") if not (a["src"] or "").startswith("data:")]
     assert read.text.count(HOSTILE) >= 5  # title, heading, setting, measure, unit, status, curve
     assert all(not key.startswith("on") for _, attributes in read.tags for key in attributes)
 
 
-def test_the_page_shows_measures_between_floor_and_noise_the_film_and_the_settings(tmp_path):
+def test_the_page_shows_measures_pictures_and_settings(tmp_path):
     run = make_run(tmp_path / "a")
     evaluate(run, fid={"value": 12.345, "error": 0.4, "floor": 1.5, "noise": 333.0, "unit": "", "text": "Fréchet"})
     read = Reader(page([History(run)]))
@@ -126,7 +126,7 @@ def test_the_page_shows_measures_between_floor_and_noise_the_film_and_the_settin
     assert "Comparison" not in read.text
 
 
-def test_several_runs_are_compared_and_losses_of_different_models_are_not(tmp_path):
+def test_runs_are_compared_but_losses_only_of_the_same_model(tmp_path):
     runs = [make_run(tmp_path / "a"), make_run(tmp_path / "b", name="gan", model="a.GAN")]
     titles = re.findall(r"<title>(\S+) over training steps", page([History(run) for run in runs]))
     assert "eval/sliced_w2" in titles
@@ -135,14 +135,7 @@ def test_several_runs_are_compared_and_losses_of_different_models_are_not(tmp_pa
     assert {"train/model/loss", "eval/loss"} <= set(re.findall(r"<title>(\S+) over training steps", page(same)))
 
 
-def test_runs_of_one_name_are_told_apart(tmp_path):
-    runs = [History(make_run(tmp_path / str(seed), seed=seed)) for seed in (0, 1)]
-    assert labels(runs) == ["vae_mnist seed=0", "vae_mnist seed=1"]
-    again = [runs[0], History(make_run(tmp_path / "twin"))]
-    assert labels(again) == ["vae_mnist (0)", "vae_mnist (twin)"]
-
-
-def test_a_run_that_has_only_begun_has_a_page(tmp_path):
+def test_a_run_that_has_just_started_has_a_page(tmp_path):
     run = make_run(tmp_path / "a")
     for name in ("metrics.jsonl", "status.json", "result.json"):
         (run / name).unlink()
@@ -162,7 +155,7 @@ def test_a_damaged_file_is_named_and_no_page_is_written(cli, tmp_path, name):
     assert not (tmp_path / "report.html").exists()
 
 
-def test_the_command_writes_the_page_of_all_runs_in_a_folder(cli, tmp_path):
+def test_report_writes_one_page_for_all_runs_in_a_folder(cli, tmp_path):
     make_run(tmp_path / "sweep" / "lr=1,seed=0")
     make_run(tmp_path / "sweep" / "lr=1,seed=1", seed=1)
     code, out, _ = cli("report", "sweep/lr=1,seed=0", "sweep", "out=page.html")
@@ -173,7 +166,7 @@ def test_the_command_writes_the_page_of_all_runs_in_a_folder(cli, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("arguments", "said"),
+    ("arguments", "message"),
     [
         ([], "needs run folders"),
         (["nowhere"], "no folder nowhere"),
@@ -182,11 +175,11 @@ def test_the_command_writes_the_page_of_all_runs_in_a_folder(cli, tmp_path):
         (["run", "out=no/such/x.html"], "cannot write no/such/x.html"),
     ],
 )
-def test_a_wrong_word_is_one_line(cli, tmp_path, arguments, said):
+def test_a_wrong_argument_gives_a_one_line_error(cli, tmp_path, arguments, message):
     make_run(tmp_path / "run")
     code, _, err = cli("report", *arguments)
     assert code == 2
-    assert said in err
+    assert message in err
     assert err.count("\n") == 1
 
 
@@ -197,7 +190,7 @@ def test_markup_is_kept_and_text_escaped():
     assert '<td class="num">2</td><td>x</td>' in table(["a", "b", "c"], [["1", "2", "x"]], "t", words=1)
 
 
-def test_a_chart_is_drawn_to_scale_and_says_its_last_values():
+def test_a_chart_is_drawn_to_scale_and_states_its_last_values():
     text = chart("loss", {"train": [(0, 0.0), (10, 1.0)], "empty": []})
     points = re.findall(r'points="([^"]+)"', text)[0].split()
     (x0, y0), (x1, y1) = (map(float, point.split(",")) for point in points)
@@ -217,13 +210,13 @@ def test_a_spike_is_cut_off_and_counted():
     assert limits([3.0])[:2] == pytest.approx((2.85, 3.15))
 
 
-def test_ticks_are_round_and_within():
+def test_ticks_are_round_and_within_the_limits():
     assert ticks(0, 10, 5) == [0, 2, 4, 6, 8, 10]
     assert ticks(-0.13, 0.11, 5) == pytest.approx([-0.1, -0.05, 0, 0.05, 0.1])
     assert ticks(5, 5, 5) == [5]
 
 
-def test_thinning_keeps_the_outline():
+def test_thinning_a_curve_keeps_its_peak():
     curve = [(i, float(i == 5000)) for i in range(10_000)]
     short = thin(curve)
     assert len(short) <= POINTS
@@ -231,27 +224,5 @@ def test_thinning_keeps_the_outline():
     assert short == sorted(short)
 
 
-def test_pictures_are_small_and_film_strips_keep_both_ends(tmp_path):
-    history = History(make_run(tmp_path))
-    Image.fromarray(np.random.default_rng(0).integers(0, 255, (900, 1800, 3), np.uint8)).save(
-        tmp_path / "samples" / "samples_00000050.png"
-    )
-    film = history.pictures["samples"]
-    text = picture(film[-1], "a", SMALL)
-    assert f'width="{SMALL}" height="{SMALL // 2}"' in text
-    assert len(text) < SMALL * SMALL // 2 * 3 * 1.5
-    assert [each.step for each in spaced(film, 3)] == [10, 30, 50]
-    assert spaced(film, 9) == film
-
-
-def test_durations():
+def test_durations_are_readable():
     assert [duration(s) for s in (None, 12.4, 75, 3720)] == ["", "12 s", "1 min 15 s", "1 h 02 min"]
-
-
-def test_many_runs_have_a_short_title(tmp_path):
-    models = ("a.DDPM", "a.GAN", "a.VAE")
-    runs = [History(make_run(tmp_path / str(i), f"run_number_{i}", model=models[i % 2])) for i in range(9)]
-    assert "<title>9 runs of DDPM, GAN on MNIST</title>" in page(runs)
-    assert "<title>2 runs: run_number_0, run_number_1</title>" in page(runs[:2])
-    many = [History(make_run(tmp_path / f"m{i}", f"run_number_{i}", model=f"a.Model{i}")) for i in range(9)]
-    assert "<title>9 runs of 9 models on MNIST</title>" in page(many)

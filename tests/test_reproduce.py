@@ -1,4 +1,4 @@
-"""scripts/results/reproduce.py trains, measures, records, stopped and started at will; pages hold what was measured."""
+"""scripts/results/reproduce.py trains, measures and records; it can be stopped and restarted, and fills the pages."""
 
 import json
 import signal
@@ -34,7 +34,7 @@ TABLE = rows.Table(
 
 
 @pytest.fixture
-def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (tmp_path / "README.md").write_text(f"above\n{reproduce.BEGIN}\nold\n{reproduce.END}\nbelow\n")
     show(monkeypatch, *TABLE.rows)
     monkeypatch.setattr(reproduce, "RUNS", tmp_path / "runs")
@@ -44,7 +44,7 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def show(monkeypatch: pytest.MonkeyPatch, *shown: rows.Row) -> None:
-    """Let there be one table, of these rows."""
+    """Replaces all tables by one with these rows."""
     monkeypatch.setattr(reproduce, "TABLES", (TABLE._replace(rows=shown),))
     for module in (reproduce, rows):
         monkeypatch.setattr(module, "ROWS", {row.name: row for row in shown})
@@ -60,22 +60,22 @@ def run(monkeypatch: pytest.MonkeyPatch, *words: str) -> int:
             signal.signal(number, handler)
 
 
-def test_what_is_measured_stands_in_the_readme_and_is_not_run_twice(
-    here: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+def test_results_are_written_to_the_readme_and_not_computed_twice(
+    root: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ):
     assert run(monkeypatch, "tiny", "--seeds=1") == 0
-    record = [json.loads(line) for line in (here / "results.jsonl").read_text().splitlines()]
+    record = [json.loads(line) for line in (root / "results.jsonl").read_text().splitlines()]
     assert [(line["row"], line["samples"]) for line in record] == [("own", 50), ("again", 40), ("shown", 50)]
     assert [line["seed"] for line in record] == [0, 0, 0]
     assert record[2]["values"] == record[0]["values"]
-    assert not (here / "runs" / "shown").exists()
-    folder = here / "runs" / "own" / "seed_0"
-    found = History(folder).evaluation
-    assert found["parameters"] == record[0]["parameters"] > 1000
-    modes = found["measures"]["modes"]["value"]
-    again = json.loads((here / "runs" / "again" / "seed_0" / "evaluation.json").read_text())
+    assert not (root / "runs" / "shown").exists()
+    folder = root / "runs" / "own" / "seed_0"
+    evaluated = History(folder).evaluation
+    assert evaluated["parameters"] == record[0]["parameters"] > 1000
+    modes = evaluated["measures"]["modes"]["value"]
+    again = json.loads((root / "runs" / "again" / "seed_0" / "evaluation.json").read_text())
     assert again["settings"] == {"model.beta": 2.0}
-    text = (here / "README.md").read_text()
+    text = (root / "README.md").read_text()
     assert (text[:6], text[-6:]) == ("above\n", "below\n")
     assert "old" not in text
     assert f"| a VAE | {modes:.4g} |" in text
@@ -83,14 +83,14 @@ def test_what_is_measured_stands_in_the_readme_and_is_not_run_twice(
 
     written = (folder / "evaluation.json").stat().st_mtime_ns, (folder / "result.json").stat().st_mtime_ns
     capsys.readouterr()
-    assert run(monkeypatch, "own", "--seeds=2") == 0  # the second seed alone is new
+    assert run(monkeypatch, "own", "--seeds=2") == 0  # only the second seed is new
     assert "seed_0" not in capsys.readouterr().out
     assert written == ((folder / "evaluation.json").stat().st_mtime_ns, (folder / "result.json").stat().st_mtime_ns)
-    assert " ± " in next(line for line in (here / "README.md").read_text().splitlines() if "a VAE" in line)
-    assert len((here / "results.jsonl").read_text().splitlines()) == 4
+    assert " ± " in next(line for line in (root / "README.md").read_text().splitlines() if "a VAE" in line)
+    assert len((root / "results.jsonl").read_text().splitlines()) == 4
 
 
-def test_a_run_that_was_killed_goes_on(here: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]):
+def test_a_killed_run_is_resumed(root: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]):
     row = TABLE.rows[0]._replace(train=f"{TINY} trainer.steps=1500 trainer.checkpoint_every=20")
     show(monkeypatch, row)
     folder = reproduce.folder(row, 0)
@@ -103,12 +103,12 @@ def test_a_run_that_was_killed_goes_on(here: Path, monkeypatch: pytest.MonkeyPat
     assert process.wait() == -signal.SIGKILL
     assert run(monkeypatch, "own", "--seeds=1") == 0
     assert f"genlab train resume={folder}\n" in capsys.readouterr().out
-    (line,) = map(json.loads, (here / "results.jsonl").read_text().splitlines())
+    (line,) = map(json.loads, (root / "results.jsonl").read_text().splitlines())
     assert line["steps"] == 1500
 
 
-def test_a_run_by_other_defaults_is_named_and_left_alone(
-    here: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+def test_a_run_with_other_settings_is_named_and_left_alone(
+    root: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ):
     folder = reproduce.folder(TABLE.rows[0], 0)
     folder.mkdir(parents=True)
@@ -119,10 +119,10 @@ def test_a_run_by_other_defaults_is_named_and_left_alone(
     assert error.count("\n") == 1
     assert "(model.z_dim 3, now 2; trainer.steps 2, now 60): move it away" in error
     assert before == {path: path.stat().st_mtime_ns for path in folder.rglob("*")}
-    assert not (here / "results.jsonl").exists()
+    assert not (root / "results.jsonl").exists()
 
 
-def test_a_run_is_drawn_from_as_its_command_would_now(here: Path, monkeypatch: pytest.MonkeyPatch):
+def test_a_run_is_evaluated_with_the_sampler_settings_of_its_row(root: Path, monkeypatch: pytest.MonkeyPatch):
     words = "model=ddpm trainer.steps=3 trainer.batch_size=8 trainer.evaluate_every=0 trainer.sample_every=0"
     row = rows.Row("own", "ddpm", f"{words} model.sample_steps=4", "samples=20 likelihood=5")
     show(monkeypatch, row)
@@ -133,28 +133,28 @@ def test_a_run_is_drawn_from_as_its_command_would_now(here: Path, monkeypatch: p
     assert run(monkeypatch, "own", "--seeds=1") == 0
     report = json.loads((folder.with_name("seed_0_model.sample_steps_4") / "evaluation.json").read_text())
     assert report["settings"] == {"model.sample_steps": 4}
-    (line,) = map(json.loads, (here / "results.jsonl").read_text().splitlines())
+    (line,) = map(json.loads, (root / "results.jsonl").read_text().splitlines())
     assert (line["samples"], line["values"]["w2"]) == (20, pytest.approx(report["measures"]["w2"]["value"], rel=1e-3))
     assert (folder / "config.yaml").read_text() == before
 
 
-def test_a_run_that_fails_is_named_and_nothing_is_recorded(
-    here: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+def test_a_failed_run_is_named_and_not_recorded(
+    root: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ):
     show(monkeypatch, rows.Row("bad", "bad", "model=vae trainer.steps=none"))
     assert run(monkeypatch) == 1
     assert "failed: genlab train model=vae" in capsys.readouterr().err
-    assert not (here / "results.jsonl").exists()
+    assert not (root / "results.jsonl").exists()
 
 
-def test_a_wrong_name_is_one_line(here: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]):
+def test_a_wrong_name_gives_an_error(root: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]):
     assert run(monkeypatch, "tine") == 2
     error = capsys.readouterr().err
     assert error.count("\n") == 1
     assert "did you mean 'tiny'" in error
 
 
-def test_the_readme_holds_the_record_and_nothing_else():
+def test_the_pages_hold_exactly_the_record():
     record = reproduce.read()
     for page, names in reproduce.PAGES:
         _, rest = page.read_text().split(reproduce.BEGIN)
@@ -163,15 +163,15 @@ def test_the_readme_holds_the_record_and_nothing_else():
         assert rest.split(reproduce.END)[0] == "\n\n" + "\n".join(filter(None, tables)) + "\n"
 
 
-def test_every_row_is_a_command_that_composes():
-    """Also: no two rows share a folder, evaluations are of rows that train, and measures are such as genlab knows."""
+def test_every_row_has_a_command_that_composes():
+    """Also: no two rows share a folder, evaluations are of rows that train, and genlab knows all measures."""
     names = [row.name for table in rows.TABLES for row in table.rows]
     assert len(set(names)) == len(names)
     for row in reproduce.ROWS.values():
         assert config(*(row.train or reproduce.ROWS[row.of].train).split()).model._target_
         evaluated = [word.partition("=")[0] for word in row.evaluate.split()]
         assert all(key.startswith("model.") or key in ("samples", "k", "likelihood", "precision") for key in evaluated)
-    own = {"seconds"} | {f"{phase}_{what}" for phase in PHASES for what in ("std", "roughness")}
+    own = {"seconds"} | {f"{phase}_{statistic}" for phase in PHASES for statistic in ("std", "roughness")}
     for table in rows.TABLES:
         assert {name for column in table.columns for name in column.split("|")} <= {
             *MEASURES,

@@ -1,4 +1,4 @@
-"""A run is judged on the data it was trained on, and its config records what was done: options of resumed runs."""
+"""Options of resumed runs: a run is evaluated on the data it was trained on, and its config records what was done."""
 
 from pathlib import Path
 
@@ -28,7 +28,7 @@ def table(path: Path, scale: float = 1.0, flipped: bool = False) -> None:
     path.write_text("a,b\n" + "".join(f"{a!r},{b!r}\n" for a, b in rows.tolist()))
 
 
-def test_a_run_whose_data_have_moved_is_measured_where_they_are_now(cli, tmp_path):
+def test_a_run_can_be_evaluated_and_sampled_after_its_data_have_moved(cli, tmp_path):
     table(tmp_path / "t.csv")
     assert cli("train", "model=autoencoder", "data=array", "data.path=t.csv", *QUICK)[0] == 0
     (tmp_path / "new place").mkdir()
@@ -38,50 +38,50 @@ def test_a_run_whose_data_have_moved_is_measured_where_they_are_now(cli, tmp_pat
         code, _, err = cli(verb, "run=run", "data.path=new place/t.csv", *words)
         assert (code, err) == (0, ""), err
         table(tmp_path / "other.csv", scale=2.0)
-        refused(cli(verb, "run=run", "data.path=other.csv", *words), 2, "data are not those")
-    refused(cli("evaluate", "run=run", "data=gaussian2d"), 2, "against its own data")
+        refused(cli(verb, "run=run", "data.path=other.csv", *words), 2, "data differ from those")
+    refused(cli("evaluate", "run=run", "data=gaussian2d"), 2, "is evaluated on its own data")
 
 
 @pytest.mark.parametrize("change", [{"scale": 3.0}, {"flipped": True}])
-def test_a_run_is_not_judged_on_data_that_have_changed(cli, tmp_path, change):
+def test_a_run_is_not_evaluated_on_data_that_have_changed(cli, tmp_path, change):
     table(tmp_path / "t.csv")
     assert cli("train", "model=autoencoder", "data=array", "data.path=t.csv", *QUICK)[0] == 0
     assert cli("evaluate", "run=run", "samples=4")[0] == 0
     (tmp_path / "run" / "evaluation.json").unlink()
     table(tmp_path / "t.csv", **change)
-    words = "data are not those that this run began with"
+    words = "data differ from those this run was trained on"
     refused(cli("evaluate", "run=run", "samples=4"), 2, words)
     assert not (tmp_path / "run" / "evaluation.json").exists()
     refused(cli("sample", "run=run", "n=4"), 2, words)  # reconstructions of test rows
     refused(cli("train", "resume=run", "trainer.steps=6"), 2, words)
 
 
-def test_samples_of_a_model_whose_data_have_changed_are_drawn_over_none(cli, tmp_path):
+def test_samples_are_plotted_without_real_points_if_the_data_have_changed(cli, tmp_path):
     table(tmp_path / "t.csv")
     assert cli("train", "model=flow", "data=array", "data.path=t.csv", *QUICK)[0] == 0
     assert cli("sample", "run=run", "n=4")[0] == 0
-    with np.load(tmp_path / "run" / "samples.npz") as found:
-        before = found["samples"]
+    with np.load(tmp_path / "run" / "samples.npz") as stored:
+        before = stored["samples"]
     table(tmp_path / "t.csv", scale=1000.0)
     code, out, err = cli("sample", "run=run", "n=4")
     assert (code, err) == (0, "")
-    assert "no real samples: the data are not those" in out
-    with np.load(tmp_path / "run" / "samples.npz") as found:
-        np.testing.assert_array_equal(found["samples"], before)  # decoded by the run's own scale
+    assert "no real samples: the data differ from those" in out
+    with np.load(tmp_path / "run" / "samples.npz") as stored:
+        np.testing.assert_array_equal(stored["samples"], before)  # decoded by the run's own scale
 
 
-def test_the_range_of_a_resumed_run_stays(tmp_path):
-    whole = trainer("autoencoder", blobs(range="unit"), steps=2)
-    whole.train_step()
+def test_a_resumed_run_cannot_change_its_range(tmp_path):
+    run = trainer("autoencoder", blobs(range="unit"), steps=2)
+    run.train_step()
     with pytest.raises(UserError, match=r"data\.range: this run began with unit, not symmetric"):
-        trainer("autoencoder", blobs(range="symmetric"), steps=2).load_state_dict(whole.state_dict())
+        trainer("autoencoder", blobs(range="symmetric"), steps=2).load_state_dict(run.state_dict())
 
 
 def group(path: Path) -> dict:
     return checkpoint.read(path / "checkpoints" / "last.pt")["optimizers"]["model"]["param_groups"][0]
 
 
-def test_options_of_an_optimizer_apply_after_a_resume(cli, tmp_path):
+def test_new_optimizer_options_apply_after_a_resume(cli, tmp_path):
     assert cli(*SMALL, "+optimizer.model.betas=[0.5,0.9]")[0] == 0
     words = ("optimizer.model.betas=[0.1,0.2]", "+optimizer.model.weight_decay=0.25", "trainer.steps=8")
     code, _, err = cli("train", "resume=run", *words)
@@ -90,30 +90,30 @@ def test_options_of_an_optimizer_apply_after_a_resume(cli, tmp_path):
     assert (tuple(options["betas"]), options["weight_decay"]) == ((0.1, 0.2), 0.25)
     stored = Run.open(tmp_path / "run").read_config().optimizer.model
     assert (list(stored.betas), stored.weight_decay) == ([0.1, 0.2], 0.25)
-    assert cli("train", "resume=run", "trainer.steps=9")[0] == 0  # and they are the run's own from then on
+    assert cli("train", "resume=run", "trainer.steps=9")[0] == 0  # and they are kept from then on
     assert group(tmp_path / "run")["weight_decay"] == 0.25
 
 
 @pytest.mark.parametrize(
-    ("words", "said"),
+    ("words", "messages"),
     [
         (("optimizer.model._target_=torch.optim.SGD",), ("torch.optim.Adam", "start a new run")),
         (("data._target_=genlab.data.mnist.MNIST",), ("data._target_", "keeps it")),
-        (("+optimizer.model.amsgrad=true",), ("max_exp_avg_sq", "did not keep")),
+        (("+optimizer.model.amsgrad=true",), ("max_exp_avg_sq", "did not store")),
         (("+optimizer.modle.lr=1",), ("did you mean 'optimizer.model.lr'",)),
         (("+optimizer.model.weight_deca=1",), ("did you mean 'weight_decay'",)),
         (("model.z_dim=5",), ("does not fit this model",)),
     ],
 )
-def test_what_a_resumed_run_cannot_do_leaves_its_config_as_it_was(cli, tmp_path, words, said):
+def test_a_refused_resume_leaves_the_config_unchanged(cli, tmp_path, words, messages):
     assert cli(*SMALL)[0] == 0
     before = (tmp_path / "run" / "config.yaml").read_bytes()
-    refused(cli("train", "resume=run", "trainer.steps=8", *words), 2, *said)
+    refused(cli("train", "resume=run", "trainer.steps=8", *words), 2, *messages)
     assert (tmp_path / "run" / "config.yaml").read_bytes() == before
 
 
-def test_the_config_is_written_with_the_first_checkpoint_that_is_made_with_it(cli, tmp_path, monkeypatch):
-    """So that what a failed resume says, to go on with resume=RUN, works."""
+def test_a_changed_config_is_written_with_the_first_checkpoint_made_with_it(cli, tmp_path, monkeypatch):
+    """So that the advice after a failed resume, to continue with resume=RUN, works."""
     from genlab.trainer.loop import Trainer
 
     assert cli(*SMALL)[0] == 0
@@ -133,21 +133,21 @@ def test_the_config_is_written_with_the_first_checkpoint_that_is_made_with_it(cl
     assert cli("train", "resume=run", "trainer.steps=8", "optimizer.model.lr=0.5")[0] == 0
     assert Run.open(tmp_path / "run").read_config().optimizer.model.lr == 0.5
     words = ("trainer.steps=9", "trainer.checkpoint_every=0", "optimizer.model.lr=0.25")
-    assert cli("train", "resume=run", *words)[0] == 0  # without any checkpoint: at the end
+    assert cli("train", "resume=run", *words)[0] == 0  # without checkpoints, it is written at the end
     assert Run.open(tmp_path / "run").read_config().optimizer.model.lr == 0.25
 
 
-def test_the_class_of_an_optimizer_is_checked_by_the_checkpoint_too():
-    whole = trainer("vae", blobs(range="unit"), steps=2)
-    whole.train_step()
+def test_a_checkpoint_refuses_another_class_of_optimizer():
+    run = trainer("vae", blobs(range="unit"), steps=2)
+    run.train_step()
     other = trainer("vae", blobs(range="unit"), steps=2)
     other.optimizers["model"] = torch.optim.SGD(other.family.parameters(), lr=0.1)
     with pytest.raises(UserError, match="began with Adam, not SGD"):
-        other.load_state_dict(whole.state_dict())
+        other.load_state_dict(run.state_dict())
 
 
 class Counting(torch.optim.SGD):
-    """Keeps a counter in its group, as optimizers without schedules do."""
+    """An optimizer that keeps a counter in its group, as schedule-free optimizers do."""
 
     def __init__(self, params, lr: float = 0.1) -> None:
         super().__init__(params, lr=lr)
@@ -158,7 +158,7 @@ class Counting(torch.optim.SGD):
         return super().step(closure)
 
 
-def test_counters_that_an_optimizer_keeps_among_its_options_go_on():
+def test_counters_among_an_optimizers_options_are_restored():
     weight = torch.nn.Parameter(torch.ones(3, 2))
     first, second = Counting([weight]), Counting([weight], lr=0.5)
     weight.grad = torch.ones_like(weight)
@@ -167,7 +167,7 @@ def test_counters_that_an_optimizer_keeps_among_its_options_go_on():
     assert (second.param_groups[0]["k"], second.param_groups[0]["lr"]) == (1, 0.5)
 
 
-def test_what_an_optimizer_keeps_is_found_without_touching_it():
+def test_state_keys_are_found_without_changing_the_optimizer():
     weight = torch.nn.Parameter(torch.ones(3, 2))
     optimizer = torch.optim.RMSprop([weight], momentum=0.9, centered=True)
     assert {"square_avg", "momentum_buffer", "grad_avg"} <= state_keys(optimizer)

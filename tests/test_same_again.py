@@ -1,4 +1,4 @@
-"""The same numbers again: what a run was made with is kept, and its folder is enough to make it anew, to the bit."""
+"""Reproducibility: a run records what it was made with, and its folder is enough to repeat it bit for bit."""
 
 import json
 import os
@@ -17,8 +17,8 @@ from genlab.trainer import checkpoint, device
 
 @pytest.mark.parametrize("name", [["--config-name", "config"], []])
 @pytest.mark.parametrize("model", ["wgan_gp", "vae"])
-def test_a_run_folder_reruns_to_the_bit_in_a_new_folder(cli, tmp_path, name, model):
-    small = [each for each in SMALL if not each.startswith("model") and not each.startswith("hydra")]
+def test_a_run_folder_can_be_rerun_bit_for_bit(cli, tmp_path, name, model):
+    small = [word for word in SMALL if not word.startswith("model") and not word.startswith("hydra")]
     assert cli(*small, f"model={model}", "seed=3", "hydra.run.dir=first")[0] == 0
     code, _, err = cli("train", "--config-dir", "first", *name)
     assert (code, err) == (0, "")
@@ -29,7 +29,7 @@ def test_a_run_folder_reruns_to_the_bit_in_a_new_folder(cli, tmp_path, name, mod
     assert configs[0] == configs[1]
 
 
-def test_a_rerun_takes_overrides_sweeps_and_refuses_wrong_ones(cli, tmp_path):
+def test_a_rerun_accepts_overrides_and_sweeps_and_refuses_wrong_keys(cli, tmp_path):
     assert cli(*SMALL)[0] == 0
     code, out, _ = cli("train", "--config-dir=run", "trainer.steps=7", "--cfg", "job")
     assert code == 0
@@ -41,7 +41,7 @@ def test_a_rerun_takes_overrides_sweeps_and_refuses_wrong_ones(cli, tmp_path):
     assert len([path for path in (tmp_path / "sweep").iterdir() if path.is_dir()]) == 2
 
 
-def test_a_folder_of_ones_own_configs_is_still_hydras(cli, tmp_path):
+def test_config_dir_still_accepts_a_folder_of_user_configs(cli, tmp_path):
     (tmp_path / "mine" / "data").mkdir(parents=True)
     own = "_target_: genlab.data.gaussian2d.Gaussian2D\nkind: ring\nn: 77\n"
     (tmp_path / "mine" / "data" / "own.yaml").write_text(own)
@@ -50,19 +50,19 @@ def test_a_folder_of_ones_own_configs_is_still_hydras(cli, tmp_path):
     assert "77 train" in out
 
 
-def test_environment_json_says_what_the_run_was_made_with(cli, tmp_path):
+def test_environment_json_records_what_the_run_was_made_with(cli, tmp_path):
     assert cli(*SMALL)[0] == 0
-    found = json.loads((tmp_path / "run" / "environment.json").read_text())
-    assert found["genlab"] == genlab.__version__
-    assert found["torch"] == torch.__version__
-    assert found["threads"] == torch.get_num_threads()
-    assert found["device"] == "cpu"
-    assert found["command"].startswith("genlab train model=autoencoder")
-    assert found["earlier"] == []
+    environment = json.loads((tmp_path / "run" / "environment.json").read_text())
+    assert environment["genlab"] == genlab.__version__
+    assert environment["torch"] == torch.__version__
+    assert environment["threads"] == torch.get_num_threads()
+    assert environment["device"] == "cpu"
+    assert environment["command"].startswith("genlab train model=autoencoder")
+    assert environment["earlier"] == []
     assert cli("train", "resume=run", "trainer.steps=8")[0] == 0
-    found = json.loads((tmp_path / "run" / "environment.json").read_text())
-    assert (found["step"], found["command"]) == (6, "genlab train resume=run trainer.steps=8")
-    assert [each["step"] for each in found["earlier"]] == [0]
+    environment = json.loads((tmp_path / "run" / "environment.json").read_text())
+    assert (environment["step"], environment["command"]) == (6, "genlab train resume=run trainer.steps=8")
+    assert [record["step"] for record in environment["earlier"]] == [0]
 
 
 def test_a_damaged_environment_does_not_stop_a_run(tmp_path):
@@ -73,15 +73,15 @@ def test_a_damaged_environment_does_not_stop_a_run(tmp_path):
         assert json.loads(run.environment.read_text())["step"] == 1
 
 
-def test_the_source_is_named_where_it_is_a_checkout(tmp_path, monkeypatch):
+def test_the_source_is_none_unless_it_is_a_checkout(tmp_path, monkeypatch):
     assert source(tmp_path) is None
     (tmp_path / ".git").mkdir()
-    assert source(tmp_path) is None  # git refuses it: no error
+    assert source(tmp_path) is None  # git refuses it, which is no error
     monkeypatch.setenv("PATH", "")
     assert source(tmp_path) is None
 
 
-def test_deterministic_is_on_for_the_run_only_and_names_what_cannot_be(monkeypatch):
+def test_deterministic_is_on_for_the_run_only_and_names_what_cannot_be_deterministic(monkeypatch):
     monkeypatch.delenv("CUBLAS_WORKSPACE_CONFIG", raising=False)
     with device.deterministic(False):
         assert not torch.are_deterministic_algorithms_enabled()
@@ -96,7 +96,7 @@ def test_deterministic_is_on_for_the_run_only_and_names_what_cannot_be(monkeypat
     assert not torch.are_deterministic_algorithms_enabled()
 
 
-def test_deterministic_gives_the_same_run(cli, tmp_path):
+def test_deterministic_does_not_change_a_run_on_the_cpu(cli, tmp_path):
     for folder, on in (("a", "false"), ("b", "true")):
         assert cli(*SMALL[:-1], f"trainer.deterministic={on}", f"hydra.run.dir={folder}")[0] == 0
     a, b = (checkpoint.read(tmp_path / name / "checkpoints" / "last.pt") for name in ("a", "b"))

@@ -1,4 +1,4 @@
-"""A sampler's net called as a graph gives the samples of the eager one, and the family is as before afterwards."""
+"""A sampler's net called as a graph gives the same samples as the eager net, and the family is left unchanged."""
 
 import pytest
 import torch
@@ -21,7 +21,7 @@ def family(model: str, kind: str, *overrides: str):
     composed = config(f"model={model}", "data=gaussian2d" if kind == "points" else "data=mnist", *overrides)
     torch.manual_seed(0)
     made = build.family(composed, data.spec).eval()
-    for parameter in made.parameters():  # last layers begin at 0: a net that says 0 would be called in vain
+    for parameter in made.parameters():  # last layers start at 0, and a net that returns 0 would prove nothing
         parameter.data.add_(0.02 * torch.randn_like(parameter))
     return made
 
@@ -34,7 +34,7 @@ def draw(made, mode: str, n: int, y: torch.Tensor | None = None) -> torch.Tensor
 
 
 def net_of(made) -> torch.nn.Module:
-    (net,) = (each.net for each in made.modules() if isinstance(each, sampling.DenoisingModel))
+    (net,) = (module.net for module in made.modules() if isinstance(module, sampling.DenoisingModel))
     return net
 
 
@@ -70,14 +70,14 @@ def test_a_recorded_net_gives_the_same_samples(tape, monkeypatch):
     assert (tape.recorded, tape.replayed) == (1, 12)  # two batches of 5; the last, of 2, is eager
 
 
-def test_classes_reach_a_recorded_net(tape):
+def test_labels_reach_a_recorded_net(tape):
     made = family("ddpm", "points", "model.conditional=true", "model.guidance=2.0", "model.sample_steps=4")
     y = torch.arange(6) % made.spec.classes
     assert torch.equal(draw_recorded(made, 6, y), draw(made, "eager", 6, y))
     assert tape.recorded == 1
 
 
-def test_what_cannot_be_recorded_stays_eager_and_says_so(tape, monkeypatch, capsys):
+def test_a_net_that_cannot_be_recorded_stays_eager_and_says_so(tape, monkeypatch, capsys):
     def refuses(function, device):
         raise RuntimeError("operation not permitted when stream is capturing")
 
@@ -88,14 +88,14 @@ def test_what_cannot_be_recorded_stays_eager_and_says_so(tape, monkeypatch, caps
     assert line == "execution: the sampler's net stays eager: operation not permitted when stream is capturing"
 
 
-def test_the_family_is_as_before():
+def test_the_net_is_restored_after_an_error():
     net = net_of(family("ddpm", "points"))
     with pytest.raises(ZeroDivisionError), sampling.replaced(net, sampling.OneShape(net, sampling.Recorded)):
         raise ZeroDivisionError
     assert "forward" not in vars(net)
 
 
-def test_auto_is_eager_on_the_cpu_and_others_are_left_alone(traced, capsys):
+def test_auto_is_eager_on_the_cpu_and_families_without_a_denoiser_are_left_alone(traced, capsys):
     for model, mode in (("ddpm", "auto"), ("gan", "compile")):
         draw(family(model, "points"), mode, 3)
     assert capsys.readouterr().err == ""
@@ -111,7 +111,7 @@ def test_wrong_modes_are_refused():
         draw(made, "compiled", 3)
 
 
-def test_the_commands_hand_the_mode_on(cli):
+def test_sample_and_evaluate_pass_the_mode_on(cli):
     short = ("trainer.steps=1", "trainer.batch_size=8", "trainer.sample_every=0", "trainer.evaluate_every=0")
     assert cli("train", "model=ddpm", "data.n=100", *short, "hydra.run.dir=run")[0] == 0
     for words in (("sample", "n=3"), ("evaluate", "samples=4")):

@@ -1,4 +1,4 @@
-"""Samplers with the best net: the order of their steps, and modes as wide as those of the data."""
+"""Samplers with the best net: the order of their steps, and how wide the modes of their samples are."""
 
 import math
 from itertools import pairwise
@@ -16,25 +16,25 @@ from genlab.models.schedules import alpha_bars
 
 
 def levels(steps: int, top: float = 20.0, low: float = 0.05) -> list[Level]:
-    """Of the variance-preserving path, σ/α in geometric progression."""
-    found = [top * (low / top) ** (i / steps) for i in range(steps + 1)]
-    return [(1 / math.sqrt(1 + r**2), r / math.sqrt(1 + r**2)) for r in found]
+    """Returns levels of the variance-preserving path, with σ/α in geometric progression."""
+    ratios = [top * (low / top) ** (i / steps) for i in range(steps + 1)]
+    return [(1 / math.sqrt(1 + r**2), r / math.sqrt(1 + r**2)) for r in ratios]
 
 
 def clean(x: Tensor, level: Level) -> Tensor:
-    """E[x_0 | x_t] of N(MEAN, STD²)."""
+    """Returns E[x_0 | x_t] of N(MEAN, STD²)."""
     alpha, sigma = level
     return MEAN + alpha * STD**2 / (alpha**2 * STD**2 + sigma**2) * (x - alpha * MEAN)
 
 
 def end_of_the_ode(x: Tensor, start: Level, end: Level) -> Tensor:
-    """Where the ODE carries x: its distance from α MEAN grows as the deviation of x_t does."""
+    """Returns where the ODE carries x: its distance from α MEAN grows in proportion to the deviation of x_t."""
     deviations = [(alpha**2 * STD**2 + sigma**2).sqrt() for alpha, sigma in (start, end)]
     return end[0] * MEAN + deviations[1] / deviations[0] * (x - start[0] * MEAN)
 
 
-def test_second_order_of_the_ode() -> None:
-    """The error at the last level falls as the square of the step; of DDIM, which does not look back, as the step."""
+def test_dpmpp_and_heun_are_of_second_order_and_ddim_of_first() -> None:
+    """The error at the last level is quadratic in the step; for DDIM, which uses no earlier step, it is linear."""
     x = torch.randn(20, 2, generator=torch.Generator().manual_seed(0)).double()
     errors: dict[str, list[float]] = {"dpmpp": [], "heun": [], "ddim": []}
     for steps in (40, 80, 160):
@@ -62,7 +62,7 @@ def test_second_order_of_the_ode() -> None:
 
 @pytest.mark.parametrize("eta", [0.0, 0.5, 1.0])
 def test_a_step_keeps_the_marginals(eta: float) -> None:
-    """Where x_0 is known, x_s is α_s x_0 plus noise of variance σ_s²; the factors are those of DDIM."""
+    """If x_0 is known, x_s is α_s x_0 plus noise of variance σ_s²; the factors are those of DDIM."""
     bars = alpha_bars("linear", 1000)
     for t, s in ((1000, 400), (400, 30), (3, 1)):
         start, end = ((bars[i].sqrt().item(), (1 - bars[i]).sqrt().item()) for i in (t, s))
@@ -71,16 +71,16 @@ def test_a_step_keeps_the_marginals(eta: float) -> None:
         assert noises(start, end, eta)[1] ** 2 == pytest.approx(variance.item(), rel=1e-9)
         x_0, noise = torch.randn(4, 2).double(), torch.randn(4, 2).double()
         torch.manual_seed(0)
-        found = exact_step(start[0] * x_0 + start[1] * noise, x_0, start, end, eta)
+        stepped = exact_step(start[0] * x_0 + start[1] * noise, x_0, start, end, eta)
         torch.manual_seed(0)
         fresh = torch.randn_like(x_0)
-        torch.testing.assert_close(found, from_x * x_0 + from_noise * noise + variance.sqrt() * fresh)
+        torch.testing.assert_close(stepped, from_x * x_0 + from_noise * noise + variance.sqrt() * fresh)
     x, velocity, t, end, s = torch.randn(4, 2).double(), torch.randn(4, 2).double(), 0.4, 0.7, 0.1
     torch.manual_seed(0)
     data = velocity + (1 - s) * (x - t * velocity)
-    found = exact_step(x, data, (t, 1 - (1 - s) * t), (end, 1 - (1 - s) * end), eta)
+    stepped = exact_step(x, data, (t, 1 - (1 - s) * t), (end, 1 - (1 - s) * end), eta)
     torch.manual_seed(0)
-    torch.testing.assert_close(found, flow_matching.stochastic_step(x, velocity, torch.randn_like(x), t, end, s, eta))
+    torch.testing.assert_close(stepped, flow_matching.stochastic_step(x, velocity, torch.randn_like(x), t, end, s, eta))
 
 
 SAMPLERS = {
@@ -102,25 +102,25 @@ def test_modes_are_as_wide_as_those_of_the_data(name: str, kind: str) -> None:
     torch.manual_seed(0)
     mixture = gaussian2d.mixture(kind)
     assert mixture is not None
-    found = mode_coverage(SAMPLERS[name](mixture).sample(10_000), mixture.modes, mixture.sigma)
-    assert found.covered == len(mixture.modes)
-    assert found.mode_std == pytest.approx(1, abs=0.035 if "heun" in name else 0.025)
-    assert found.high_quality == pytest.approx(BEST, abs=0.008)
+    coverage = mode_coverage(SAMPLERS[name](mixture).sample(10_000), mixture.modes, mixture.sigma)
+    assert coverage.covered == len(mixture.modes)
+    assert coverage.mode_std == pytest.approx(1, abs=0.035 if "heun" in name else 0.025)
+    assert coverage.high_quality == pytest.approx(BEST, abs=0.008)
 
 
-def test_first_order_noise_draws_narrow_modes() -> None:
-    """What dpmpp mends: DDIM with η = 1 ends with the mean of x_0, and shrinks the modes at each step before."""
+def test_ddim_with_noise_draws_modes_that_are_too_narrow() -> None:
+    """The fault that dpmpp mends: DDIM with η = 1 ends with the mean of x_0, and narrows the modes at every step."""
     torch.manual_seed(0)
     mixture = gaussian2d.mixture("ring")
     assert mixture is not None
-    found = mode_coverage(mixture_ddpm(mixture, sampler="ddim").sample(5000), mixture.modes, mixture.sigma)
-    assert found.mode_std < 0.8
-    assert found.high_quality > BEST + 0.008
+    coverage = mode_coverage(mixture_ddpm(mixture, sampler="ddim").sample(5000), mixture.modes, mixture.sigma)
+    assert coverage.mode_std < 0.8
+    assert coverage.high_quality > BEST + 0.008
 
 
 @pytest.mark.parametrize("steps", [1, 2, 3])
-def test_few_steps_will_do(steps: int) -> None:
-    """No large noise is left in the samples; lines through far x̂_0 may carry some of them beyond the ring."""
+def test_few_steps_leave_no_large_noise(steps: int) -> None:
+    """Lines through a distant x̂_0 may carry some samples beyond the ring."""
     mixture = gaussian2d.mixture("ring")
     assert mixture is not None
     torch.manual_seed(0)
@@ -133,11 +133,11 @@ def test_few_steps_will_do(steps: int) -> None:
 
 
 def test_few_levels_of_noise_end_on_the_modes() -> None:
-    """Of 20 levels the last has σ = 0.07, five times the width of a mode: what is left of it must not stay."""
+    """The last of 20 levels has σ = 0.07, five times the width of a mode; none of that noise may be left."""
     mixture = gaussian2d.mixture("ring")
     assert mixture is not None
     torch.manual_seed(0)
     x = mixture_ddpm(mixture, timesteps=20, sample_steps=20).sample(2000)
-    found = mode_coverage(x, mixture.modes, mixture.sigma)
-    assert found.covered == 8
-    assert found.high_quality > 0.95
+    coverage = mode_coverage(x, mixture.modes, mixture.sigma)
+    assert coverage.covered == 8
+    assert coverage.high_quality > 0.95

@@ -1,4 +1,4 @@
-"""A small soak: killed runs end with the same bits (`scripts/robustness/soak.py`)."""
+"""A short soak test: killed runs end with the same bits (`scripts/robustness/soak.py`)."""
 
 import os
 import subprocess

@@ -1,4 +1,4 @@
-"""What comes from a user's own files: presets of any encoding, modules in the current folder."""
+"""User files: presets in any encoding, and modules in the current folder."""
 
 import sys
 
@@ -9,7 +9,7 @@ TRAIN = ("train", "trainer.device=cpu", "trainer.batch_size=16", "data.n=100")
 
 @pytest.fixture
 def preset(tmp_path):
-    """Writes a preset of the user's own, for --config-dir conf."""
+    """Returns a function that writes a user preset, for --config-dir conf."""
 
     def write(name: str, content: bytes) -> None:
         folder = tmp_path / "conf" / "experiment"
@@ -29,7 +29,7 @@ def test_a_preset_with_a_byte_order_mark_is_read(cli, preset):
 
 
 @pytest.mark.parametrize(
-    ("content", "said"),
+    ("content", "message"),
     [
         ("name: größe".encode("latin-1"), "own.yaml is not UTF-8 text"),
         (b"name: [a", "own.yaml cannot be read as a config"),
@@ -37,11 +37,11 @@ def test_a_preset_with_a_byte_order_mark_is_read(cli, preset):
         (b"# @package a b", "own.yaml cannot be read as a config: Too many"),
     ],
 )
-def test_a_damaged_preset_is_one_line(cli, preset, content, said):
+def test_a_damaged_preset_gives_a_one_line_error(cli, preset, content, message):
     preset("own", content)
     code, out, err = cli("train", "--config-dir", "conf", "experiment=own")
     assert (code, out, err.count("\n")) == (2, "", 1)
-    assert said in err
+    assert message in err
 
 
 def test_allowed_targets_are_found_in_the_current_folder(cli, tmp_path, monkeypatch):

@@ -1,6 +1,6 @@
-"""Sweeps: what becomes of jobs that fail, are killed or interrupted; going on with them; ranks; the search.
+"""Sweeps: jobs that fail, are killed or are interrupted; resuming them; ranks; the search.
 
-Most run a stand-in for `genlab train` that starts in no time; one test runs real jobs.
+Most tests run a stand-in for `genlab train` that starts at once; one test runs real jobs.
 """
 
 import json
@@ -21,8 +21,8 @@ from genlab.sweep.pool import Pool, resources
 
 SMALL = ("trainer.device=cpu", "trainer.batch_size=16", "trainer.sample_every=0", "data.n=100", "hydra.sweep.dir=sweep")
 
-# Takes its words as `genlab train` does. seed=1 raises and seed=2 is killed until the file REPAIRED is there; with the
-# file WAIT there, a job waits for a signal.
+# Takes the arguments of `genlab train`. seed=1 raises and seed=2 is killed until the file REPAIRED exists; while the
+# file WAIT exists, a job waits for a signal.
 STAND_IN = """
 import json, os, signal, sys, time
 from pathlib import Path
@@ -69,7 +69,7 @@ def jobs(folder: Path = Path("sweep")) -> dict[str, Job]:
     return {job.folder: job for job in Sweep.open(folder).jobs}
 
 
-def test_real_jobs_that_raise_and_are_killed_then_resumed(cli, tmp_path, monkeypatch):
+def test_real_jobs_that_raise_or_are_killed_can_be_resumed(cli, tmp_path, monkeypatch):
     (tmp_path / "sabotage.py").write_text(
         "import os, signal\n"
         "from pathlib import Path\n"
@@ -90,7 +90,7 @@ def test_real_jobs_that_raise_and_are_killed_then_resumed(cli, tmp_path, monkeyp
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))
     monkeypatch.syspath_prepend(tmp_path)
     words = [*SMALL, "trainer.steps=12", "trainer.checkpoint_every=3", "model=gan", "data._target_=sabotage.Points"]
-    words += ["--allow-targets"]  # reaches the jobs
+    words += ["--allow-targets"]  # is passed on to the jobs
     code, out, err = cli("train", "-m", "+data.fault=none,raise,kill", *words, "hydra.launcher.n_jobs=3")
     assert code == 1
     assert err.startswith("genlab: 2 of 3 jobs did not finish")
@@ -121,7 +121,7 @@ def test_real_jobs_that_raise_and_are_killed_then_resumed(cli, tmp_path, monkeyp
     )  # a name with = in it
 
 
-def test_only_failed_jobs_run_again(cli, tmp_path, stand_in):
+def test_a_resumed_sweep_runs_only_failed_jobs_again(cli, tmp_path, stand_in):
     code, _, _ = cli("train", "-m", "seed=0,1,2,3", *SMALL, "hydra.launcher.n_jobs=2", "hydra.launcher.threads=3")
     assert code == 1
     states = [job.status for job in jobs().values()]
@@ -140,7 +140,7 @@ def test_only_failed_jobs_run_again(cli, tmp_path, stand_in):
 
 
 def interrupted(cli, folder: Path, number: int, names: list[str], *words: str) -> tuple[int, str, str]:
-    """Run a command, and send this process a signal as soon as these jobs have written their metrics."""
+    """Runs a command, and sends this process a signal as soon as these jobs have written their metrics."""
 
     def send():
         while not all(list(folder.glob(f"{name}/metrics.jsonl")) for name in names):
@@ -159,7 +159,7 @@ def interrupted(cli, folder: Path, number: int, names: list[str], *words: str) -
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
-def test_a_signal_ends_the_whole_sweep_in_good_order(cli, tmp_path, stand_in, number, code):
+def test_a_signal_ends_the_whole_sweep_cleanly(cli, tmp_path, stand_in, number, code):
     (tmp_path / "WAIT").touch()
     (tmp_path / "REPAIRED").touch()
     words = ("train", "-m", "seed=0,1,2", *SMALL, "hydra.launcher.n_jobs=2")
@@ -177,7 +177,7 @@ def test_a_signal_ends_the_whole_sweep_in_good_order(cli, tmp_path, stand_in, nu
     assert [lines[-2].split()[0] for lines in starts] == ["True", "True", "False"]
 
 
-def test_each_job_has_a_gpu_of_its_own(tmp_path, stand_in, monkeypatch):
+def test_each_job_gets_a_gpu_of_its_own(tmp_path, stand_in, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "REPAIRED").touch()
     sweep = Sweep(tmp_path / "sweep", [Job(i, str(i), [f"seed={i}"]) for i in range(4)])
@@ -186,7 +186,7 @@ def test_each_job_has_a_gpu_of_its_own(tmp_path, stand_in, monkeypatch):
     assert seen == {"3", "5"}
 
 
-def test_resources(monkeypatch):
+def test_jobs_threads_and_gpus_follow_from_the_machine(monkeypatch):
     monkeypatch.setattr(os, "sched_getaffinity", lambda pid: set(range(8)), raising=False)
     monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0,2")
@@ -194,26 +194,26 @@ def test_resources(monkeypatch):
     assert resources("auto", "auto", "auto", devices=2) == (1, 4, ["0,2"])
     assert resources("auto", "auto", "cpu") == (4, 2, [])
     assert resources("auto", "auto", "cpu", devices=2) == (2, 2, [])
-    assert resources(3, 1, "cuda:1") == (3, 1, [])  # the user's own choice of a device stays
+    assert resources(3, 1, "cuda:1") == (3, 1, [])  # the device that the user chose is kept
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
     assert resources("auto", "auto", "auto") == (4, 2, [])
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
     assert resources("auto", "auto", "cpu") == (4, 1, [])
 
 
-def test_ranks_are_by_the_mode_and_within_a_measure(tmp_path):
+def test_ranks_follow_the_mode_within_each_measure(tmp_path):
     figures = [("eval/a", 3.0), ("eval/a", 1.0), ("eval/b", 2.0), ("", None)]
     words = [["x=1", f"y={i}"] for i in range(4)]
     sweep = Sweep(tmp_path, [Job(i, str(i), words[i], measure=m, value=v) for i, (m, v) in enumerate(figures)])
     assert sweep.ranks() == {0: 2, 1: 1, 2: 1}
     assert sweep.differing(sweep.jobs[1]) == "y=1"
-    assert "unlike measures" in sweep.table()
+    assert "different measures" in sweep.table()
     for job in sweep.jobs:
         job.better = "max"
     assert sweep.ranks() == {0: 1, 1: 2, 2: 1}
     for job in sweep.jobs:
         job.better = "near 1.5"
-    sweep.jobs[0].better = "max"  # of a job from before it was known that a value in the middle is best
+    sweep.jobs[0].better = "max"  # a job from before there were modes `near ...`
     assert sweep.ranks() == {0: 2, 1: 1, 2: 1}
     for job in sweep.jobs:
         job.better = "max"
@@ -226,12 +226,12 @@ def test_ranks_are_by_the_mode_and_within_a_measure(tmp_path):
 
 
 @pytest.mark.parametrize("value", ["/a/0_model=gan,seed=1", "it's", "a b", "back\\slash", "end\\", "\\'", "[x]"])
-def test_any_folder_survives_the_grammar(value):
+def test_any_folder_name_survives_hydras_grammar(value):
     (parsed,) = OverridesParser.create().parse_overrides([assignment("resume", value)])
     assert parsed.value() == value
 
 
-def test_other_launchers_have_the_table_too(cli, tmp_path):
+def test_other_launchers_write_the_table_too(cli, tmp_path):
     words = [*SMALL, "trainer.steps=4", "hydra/launcher=basic", "trainer.log_every=1", "model=vae"]
     code, out, err = cli("train", "-m", "optimizer.model.lr=1e-3,1e30", *words)
     assert code == 1
@@ -242,7 +242,7 @@ def test_other_launchers_have_the_table_too(cli, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("words", "said"),
+    ("words", "message"),
     [
         (["hydra.launcher.n_jobs=two"], "n_jobs: 'two' is neither a positive integer nor auto"),
         (["trainer.devices=two"], "trainer.devices: 'two' is not an integer"),
@@ -255,15 +255,15 @@ def test_other_launchers_have_the_table_too(cli, tmp_path):
         (["hydra.sweeper.seed=-1"], "hydra.sweeper.seed: must be >= 0, got -1"),
     ],
 )
-def test_wrong_options_of_a_search_are_one_line(cli, tmp_path, words, said):
+def test_wrong_options_of_a_search_give_a_one_line_error(cli, tmp_path, words, message):
     pytest.importorskip("optuna")
     code, out, err = cli(*SEARCH, *words)
     assert (code, out, err.count("\n")) == (2, "", 1)
-    assert said in err
+    assert message in err
     assert not list(tmp_path.glob("**/optuna.db"))
 
 
-def test_wrong_options_of_a_resumed_sweep_are_one_line(cli, tmp_path):
+def test_wrong_options_of_a_resumed_sweep_are_refused(cli, tmp_path):
     Sweep(tmp_path / "sweep", [Job(0, "0", ["seed=0"])]).save()
     assert "trainer.devices: 'two' is not a positive integer" in cli("train", "resume=sweep", "trainer.devices=two")[2]
     assert "the value cannot be read" in cli("train", "resume=sweep", "seed=(1")[2]
@@ -273,7 +273,7 @@ SEARCH = ("train", "-m", "hydra/sweeper=optuna", "optimizer.critic.lr=tag(log, i
 
 
 @pytest.mark.filterwarnings("default")  # of Optuna and its database library
-def test_a_search_prunes_and_goes_on(cli, tmp_path, stand_in):
+def test_a_search_prunes_and_can_be_resumed(cli, tmp_path, stand_in):
     pytest.importorskip("optuna")
     (tmp_path / "REPAIRED").touch()
     options = ["hydra.sweeper.prune_after=3", "hydra.launcher.n_jobs=1"]
@@ -296,7 +296,7 @@ def test_a_search_prunes_and_goes_on(cli, tmp_path, stand_in):
 
 
 @pytest.mark.filterwarnings("default", "error:The reported value")
-def test_an_interrupted_trial_goes_on(cli, tmp_path, stand_in):
+def test_an_interrupted_trial_is_resumed(cli, tmp_path, stand_in):
     pytest.importorskip("optuna")
     (tmp_path / "WAIT").touch()
     words = (*SEARCH, "hydra.sweeper.n_trials=2", "hydra.launcher.n_jobs=1")
@@ -308,7 +308,7 @@ def test_an_interrupted_trial_goes_on(cli, tmp_path, stand_in):
     assert (tmp_path / "sweep" / next(iter(jobs())) / "starts").read_text().split("\n")[1].startswith("True")
 
 
-def test_a_search_needs_something_to_search_and_to_measure(cli):
+def test_a_search_needs_a_parameter_and_a_measure(cli):
     pytest.importorskip("optuna")
     assert "nothing to search over" in cli("train", "-m", "hydra/sweeper=optuna", "seed=0")[2]
-    assert "evaluate_every is 0" in cli(*SEARCH, "trainer.evaluate_every=0")[2]
+    assert "evaluate_every must not be 0" in cli(*SEARCH, "trainer.evaluate_every=0")[2]

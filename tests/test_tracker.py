@@ -1,4 +1,4 @@
-"""What a run writes: TensorBoard read back, metrics.jsonl rewound, pictures."""
+"""What a run writes: TensorBoard events read back, metrics.jsonl rewound, pictures."""
 
 import json
 
@@ -14,7 +14,7 @@ from genlab.plots.points import scatter
 from genlab.runs.tracker import Meter, Tracker, rewind
 
 
-def test_the_meter_means_over_the_window_and_survives_a_checkpoint():
+def test_the_meter_averages_over_the_window_and_survives_a_checkpoint():
     meter = Meter()
     for step, value in enumerate([1.0, 2.0, 6.0]):
         meter.add(step, "critic", {"loss": torch.tensor(value)})
@@ -25,7 +25,7 @@ def test_the_meter_means_over_the_window_and_survives_a_checkpoint():
     assert meter.read() == {}
 
 
-def test_the_meter_names_the_first_step_that_is_not_finite():
+def test_the_meter_names_the_first_step_with_a_non_finite_value():
     meter = Meter()
     for step, value in enumerate([1.0, float("inf"), float("nan")]):
         meter.add(step, "critic", {"loss": torch.tensor(1.0)})
@@ -34,7 +34,7 @@ def test_the_meter_names_the_first_step_that_is_not_finite():
         meter.read()
 
 
-def test_scalars_pictures_and_text_are_on_the_page(tmp_path):
+def test_scalars_pictures_and_text_are_written_for_tensorboard(tmp_path):
     with Tracker(tmp_path, 0, 10) as tracker:
         tracker.log(5, {"train/model/loss": 2.5, "odd": float("nan")})
         tracker.picture(5, "samples", np.full((8, 6, 3), 7, np.uint8))
@@ -48,7 +48,7 @@ def test_scalars_pictures_and_text_are_on_the_page(tmp_path):
         assert np.array(picture).tolist() == [[[7] * 3] * 6] * 8
 
 
-def test_a_resumed_run_writes_later_partial_and_torn_lines_anew(tmp_path):
+def test_rewinding_removes_later_partial_and_torn_lines(tmp_path):
     path = tmp_path / "metrics.jsonl"
     lines = [
         '{"step": 2, "a": 1}',
@@ -62,7 +62,7 @@ def test_a_resumed_run_writes_later_partial_and_torn_lines_anew(tmp_path):
     assert path.read_text().splitlines() == lines[:2]
 
 
-def test_off_a_terminal_there_is_no_bar(tmp_path, capsys):
+def test_there_is_no_progress_bar_without_a_terminal(tmp_path, capsys):
     with Tracker(tmp_path, 0, 10) as tracker:
         tracker.advance(3)
         tracker.log(3, {"train/model/loss": 1.0})
@@ -76,7 +76,7 @@ def test_the_grid_places_images_row_by_row():
     assert picture[1, 1].tolist() == [0] * 3
     assert picture[1, 4].tolist() == [64] * 3
     assert picture[4, 1].tolist() == [128] * 3
-    assert picture[4, 4].tolist() == [96] * 3  # the empty place keeps the line's gray
+    assert picture[4, 4].tolist() == [96] * 3  # the empty cell has the gray of the lines
 
 
 def test_the_scatter_shows_real_points_generated_points_and_a_landscape():

@@ -1,4 +1,4 @@
-"""What the trainer does for every family: accumulation, clipping, schedules, EMA, stopping, failing safely."""
+"""What the trainer does for every family: accumulation, clipping, schedules, EMA, stopping and failing safely."""
 
 import json
 import time
@@ -22,7 +22,7 @@ SGD = partial(torch.optim.SGD, lr=0.01)
 
 
 class Probe(Family):
-    """Two phases on one weight each, which remember the batches they saw."""
+    """A family of two phases with one layer each, which records the batches that it sees."""
 
     def __init__(self, spec, poison_at=-1):
         super().__init__(spec)
@@ -56,7 +56,7 @@ def probe(folder=None, poison_at=-1, **options):
     )
 
 
-def test_phases_repeat_on_fresh_batches_and_hand_on_what_they_carry():
+def test_phases_repeat_on_fresh_batches_and_pass_values_on():
     t = probe(evaluate_every=0)
     t.fit()
     family = t.family
@@ -69,7 +69,7 @@ def test_phases_repeat_on_fresh_batches_and_hand_on_what_they_carry():
     assert all(note is not None and not note.requires_grad for name, _, _, note in family.seen if name == "second")
 
 
-def test_a_loss_that_is_not_finite_stops_with_phase_and_step_named(tmp_path):
+def test_a_non_finite_loss_stops_the_run_and_names_phase_and_step(tmp_path):
     t = probe(tmp_path, poison_at=6, steps=20, checkpoint_every=2, log_every=100)
     with pytest.raises(RunFailed, match="phase 'first' is not finite at step 7"):
         t.fit()
@@ -78,7 +78,7 @@ def test_a_loss_that_is_not_finite_stops_with_phase_and_step_named(tmp_path):
     assert all(value.isfinite().all() for value in state["family"].values())
 
 
-def test_a_weight_that_is_not_finite_is_never_saved(tmp_path):
+def test_non_finite_weights_are_never_saved(tmp_path):
     t = probe(tmp_path, steps=4, checkpoint_every=0)
     t.fit()
     with torch.no_grad():
@@ -108,11 +108,11 @@ def test_clipping_bounds_the_gradient_and_logs_its_norm(tmp_path):
         t.train_step()
         moved[clip] = (t.family.get_parameter("first.weight") - before).norm().item()
         assert ("first/grad_norm" in t.meter.read()) == bool(clip)
-    assert moved[1e-3] <= 2 * 0.01 * 1e-3 * 1.001  # two updates of lr x clip at most
+    assert moved[1e-3] <= 2 * 0.01 * 1e-3 * 1.001  # at most two updates of lr x clip
     assert moved[0.0] > moved[1e-3]
 
 
-def test_schedules_at_their_corners():
+def test_schedules_have_the_expected_values():
     constant = Options(warmup=4)
     assert [factor(constant, step, 100) for step in (0, 1, 3, 4, 99)] == [0.25, 0.5, 1.0, 1.0, 1.0]
     linear = Options(schedule="linear", warmup=10)
@@ -124,10 +124,10 @@ def test_schedules_at_their_corners():
     assert factor(cosine, 100, 1000) == factor(cosine, 500, 1000) == 0.0
     floor = Options(schedule="linear", decay_steps=10, decay_to=0.1)
     assert [factor(floor, step, 1000) for step in (0, 5, 10, 999)] == pytest.approx([1.0, 0.55, 0.1, 0.1])
-    assert factor(floor, 5, 20) == factor(floor, 5, 1000)  # of no consequence how long the run is
+    assert factor(floor, 5, 20) == factor(floor, 5, 1000)  # the length of the run does not matter
 
 
-def test_the_schedule_reaches_the_optimizer():
+def test_the_schedule_sets_the_learning_rate_of_the_optimizer():
     t = probe(schedule="linear", steps=4, evaluate_every=0)
     rates = []
     for _ in range(4):
@@ -150,7 +150,7 @@ def test_ema_is_the_moving_average_of_the_weights():
     assert not any(p.requires_grad for p in t.ema.model.parameters())
 
 
-def test_epochs_replace_steps_and_max_minutes_stops_in_good_order(tmp_path):
+def test_epochs_replace_steps_and_max_minutes_ends_the_run_cleanly(tmp_path):
     assert probe(epochs=2).steps == 10  # 40 points in batches of 8
     t = probe(tmp_path, steps=10**9, max_minutes=1 / 60, log_every=1000)
     began = time.monotonic()
@@ -160,7 +160,7 @@ def test_epochs_replace_steps_and_max_minutes_stops_in_good_order(tmp_path):
     assert checkpoint.read(tmp_path / "checkpoints" / "last.pt")["step"] == result.step
 
 
-def test_a_stop_word_ends_after_the_step():
+def test_a_reason_to_stop_ends_the_run_after_the_step():
     words = iter(["", "", "enough", ""])
     torch.manual_seed(0)
     data = Gaussian2D(n=40)
@@ -170,7 +170,7 @@ def test_a_stop_word_ends_after_the_step():
     assert (result.step, result.reason) == (3, "enough")
 
 
-def test_best_follows_the_monitored_measure(tmp_path):
+def test_the_best_checkpoint_follows_the_monitored_measure(tmp_path):
     scores = iter([3.0, 1.0, 2.0])
     torch.manual_seed(0)
     data = Gaussian2D(n=40)
@@ -193,20 +193,20 @@ def test_an_unknown_monitor_and_missing_optimizers_are_refused():
         Trainer(Probe(data.spec), data, {"model": SGD})
 
 
-def test_raising_the_steps_goes_on_as_if_never_stopped(tmp_path):
+def test_resuming_with_more_steps_equals_an_uninterrupted_run(tmp_path):
     data = blobs()
     whole = trainer("vae", data, tmp_path / "a", steps=8)
     (tmp_path / "a").mkdir()
     (tmp_path / "b").mkdir()
     whole.fit()
     trainer("vae", data, tmp_path / "b", steps=3).fit()
-    again = trainer("vae", data, tmp_path / "b", steps=8)
-    again.load_state_dict(checkpoint.read(tmp_path / "b" / "checkpoints" / "last.pt"))
-    again.fit()
-    assert equal(whole.state_dict(), again.state_dict())
+    resumed = trainer("vae", data, tmp_path / "b", steps=8)
+    resumed.load_state_dict(checkpoint.read(tmp_path / "b" / "checkpoints" / "last.pt"))
+    resumed.fit()
+    assert equal(whole.state_dict(), resumed.state_dict())
 
 
-def test_metrics_come_with_the_tags_that_scripts_rely_on(tmp_path):
+def test_metrics_have_the_tags_that_scripts_rely_on(tmp_path):
     probe(tmp_path, steps=4, log_every=2, evaluate_every=4).fit()
     lines = [json.loads(line) for line in (tmp_path / "metrics.jsonl").read_text().splitlines()]
     assert [line["step"] for line in lines] == [2, 4, 4]

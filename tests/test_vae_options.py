@@ -27,10 +27,10 @@ SMALL: dict[str, Any] = {
 
 
 def linear_gaussian(slack: float) -> tuple[VAE, Tensor, Tensor]:
-    """A VAE with p(x|z) = N(W z + b, σ² I), 20 points x, and the exact log p(x), p(x) = N(b, W Wᵀ + σ² I).
+    """Returns a VAE with p(x|z) = N(W z + b, σ² I), 20 points x, and the exact log p(x), p(x) = N(b, W Wᵀ + σ² I).
 
-    Its q(z|x) is the exact posterior N(M⁻¹ Wᵀ (x - b) / σ², M⁻¹), M = I + Wᵀ W / σ², but for `slack`, by which the
-    log-variances are too large. (W has orthogonal columns, so that the covariance is diagonal.)
+    Its q(z|x) is the exact posterior N(M⁻¹ Wᵀ (x - b) / σ², M⁻¹), M = I + Wᵀ W / σ², except that its
+    log-variances are too large by `slack`. (W has orthogonal columns, so that the covariance is diagonal.)
     """
     torch.manual_seed(0)
     linear: dict[str, Any] = {"encoder": partial(encoder, hidden=()), "decoder": partial(decoder, hidden=())}
@@ -50,29 +50,29 @@ def linear_gaussian(slack: float) -> tuple[VAE, Tensor, Tensor]:
     return model, x, exact
 
 
-def test_exact_posterior_has_no_gap():
-    """Where q is the posterior every weight is p(x): one sample or many, L_k = log p(x) without any noise."""
+def test_the_bound_is_exact_for_the_exact_posterior():
+    """If q is the posterior, every weight is p(x): L_k = log p(x) without noise for any number of samples."""
     model, x, exact = linear_gaussian(slack=0.0)
     with torch.no_grad():
         assert torch.allclose(model.elbo(x, 2), exact, atol=1e-5)
         assert torch.allclose(model.elbo(x, 50), exact, atol=1e-5)
 
 
-def test_estimate_comes_close_to_the_exact_likelihood():
-    """With a q that is too wide by e^0.7 in each variance; its gap at k = 1 is KL(q||p) = Σ ½ (e^0.7 - 1 - 0.7)."""
+def test_the_bound_approaches_the_exact_likelihood():
+    """q is too wide by e^0.7 in each variance; its gap at k = 1 is KL(q||p) = Σ ½ (e^0.7 - 1 - 0.7)."""
     model, x, exact = linear_gaussian(slack=0.7)
     gap = math.exp(0.7) - 1.7
     torch.manual_seed(1)
     with torch.no_grad():
-        one = torch.stack([model.elbo(x) for _ in range(2000)])
-        many = model.elbo(x, 5000)
+        single = torch.stack([model.elbo(x) for _ in range(2000)])
+        multiple = model.elbo(x, 5000)
     # The log-weight's deviation is about 1.4 nats, over 40,000 draws: 0.007; four of these.
-    assert (exact - one.mean(0)).mean().item() == pytest.approx(gap, abs=0.03)
+    assert (exact - single.mean(0)).mean().item() == pytest.approx(gap, abs=0.03)
     # The weights are below 2 p(x), so their deviation is below p(x), the error below 1 / √5000 = 0.014; five of these.
-    assert (many - exact).abs().max() < 0.07
+    assert (multiple - exact).abs().max() < 0.07
 
 
-def test_bound_grows_with_k():
+def test_the_bound_grows_with_k():
     model, x, exact = linear_gaussian(slack=1.5)
     torch.manual_seed(1)
     with torch.no_grad():
@@ -80,7 +80,7 @@ def test_bound_grows_with_k():
     assert bounds[0] < bounds[1] < bounds[2] < exact.mean().item() + 0.01
 
 
-def test_memory_of_the_estimate_does_not_grow_with_k():
+def test_the_memory_of_the_bound_does_not_grow_with_k():
     model, x, _ = linear_gaussian(slack=0.7)
     rows = []
     model.decoder.register_forward_pre_hook(lambda net, inputs: rows.append(len(inputs[0])))
@@ -90,7 +90,7 @@ def test_memory_of_the_estimate_does_not_grow_with_k():
     assert max(rows) <= vae_module.ROWS
 
 
-def test_one_importance_sample_is_the_plain_loss():
+def test_one_importance_sample_gives_the_plain_loss():
     batch = {"x": torch.rand(6, 2), "step": torch.tensor(0)}
 
     def loss(**options) -> Tensor:
@@ -105,8 +105,8 @@ def test_one_importance_sample_is_the_plain_loss():
 
 
 @pytest.mark.parametrize("spec", [Spec((2,)), Spec((1, 28, 28), 0, "unit")], ids=["points", "images"])
-def test_importance_weighted_loss_is_the_bound(spec):
-    """The same noise gives minus `elbo(x, k)`; each weight is p(x|z) p(z) / q(z|x) by torch's own densities."""
+def test_the_importance_weighted_loss_is_minus_the_bound(spec):
+    """With the same noise it is minus `elbo(x, k)`; each weight is p(x|z) p(z) / q(z|x) by torch's own densities."""
     torch.manual_seed(0)
     model = VAE(spec, z_dim=3, importance_samples=4, **SMALL).eval()
     x = torch.rand(6, *spec.shape)
@@ -121,8 +121,8 @@ def test_importance_weighted_loss_is_the_bound(spec):
     q, prior = torch.distributions.Normal(mean, (0.5 * log_variance).exp()), torch.distributions.Normal(0.0, 1.0)
     noise = torch.randn(4, 6, 3)
     weights = []
-    for each in noise:
-        z = mean + q.scale * each
+    for draw in noise:
+        z = mean + q.scale * draw
         weights.append(model.log_likelihood(x, z) + (prior.log_prob(z) - q.log_prob(z)).sum(1))
     expected = torch.stack(weights).logsumexp(0).mean() - math.log(4)
     assert torch.allclose(bound, expected, rtol=1e-5)
@@ -130,7 +130,7 @@ def test_importance_weighted_loss_is_the_bound(spec):
 
 
 def images(n: int = 64) -> Dataset:
-    """Squares of random place and brightness, enough to train on for a few steps."""
+    """Returns images of squares at random places, enough to train on for a few steps."""
     g = torch.Generator().manual_seed(0)
     x = torch.zeros(n, 1, 28, 28, dtype=torch.uint8)
     for image in x:
@@ -154,8 +154,8 @@ def train(family: Family, data: Dataset, steps: int, **options: Any) -> tuple[Tr
 
 
 @pytest.mark.parametrize("kind", ["points", "images"])
-def test_vae_gan_without_a_game_is_the_plain_vae(kind):
-    """λ = 0, same seed: after training, weights, averaged weights and validation figures are equal to the bit."""
+def test_a_vae_gan_without_adversarial_loss_equals_the_plain_vae(kind):
+    """With λ = 0 and the same seed, weights, averaged weights and validation losses are equal bit for bit."""
     data = Gaussian2D(n=64) if kind == "points" else images()
     torch.manual_seed(0)
     plain, _ = train(VAE(data.spec, z_dim=2, **SMALL), data, 6, evaluate_every=3)
@@ -177,7 +177,7 @@ def test_vae_gan_without_a_game_is_the_plain_vae(kind):
     assert not torch.equal(played.family.state_dict()[f"vae.{key}"], plain.family.state_dict()[key])
 
 
-def test_adversarial_term_moves_the_decoder_alone():
+def test_the_adversarial_term_trains_only_the_decoder():
     torch.manual_seed(0)
     batch = {"x": torch.rand(6, 1, 28, 28), "step": torch.tensor(0)}
     family = VAEGAN(Spec((1, 28, 28), 0, "unit"), adversarial_weight=2.0, vae_weight=0.0, z_dim=2, **SMALL)
@@ -189,13 +189,13 @@ def test_adversarial_term_moves_the_decoder_alone():
     assert all((g != 0).any() for g in gradients[encoders:])
 
 
-def test_vae_gan_without_any_loss_is_refused():
+def test_a_vae_gan_without_any_loss_is_refused():
     with pytest.raises(UserError, match="nothing to learn"):
         VAEGAN(Spec((2,)), adversarial_weight=0.0, vae_weight=0.0)
 
 
-def test_collapsed_run_stops_in_good_order(capsys):
-    """β = 1000 presses every code to the prior."""
+def test_a_collapsed_run_stops_or_warns_as_asked(capsys):
+    """β = 1000 pushes every code to the prior."""
     data = Gaussian2D(n=256)
 
     def run(on_collapse: str) -> Result:
@@ -207,7 +207,7 @@ def test_collapsed_run_stops_in_good_order(capsys):
     assert stopped.measures["eval/kl"] < 0.1
     assert stopped.reason.startswith("posterior collapse")
     assert stopped.step < 100
-    assert (stopped.step - 1) % 20 == 0  # the step after the evaluation that made it certain
+    assert (stopped.step - 1) % 20 == 0  # the step after the evaluation that detected it
     assert "posterior collapse" in capsys.readouterr().err
     warned = run("warn")
     assert warned.reason == "steps"
@@ -217,7 +217,7 @@ def test_collapsed_run_stops_in_good_order(capsys):
 
 
 class Plane:
-    """A code of two numbers that is the sample itself."""
+    """A codec whose code of two numbers is the sample itself."""
 
     def encode(self, x: Tensor) -> Tensor:
         return x
@@ -226,7 +226,7 @@ class Plane:
         return z
 
 
-def test_interpolation_runs_from_image_to_image():
+def test_an_interpolation_runs_from_image_to_image():
     x = torch.tensor([[0.0, 0.0], [1.0, 2.0], [4.0, 8.0], [3.0, 0.0]])  # rows from x_0 to x_2, from x_1 to x_3
     rows = interpolation(Plane(), x, steps=5).view(2, 5, 2)
     assert torch.allclose(rows[0], torch.linspace(0, 1, 5)[:, None] * x[2])
@@ -234,7 +234,7 @@ def test_interpolation_runs_from_image_to_image():
     assert torch.equal(rows[1, 4], x[3])
 
 
-def test_latent_grid_has_even_steps_of_probability():
+def test_the_latent_grid_has_equal_steps_of_probability():
     grid = latent_grid(Plane(), torch.device("cpu"), side=4).view(4, 4, 2)
     probability = torch.special.ndtr(grid)
     ticks = torch.tensor([0.125, 0.375, 0.625, 0.875])
@@ -242,7 +242,7 @@ def test_latent_grid_has_even_steps_of_probability():
     assert torch.allclose(probability[:, 0, 1], ticks.flip(0), atol=1e-6)  # upwards
 
 
-def test_snapshot_shows_codes():
+def test_snapshots_show_reconstructions_and_codes():
     data = images()
     torch.manual_seed(0)
     two, three = (VAE(data.spec, z_dim=z, **SMALL).eval() for z in (2, 3))

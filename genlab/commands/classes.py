@@ -1,4 +1,4 @@
-"""The classes of samples: which are drawn, what they are called, what the user should know of them."""
+"""Classes of samples: which ones to draw, their names, and notes on them for the user."""
 
 from typing import TYPE_CHECKING, Any
 
@@ -12,12 +12,12 @@ if TYPE_CHECKING:
 
 
 def asked_for(model: "Family", n: int, y: int | str | None) -> "Tensor | None":
-    """The classes of n samples, (n,): of the class `y` by its name, of all in turn (`each`), else as in training.
+    """Returns class numbers for n samples, (n,): all of class `y`, all classes in turn (`each`), else as in training.
 
-    Where no class has that name, `y` may be its number. None where the model knows no classes.
+    `y` is the name of a class, or its number if the names are not numbers. Returns None if the model has no classes.
 
     Raises:
-        UserError: the model knows no classes, has none of that name, or has seen no sample of it.
+        UserError: the model has no classes, no class of that name, or was trained on no sample of it.
     """
     import torch
 
@@ -26,7 +26,7 @@ def asked_for(model: "Family", n: int, y: int | str | None) -> "Tensor | None":
     word = None if y is None or str(y) == "null" else str(y)
     if not model.conditional:
         if word is not None:
-            raise UserError("y: this model was trained without labels")
+            raise UserError("y: does not apply, because this model was trained without labels")
         return None
     if word is None:
         return model.draw_labels(n)
@@ -36,16 +36,16 @@ def asked_for(model: "Family", n: int, y: int | str | None) -> "Tensor | None":
         return classes_in_turn(model, n)
     if word not in names and not (word.isdecimal() and int(word) < spec.classes and not any(map(is_number, names))):
         shown = ", ".join(names[:20]) + (f" and {len(names) - 20} more" if len(names) > 20 else "")
-        known = f"the classes are {shown}" if spec.labels else f"there are 0 to {spec.classes - 1}"
-        raise UserError(f"y: '{word}' is no class{did_you_mean(word, names)}; {known}, or 'each' for all in turn")
+        known = f"the classes are {shown}" if spec.labels else f"the classes are 0 to {spec.classes - 1}"
+        raise UserError(f"y: '{word}' is not a class{did_you_mean(word, names)}; {known}, or 'each' for all in turn")
     k = names.index(word) if word in names else int(word)
     if spec.counts and not spec.counts[k]:
-        raise UserError(f"y: there is no training sample of class '{names[k]}', so the model knows nothing of it")
+        raise UserError(f"y: there was no training sample of class '{names[k]}', so the model has not learned it")
     return torch.full((n,), k, device=model.device)
 
 
 def is_number(name: str) -> bool:
-    """Whether a class is called by a number: then a number is a name, and never a position."""
+    """Returns whether a class name is a number; if one is, `y` is always a name, never an index."""
     try:
         float(name)
     except ValueError:
@@ -54,7 +54,7 @@ def is_number(name: str) -> bool:
 
 
 def class_names(model: "Family") -> dict[str, Any]:
-    """Names (K,) and training samples (K,) of the classes, as they are kept in samples.npz."""
+    """Returns the names (K,) of the classes and their training samples (K,), as stored in samples.npz."""
     import numpy as np
 
     spec = model.spec
@@ -63,11 +63,11 @@ def class_names(model: "Family") -> dict[str, Any]:
 
 
 def notes(model: "Family", run: Run) -> list[str]:
-    """What the user should know of the classes of the samples, a line each."""
+    """Returns notes for the user on the classes of the samples, a line each."""
     label = run.read_config().data.get("label")
     if label and not model.conditional:
         kind = type(model).__name__
-        return [f"the label '{label}' is not drawn: this {kind} was trained without classes"]
+        return [f"the label '{label}' is not sampled: this {kind} was trained without classes"]
     if model.conditional and not model.spec.counts:
-        return ["the checkpoint is of an older genlab and has no counts of the classes: they are drawn evenly"]
+        return ["the checkpoint is from an older genlab and has no class counts: all classes are equally likely"]
     return []

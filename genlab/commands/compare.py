@@ -1,4 +1,4 @@
-"""`genlab compare RUN... [sort=fid] [out=FOLDER]`: runs in one ranked table; seeds of one configuration are averaged.
+"""`genlab compare RUN... [sort=fid] [out=FOLDER]`: ranks runs in one table, averaging the seeds of a configuration.
 
 Prints the table and writes `compare.csv` (every measure), `compare.md` and `compare.png` (samples and curves).
 """
@@ -13,19 +13,19 @@ from genlab.report.comparison import Configuration
 from genlab.report.tables import columns, comma_separated, markdown, spread
 from genlab.runs.history import STOPPED, History
 
-KEYS = 6  # settings that the narrow table has room for; compare.csv has all
+KEYS = 6  # settings shown in the narrow table; compare.csv has all
 OPTIONS: dict[str, str | None] = {"sort": None, "out": "outputs/compare", "better": None}
 
 
 def compare(arguments: list[str]) -> None:
-    """Print the table, write the files.
+    """Print the table and write the files.
 
     Raises:
         UserError: no runs, a wrong option, or a folder that cannot be written.
     """
     folders, options = folders_and_options("genlab compare", arguments, OPTIONS)
     if not folders:
-        raise UserError("genlab compare needs run folders, or a folder that holds some: genlab compare outputs/")
+        raise UserError("genlab compare needs run folders, or a folder that contains some: genlab compare outputs/")
     runs = comparison.find_runs(folders)
     configurations = comparison.group(runs)
     measure = comparison.choose_measure(configurations, options["sort"])
@@ -36,7 +36,7 @@ def compare(arguments: list[str]) -> None:
 
     rows = table(configurations, measure)
     more = comparison.differing(configurations)[KEYS:]
-    notes = [f"the runs differ in more settings: {', '.join(more)}"] if more else []
+    notes = [f"the runs also differ in these settings: {', '.join(more)}"] if more else []
     notes += comparison.unlike([run for run in runs if run.status.get("status") != "failed"])
     print(f"{len(runs)} runs, {len(configurations)} configurations, best first by {measure} ({better})\n")
     print("\n".join([*columns(rows, left=(1,)), "", *failures(runs), *(f"note: {note}" for note in notes)]))
@@ -44,19 +44,19 @@ def compare(arguments: list[str]) -> None:
 
 
 def table(configurations: list[Configuration], measure: str) -> list[tuple[str, ...]]:
-    """Rank, model on data, what differs, seeds, measures, state; below, the same measures of real data and of noise."""
+    """Returns rank, model on data, differing settings, seeds, measures and state; at the end, real data and noise."""
     names = _names(configurations, measure)
     keys = comparison.differing(configurations)[:KEYS]
     head = ("rank", "run", *keys, "seeds", *names, "samples/s", "status")
     rows: list[tuple[str, ...]] = [head]
-    for place, each in enumerate(configurations, start=1):
-        figures = [each.figure(name) for name in (*names, "samples_per_s")]
-        rank = str(place) if each.figure(measure) else "-"
-        label = f"{_choice(each, 'model')} on {_choice(each, 'data')}"
-        settings = [str(each.settings[key]) for key in keys]
+    for place, configuration in enumerate(configurations, start=1):
+        figures = [configuration.figure(name) for name in (*names, "samples_per_s")]
+        rank = str(place) if configuration.figure(measure) else "-"
+        label = f"{_choice(configuration, 'model')} on {_choice(configuration, 'data')}"
+        settings = [str(configuration.settings[key]) for key in keys]
         cells = [spread(f.mean, f.deviation) if f else "" for f in figures]
-        rows.append((rank, label, *settings, str(len(each.runs)), *cells, each.state))
-    runs = [run for each in configurations for run in each.runs]
+        rows.append((rank, label, *settings, str(len(configuration.runs)), *cells, configuration.state))
+    runs = [run for configuration in configurations for run in configuration.runs]
     for column, label in (("floor", "real training data"), ("noise", "noise")):
         values = comparison.calibration(runs, column)
         if any(name in values for name in names):
@@ -66,7 +66,7 @@ def table(configurations: list[Configuration], measure: str) -> list[tuple[str, 
 
 
 def failures(runs: list[History]) -> list[str]:
-    """A line for each run that did not end well."""
+    """Returns a line for each run that failed or was stopped."""
     return [
         f"{run.status['status']}: {run.run.folder}: {run.status.get('reason', '')}"
         for run in runs
@@ -75,7 +75,7 @@ def failures(runs: list[History]) -> list[str]:
 
 
 def everything(configurations: list[Configuration]) -> list[list[Any]]:
-    """All measures of all configurations, for CSV: mean, std and number of seeds of each."""
+    """Returns all measures of all configurations, for CSV: mean, std and number of seeds of each."""
     names = list({name: None for c in configurations for run in c.runs for name in comparison.measured(run)})
     keys = comparison.differing(configurations)
     head = ["rank", "model", "data", *keys, "seeds", "status", "folders"]
@@ -90,7 +90,7 @@ def everything(configurations: list[Configuration]) -> list[list[Any]]:
 
 
 def _names(configurations: list[Configuration], measure: str) -> list[str]:
-    """The measures of the narrow table, the ranking one first."""
+    """Returns the measures of the narrow table, the ranking one first."""
     have = {name for c in configurations for run in c.runs for name in comparison.measured(run)}
     names = [name for name in comparison.SHOWN if name in have]
     if not names:
@@ -99,7 +99,7 @@ def _names(configurations: list[Configuration], measure: str) -> list[str]:
 
 
 def _choice(configuration: Configuration, group: str) -> str:
-    """The name of the config that was chosen: of genlab.models.vae.VAE, vae; of two classes in one file, the class."""
+    """Returns the class name of the model or data set: VAE for genlab.models.vae.VAE."""
     target = str(configuration.settings.get(f"{group}._target_", "?"))
     return target.rpartition(".")[2]
 

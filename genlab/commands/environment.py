@@ -1,6 +1,6 @@
-"""What a run was made with: versions, device, threads, genlab's own commit, the command, the data's fingerprint.
+"""Records the environment of a run: versions, device, threads, genlab's commit, the command, the data's fingerprint.
 
-A run is the same to the bit where all of these, the config and the seed are the same (and, on CUDA,
+Two runs are bitwise identical if all of these, the config and the seed agree (on CUDA, also with
 `trainer.deterministic=true`).
 """
 
@@ -19,12 +19,11 @@ if TYPE_CHECKING:
 
 
 def environment(trainer: "Trainer") -> dict[str, Any]:
-    """All of it, as plain values; what cannot be found out is None."""
+    """Returns the environment as plain values; None for what cannot be determined."""
     import numpy
     import torch
 
     device = trainer.device
-    fingerprint = getattr(trainer.data, "fingerprint", None)
     return {
         "command": shlex.join(genlab.command or sys.argv),
         "step": trainer.step,  # where this start of the run began
@@ -40,12 +39,12 @@ def environment(trainer: "Trainer") -> dict[str, Any]:
         "cudnn": torch.backends.cudnn.version() if device.type == "cuda" else None,
         "threads": torch.get_num_threads(),
         "deterministic": trainer.options.deterministic,
-        "data": fingerprint() if callable(fingerprint) else fingerprint,
+        "data": trainer.data.fingerprint,
     }
 
 
 def source(root: Path) -> dict[str, Any] | None:
-    """The commit of genlab's own checkout, and the SHA-256 of what was changed since; None for an installed package."""
+    """Returns the commit of genlab's checkout and the SHA-256 of the diff to it; None for an installed package."""
     if not (root / ".git").exists():
         return None
     commit, changes = _git(root, "rev-parse", "HEAD"), _git(root, "diff", "HEAD", "--no-ext-diff", "--no-textconv")
@@ -56,7 +55,7 @@ def source(root: Path) -> dict[str, Any] | None:
 
 
 def processor() -> str | None:
-    """The name of the CPU: Linux says it in a file, others by `platform`."""
+    """Returns the name of the CPU: from /proc/cpuinfo on Linux, else from `platform`."""
     try:
         lines = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").splitlines()
         return next(line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
@@ -68,5 +67,5 @@ def _git(root: Path, *arguments: str) -> bytes | None:
     command = ["git", "--no-optional-locks", "-C", str(root), *arguments]
     try:
         return subprocess.run(command, capture_output=True, timeout=10, check=True).stdout
-    except (OSError, subprocess.SubprocessError):  # no git, or a checkout that it refuses
+    except (OSError, subprocess.SubprocessError):  # no git, or git refuses the checkout
         return None

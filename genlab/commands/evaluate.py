@@ -1,6 +1,6 @@
-"""`genlab evaluate run=RUN`: every measure that fits; prints a table, writes evaluation.json and TensorBoard scalars.
+"""`genlab evaluate run=RUN`: computes every measure that applies; writes a table, evaluation.json, TensorBoard scalars.
 
-`genlab evaluate samples=FILE.npz data=mnist` judges samples made elsewhere by the same measures.
+`genlab evaluate samples=FILE.npz data=mnist` evaluates samples made elsewhere with the same measures.
 """
 
 import time
@@ -30,7 +30,7 @@ SPLITS = ("test", "validation")
 
 
 def evaluate(config: DictConfig, folder: Path) -> None:
-    """Measure a run, or a file of samples.
+    """Evaluate a run or a file of samples.
 
     Raises:
         UserError: no such run, checkpoint or file, a wrong value, or a folder that cannot be written.
@@ -43,10 +43,10 @@ def evaluate(config: DictConfig, folder: Path) -> None:
 
 
 def check(config: DictConfig) -> None:
-    """Refuse what is wrong before anything heavy is imported.
+    """Check the config before anything heavy is imported.
 
     Raises:
-        UserError: a value out of its range, or neither a run nor a file.
+        UserError: a value is out of range, or neither a run nor a file is given.
     """
     choose("split", str(config.split), SPLITS)
     choose("net", str(config.net), NETS)
@@ -60,27 +60,27 @@ def check(config: DictConfig) -> None:
         raise UserError("'run' needs a value: genlab evaluate run=outputs/..., or samples=FILE.npz data=mnist")
     if config.run is not None and file:
         raise UserError(
-            f"samples: a run draws its own, so it takes a number, not '{config.samples}'; or leave out run="
+            f"samples: must be a number with run=, got '{config.samples}'; leave out run= to evaluate a file"
         )
     if config.run is not None and "_target_" in (config.get("data") or {}):
-        raise UserError("data: a run is measured against its own data; data=... goes with samples=FILE")
+        raise UserError("data: a run is evaluated on its own data; data=... is only for samples=FILE")
     for key in settings.changes(config.model):
         if file:
-            raise UserError(f"{key}: a file of samples has no model to set it of")
+            raise UserError(f"{key}: does not apply to samples=FILE, which has no model")
         if not config.out:
-            raise UserError(f"{key}: the run's own evaluation.json is of its own settings; add out=FOLDER for this one")
+            raise UserError(f"{key}: evaluation.json in the run folder is for the run's own settings; add out=FOLDER")
     if file and config.get("data") is None:
-        raise UserError(f"samples={config.samples} needs data=...: what the samples are to be like")
+        raise UserError(f"samples={config.samples} needs data=..., the data set to compare the samples with")
 
 
 def of_run(config: DictConfig) -> None:
-    """Measure a trained run and leave the report in its folder."""
+    """Evaluate a trained run and write the report to its folder."""
     run = Run.open(str(config.run))
     target = Run(Path(config.out)) if config.out else run
     changes = settings.changes(config.model)
-    its = run.read_config()
-    settings.refuse_other_parts(run, its, changes)
-    settings.apply(its, changes | settings.places(config))
+    stored = run.read_config()
+    settings.refuse_other_parts(run, stored, changes)
+    settings.apply(stored, changes | settings.places(config))
 
     from genlab.evaluation.evaluate import evaluate as measure
     from genlab.evaluation.report import Report
@@ -93,8 +93,8 @@ def of_run(config: DictConfig) -> None:
     where = device.resolve(str(config.device))
     began = time.perf_counter()
     state = checkpoint.read(checkpoint.find(run.checkpoints, str(config.checkpoint)), where)
-    family, step = build.revive(run, state, where, its if changes else None), int(state.get("step", 0))
-    data = build.data(its)
+    family, step = build.revive(run, state, where, stored if changes else None), int(state.get("step", 0))
+    data = build.data(stored)
     check_data(state, data)
     data = data.to(where)
     report = Report(
@@ -108,7 +108,7 @@ def of_run(config: DictConfig) -> None:
     )
     report.data, report.fingerprint = data.name, data.fingerprint
     report.seconds["loading"] = time.perf_counter() - began
-    measure(family, data, plan(config), net(config, target_of(data), its.data.get("root"), where, report), report)
+    measure(family, data, plan(config), net(config, target_of(data), stored.data.get("root"), where, report), report)
     attempt("training", lambda: training(History(run.folder), report), report.left_out)
     publish(report, target)
     if target is run:
@@ -118,7 +118,7 @@ def of_run(config: DictConfig) -> None:
 
 
 def of_samples(config: DictConfig) -> None:
-    """Measure samples of a file against a data set."""
+    """Evaluate samples from a file against a data set."""
     import torch
 
     from genlab.evaluation.evaluate import judge_samples
@@ -137,7 +137,7 @@ def of_samples(config: DictConfig) -> None:
 
 
 def target_of(data: "Dataset") -> "Dataset":
-    """The data that samples are to be like: of two domains, the second."""
+    """Returns the data to compare samples with: of two domains, the second."""
     from genlab.data.pairs import Pairs
 
     return data.target() if isinstance(data, Pairs) else data
@@ -153,29 +153,29 @@ def plan(config: DictConfig, samples: int | None = None) -> "Plan":
 def net(
     config: DictConfig, data: "Dataset", root: str | None, where: "torch.device", report: "Report"
 ) -> "FeatureNet | None":
-    """The net that judges images of this data; the report says which, or why there is none.
+    """Returns the feature net for images of this data, and records in the report which it is, or why there is none.
 
     Raises:
-        UserError: the net that was asked for cannot be had.
+        UserError: the requested net is not available.
     """
     from genlab.evaluation.evaluate import timed
     from genlab.evaluation.judges import JUDGES
     from genlab.evaluation.nets import feature_net
 
     with timed(report, "net"):
-        found, reason = feature_net(str(config.net), data, root, where)
-    if found is None and JUDGES[data.spec.layout].by_features:
+        feature, reason = feature_net(str(config.net), data, root, where)
+    if feature is None and JUDGES[data.spec.layout].by_features:
         report.left_out["fid"] = reason
-    if found is not None:
-        report.net = {"name": found.name, "fingerprint": found.fingerprint, "accuracy": found.accuracy}
-    return found
+    if feature is not None:
+        report.net = {"name": feature.name, "fingerprint": feature.fingerprint, "accuracy": feature.accuracy}
+    return feature
 
 
 def read_samples(path: Path, data: "Dataset") -> "Tensor":
-    """Samples of a .npz (key `samples`) or .npy file, in data units, of the shape of the data: (N, *shape) float32.
+    """Reads samples from a .npz (key `samples`) or .npy file, in data units: (N, *shape) float32.
 
     Raises:
-        UserError: it is absent, damaged, has no such array, or one of another shape or range.
+        UserError: the file is absent or damaged, has no such array, or its shape or range does not fit the data.
     """
     import numpy as np
     import torch
@@ -188,23 +188,23 @@ def read_samples(path: Path, data: "Dataset") -> "Tensor":
         loaded = np.load(path, allow_pickle=False)
         names = None if isinstance(loaded, np.ndarray) else loaded.files
         array = loaded if names is None else loaded["samples"] if "samples" in names else None
-    except Exception as error:  # numpy and zipfile raise whatever the damage leads to
-        raise UserError(f"samples: {path} is no .npz or .npy file of numbers") from error
+    except Exception as error:  # which exception numpy and zipfile raise depends on the damage
+        raise UserError(f"samples: {path} is not a .npz or .npy file of numbers") from error
     if array is None:
         raise UserError(f"samples: {path} has no array 'samples'; it has {', '.join(names or ['none'])}")
     shape = data.spec.shape
     if array.ndim == len(shape) and len(shape) == 3:
-        array = array[:, None]  # gray images without their channel
+        array = array[:, None]  # grey images without a channel axis
     if array.ndim != len(shape) + 1 or array.shape[1:] != shape or len(array) < 2:
         wanted = "x".join(map(str, shape))
-        raise UserError(f"samples: {path} holds {array.shape}, but {data.name} has samples of {wanted}, two at least")
+        raise UserError(f"samples: {path} holds {array.shape}, but {data.name} needs at least 2 samples of {wanted}")
     if array.dtype.kind not in "fiu":
         raise UserError(f"samples: {path} holds {array.dtype}, not numbers")
     x = torch.from_numpy(array.astype(np.float32))
     if data.spec.only("pixel") and array.dtype == np.uint8:
         if array.max() < DARK:
             raise UserError(
-                f"samples: {path} has pixels up to {array.max()} as uint8, which are 0 to 255: nearly black"
+                f"samples: {path} has pixels up to {array.max()} but uint8 ones span 0 to 255: nearly black"
             )
         x = x / 255
     if not x.isfinite().all():
@@ -223,7 +223,7 @@ def publish(report: "Report", target: Run | None) -> None:
     Raises:
         UserError: the folder cannot be written.
     """
-    if target is not None:  # first: what is printed may be lost to a pipe that is closed
+    if target is not None:  # write before printing, which fails if the output pipe is closed
         try:
             target.folder.mkdir(parents=True, exist_ok=True)
             target.write_evaluation(report.as_dict())

@@ -1,4 +1,4 @@
-"""What is said and left on disk when a run fails: one line, status.json, and the last good checkpoint untouched."""
+"""Reports a failed run: one line for the user, and status.json; the last good checkpoint stays untouched."""
 
 import re
 from contextlib import suppress
@@ -12,9 +12,9 @@ if TYPE_CHECKING:
 
 
 def failure(run: Run, trainer: "Trainer", error: Exception) -> Exception:
-    """What to raise for an error in the middle of a run; says it in status.json where the disk still takes that.
+    """Returns what to raise for an error during a run, and writes it to status.json if possible.
 
-    Memory, the disk and a loss that is not finite are things that happen (`RunFailed`); all else is a bug and is
+    Lack of memory, a disk error and a loss that is not finite become a `RunFailed`; any other error is a bug and is
     returned as it is, to show its traceback.
     """
     with suppress(OSError):
@@ -29,7 +29,7 @@ def failure(run: Run, trainer: "Trainer", error: Exception) -> Exception:
 
 
 def before_training(run: Run, error: Exception) -> Exception:
-    """What to raise for an error while data and model are built; a run folder that is still empty is removed."""
+    """Returns what to raise for an error while data and model are built; removes a run folder that is still empty."""
     run.discard()
     if out_of_memory(error) and not isinstance(error, UserError):
         return RunFailed(memory(error))
@@ -37,26 +37,26 @@ def before_training(run: Run, error: Exception) -> Exception:
 
 
 def memory(error: BaseException) -> str:
-    """What to do about a model or a batch that does not fit."""
+    """Returns advice on a model or batch that does not fit into memory."""
     where = "the device's memory" if type(error).__name__ == "OutOfMemoryError" else "memory"
     asked = re.search(r"\d[\d.]* (bytes|[KMGT]iB)", str(error))
-    at_once = f" ({asked[0]} asked for at once)" if asked else ""
+    at_once = f" ({asked[0]} requested at once)" if asked else ""
     return (
-        f"out of {where}{at_once}: lower trainer.batch_size, or raise trainer.accumulate, which cuts each batch into "
-        "so many parts; or choose a smaller model or data set"
+        f"out of {where}{at_once}: lower trainer.batch_size; or raise trainer.accumulate, the number of parts each "
+        "batch is cut into; or choose a smaller model or data set"
     )
 
 
 def cannot_write(run: Run, error: OSError) -> RunFailed:
-    """The disk is full, the folder is read-only, or it is gone."""
+    """Returns the failure for a disk that is full, or a folder that is read-only or gone."""
     if not run.folder.is_dir():
-        return RunFailed(f"the run folder {run.folder} was removed while the run was going on; nothing of it is left")
+        return RunFailed(f"the run folder {run.folder} was removed during the run; nothing of it is left")
     return RunFailed(f"cannot write {error.filename or run.folder}: {error.strerror or brief(error)}; {kept(run)}")
 
 
 def kept(run: Run) -> str:
-    """What there is to go on with."""
+    """Returns a sentence on the last checkpoint and how to resume from it."""
     last = run.checkpoints / "last.pt"
     if not last.is_file():
         return "there is no checkpoint yet"
-    return f"the last good checkpoint is {last}; go on with: genlab train resume={run.folder}"
+    return f"the last good checkpoint is {last}; resume with: genlab train resume={run.folder}"

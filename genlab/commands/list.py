@@ -1,4 +1,4 @@
-"""`genlab list [models|data|presets|measures]`: what there is, a line each. Reads the source, imports none of it."""
+"""`genlab list [models|data|presets|measures]`: prints a line for each. Reads the source without importing it."""
 
 import ast
 from pathlib import Path
@@ -17,7 +17,7 @@ def show(arguments: list[str]) -> None:
     """Print the tables.
 
     Raises:
-        UserError: a word that is no table.
+        UserError: a word is not the name of a table.
     """
     for word in arguments:
         choose("genlab list", word, KINDS)
@@ -34,23 +34,25 @@ def show(arguments: list[str]) -> None:
 
 
 def show_measures() -> None:
-    """Each `Measure(name, text, better, unit)` written in the files of metrics/; beside each what is better."""
-    found = {}
+    """Print each `Measure(name, text, better, unit)` in the files of metrics/, with which direction is better."""
+    measures = {}
     for path in sorted(METRICS.glob("*.py")):
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "Measure":
                 name, text, better = (ast.literal_eval(argument) for argument in node.args[:3])
-                found[name] = f"{sign(better):7} {text}"
-    found = {name: text for name, text in found.items() if name.removesuffix("_error") not in set(found) - {name}}
+                measures[name] = f"{sign(better):7} {text}"
+    measures = {
+        name: text for name, text in measures.items() if name.removesuffix("_error") not in set(measures) - {name}
+    }
     print("measures (genlab evaluate)")
-    width = max(map(len, found))
-    for name, text in found.items():
+    width = max(map(len, measures))
+    for name, text in measures.items():
         print(f"  {name:{width}}  {text}")
     print()
 
 
 def describe(path: Path) -> str:
-    """One line on a config: its leading comment, else the first line of its target's docstring."""
+    """Returns one line on a config: its first comment, else the first line of its target's docstring."""
     text = path.read_text(encoding="utf-8")
     comments = [line[1:].strip() for line in text.splitlines() if line.startswith("#") and "@package" not in line]
     if comments:

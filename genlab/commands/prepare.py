@@ -1,4 +1,4 @@
-"""`genlab prepare data=mnist`: fetch a data set where it is absent, check its bytes, train the net that judges it."""
+"""`genlab prepare data=mnist`: downloads a data set if needed, verifies it, trains the feature net that judges it."""
 
 from pathlib import Path
 
@@ -10,10 +10,10 @@ from genlab.evaluation import NETS
 
 
 def prepare(config: DictConfig, folder: Path) -> None:
-    """Load the data set once and say what is there; of labelled images, have the feature net ready as well.
+    """Load the data set once and print a summary; for labelled images, also prepare the feature net.
 
     Raises:
-        UserError: it cannot be fetched, or is damaged.
+        UserError: the data cannot be fetched, or are damaged.
     """
     choose("net", str(config.net), NETS)
     data = build.data(config)

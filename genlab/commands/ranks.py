@@ -1,8 +1,8 @@
-"""Training on several devices: one process, a rank, for each of them.
+"""Training on several devices, with one process (a rank) for each.
 
-`trainer.devices=N` starts N ranks on this machine and watches them (`launch`); rank 0 is the one that speaks, measures
-and writes. Ranks that torchrun has started, on one machine or several, find themselves by its environment (RANK,
-WORLD_SIZE, MASTER_ADDR); nothing is started then. Imports no torch: the watching process does without.
+`trainer.devices=N` starts N ranks on this machine and watches them (`launch`); only rank 0 prints, evaluates and
+writes. Ranks started by torchrun, on one machine or several, are configured by its environment variables (RANK,
+WORLD_SIZE, MASTER_ADDR); nothing is started then. Imports no torch, because the watching process does not need it.
 """
 
 import math
@@ -33,28 +33,28 @@ if TYPE_CHECKING:
     from genlab.trainer.loop import Trainer
     from genlab.trainer.options import Options
 
-GRACE = 5.0  # seconds for the other ranks to say their last word when one has failed
-VARIABLES = ("RANK", "WORLD_SIZE", "MASTER_ADDR")  # of torchrun; a rank that was started here has them as well
-ORPHAN = 600.0  # seconds that a rank goes on for the last checkpoint when the process that started it is gone
+GRACE = 5.0  # seconds that the other ranks get to report when one has failed
+VARIABLES = ("RANK", "WORLD_SIZE", "MASTER_ADDR")  # set by torchrun, and for ranks that were started here
+ORPHAN = 600.0  # seconds a rank gets to write its last checkpoint once the process that started it is gone
 
 
 def member() -> bool:
-    """Whether this process is one of several ranks."""
+    """Returns whether this process is one of several ranks."""
     return all(name in os.environ for name in VARIABLES)
 
 
 def is_first() -> bool:
-    """Whether this process speaks and writes: it is alone, or rank 0."""
+    """Returns whether this process prints and writes: it is alone, or rank 0."""
     return not member() or os.environ["RANK"] == "0"
 
 
 def lock(run: Run) -> AbstractContextManager[None]:
-    """Hold the run's folder, once for all ranks: whoever started them here has it, else rank 0 takes it."""
+    """Lock the run's folder once for all ranks: in the process that launches them, or in rank 0 under torchrun."""
     return run.lock() if is_first() else nullcontext()
 
 
 def join(options: "Options") -> None:
-    """Take part in the ranks that torchrun has started; alone, nothing happens."""
+    """Join the ranks that torchrun has started; does nothing in a single process."""
     if member():
         from genlab.trainer import distributed
 
@@ -66,7 +66,7 @@ def join(options: "Options") -> None:
 
 
 def follow(trainer: "Trainer", run: Run) -> None:
-    """Train along with rank 0, in silence; the folder that Hydra made for this rank goes if it is empty."""
+    """Train along with rank 0 without output; removes the folder that Hydra made for this rank, if it is empty."""
     with (
         open(os.devnull, "w", encoding="utf-8") as nowhere,
         redirect_stdout(nowhere),
@@ -77,14 +77,14 @@ def follow(trainer: "Trainer", run: Run) -> None:
     run.discard()
 
 
-KILLED = "killed"  # the kind of a report that the watching process makes itself
+KILLED = "killed"  # the kind of a report that the watching process writes on behalf of a rank
 
 
 class Ending(NamedTuple):
     """How a rank ended."""
 
     rank: int
-    kind: str = ""  # of the exception; "": none
+    kind: str = ""  # class of the exception; "": none
     text: str = ""
     value: float | None = None  # what the function returned
     signal: int = 0
@@ -92,16 +92,16 @@ class Ending(NamedTuple):
 
 
 def launch(work: Callable, run: Run, config: DictConfig, resumed: bool) -> float | None:
-    """Run `work(run, config, state)` in `trainer.devices` ranks of this machine; return what rank 0 returns.
+    """Run `work(run, config, state)` in `trainer.devices` ranks on this machine; returns what rank 0 returns.
 
-    SIGINT and SIGTERM go on to rank 0, with which all stop in good order.
+    SIGINT and SIGTERM are forwarded to rank 0, which stops all ranks cleanly.
 
     Args:
-        resumed: whether `state` is the run's newest checkpoint, or None.
+        resumed: whether `state` is the run's newest checkpoint; else it is None.
 
     Raises:
-        UserError, RunFailed, Interrupted: what a rank raised.
-        RunFailed: a rank was killed, or failed by a bug, whose traceback is printed.
+        UserError, RunFailed, Interrupted: raised by a rank.
+        RunFailed: a rank was killed, or failed because of a bug, whose traceback is printed.
     """
     size, context = config.trainer.devices, get_context("spawn")
     plain = OmegaConf.to_container(config, resolve=True)
@@ -129,18 +129,18 @@ def launch(work: Callable, run: Run, config: DictConfig, resumed: bool) -> float
 
 
 def _watch(processes: Sequence[Any], pipes: Sequence[connection.Connection], signals: Signals) -> list[Ending]:
-    """Wait until all ranks have ended, or one has failed and the others had their time; what they said, in order."""
-    reports, pending, deadline, told = [], list(pipes), math.inf, False
+    """Wait until all ranks have ended, or `GRACE` seconds after one has failed; returns their reports in order."""
+    reports, pending, deadline, forwarded = [], list(pipes), math.inf, False
     while time.monotonic() < deadline:
         alive = [process for process in processes if process.exitcode is None]
         if alive:
             connection.wait([*(process.sentinel for process in alive), *pending], timeout=0.2)
-        if signals.number and not told:
+        if signals.number and not forwarded:
             os.kill(processes[0].pid, signals.number)
-            told = True
+            forwarded = True
         for pipe in [pipe for pipe in pending if pipe.poll()]:
             pending.remove(pipe)
-            with suppress(EOFError):  # it died without a word
+            with suppress(EOFError):  # it died without a report
                 reports.append(pipe.recv())
         for rank, process in enumerate(processes):
             if process.exitcode and deadline == math.inf:
@@ -155,10 +155,10 @@ def _watch(processes: Sequence[Any], pipes: Sequence[connection.Connection], sig
 
 
 def _conclude(run: Run, reports: Sequence[Ending], number: int) -> float | None:
-    """Return or raise what the ranks did, and see to it that status.json says so.
+    """Return the result of the ranks or raise their error, and write a failure to status.json.
 
     Args:
-        number: of the signal that came, 0 for none.
+        number: the signal that was received; 0: none.
     """
     first = next((report for report in reports if report.rank == 0 and report.kind != KILLED), None)
     if first and first.kind == "":
@@ -166,10 +166,10 @@ def _conclude(run: Run, reports: Sequence[Ending], number: int) -> float | None:
     if first and first.kind == "Interrupted":
         raise Interrupted(first.text, first.signal)
     if number and not first:
-        raise Interrupted(f"{signal.Signals(number).name} before the training began", number)
+        raise Interrupted(f"{signal.Signals(number).name} before training began", number)
     if not reports:
-        raise _failed(run, "a rank ended without a word")
-    # All ranks raise the same when a loss is not finite: rank 0 knows more of the run.
+        raise _failed(run, "a rank ended without reporting an error")
+    # If a loss is not finite, all ranks raise the same error; the report of rank 0 has more detail.
     cause = first if first and first.kind == reports[0].kind else reports[0]
     if cause.kind == "UserError":
         raise UserError(cause.text)
@@ -197,13 +197,13 @@ def _rank(
     store: str,
     pipe: connection.Connection,
 ) -> None:
-    """The life of a rank that was started here."""
+    """Run one rank, in a process that `launch` started."""
     survive_any_encoding()
-    os.setsid()  # the terminal's Ctrl-C reaches the watching process alone
+    os.setsid()  # so that Ctrl-C in the terminal reaches only the watching process
     if rank:
-        signal.signal(signal.SIGTERM, signal.SIG_IGN)  # whoever signals all processes of a job means rank 0
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)  # if all processes of a job are signalled, only rank 0 acts
     threading.Thread(target=_orphan, daemon=True).start()
-    tqdm.set_lock(threading.RLock())  # its own is a semaphore of the system, which outlives a process that is killed
+    tqdm.set_lock(threading.RLock())  # the default is a system semaphore, which outlives a killed process
     os.environ.update(
         dict(zip(VARIABLES, (str(rank), str(size), "localhost"), strict=True)),
         LOCAL_RANK=str(rank),
@@ -221,7 +221,7 @@ def _rank(
     except Interrupted as error:
         report = Ending(rank, "Interrupted", str(error), signal=error.signal)
     except KeyboardInterrupt:
-        report = Ending(rank, "Interrupted", "SIGINT before the training began", signal=signal.SIGINT)
+        report = Ending(rank, "Interrupted", "SIGINT before training began", signal=signal.SIGINT)
     except (UserError, RunFailed) as error:
         report = Ending(rank, type(error).__name__, str(error))
     except Exception as error:
@@ -229,15 +229,15 @@ def _rank(
             report = Ending(rank, "RunFailed", memory(error))
         else:
             report = Ending(rank, type(error).__name__, brief(error), traceback=traceback.format_exc())
-    with suppress(BrokenPipeError):  # nobody listens any more
+    with suppress(BrokenPipeError):  # nobody is listening any more
         pipe.send(report)
     if report.kind not in ("", "Interrupted"):
-        os._exit(1)  # to part from the others properly could wait for them for ever
+        os._exit(1)  # leaving the group properly could wait for the others for ever
     distributed.leave()
 
 
 def _orphan() -> None:
-    """End in good order when the process that started this rank is gone."""
+    """Stop this rank cleanly when the process that started it is gone."""
     parent = parent_process()
     if parent:
         parent.join()

@@ -1,4 +1,4 @@
-"""`genlab train resume=RUN`: go on with a run, with the run's own config and from its newest good checkpoint."""
+"""`genlab train resume=RUN`: continues a run with its own config, from its newest intact checkpoint."""
 
 import sys
 from collections.abc import Collection
@@ -15,26 +15,26 @@ from genlab.runs.folder import Run
 
 
 def resume(arguments: list[str]) -> None:
-    """`genlab train resume=RUN key=value ...`: the run's own config with these changes, from its last checkpoint.
+    """Continue a run from its last checkpoint, with its own config and the changes on the command line.
 
     A run that was killed before its first checkpoint starts again at step 0. The folder is locked before anything in
-    it is read, so that no other process can write what is being read.
+    it is read, so that no other process writes to it meanwhile.
 
     Raises:
-        UserError: no such run, another process is at it, all its checkpoints are damaged, or an override that its
-            config does not have.
+        UserError: no such run, another process is using it, all its checkpoints are damaged, or the config does not
+            have an overridden key.
     """
     overrides = parse_overrides(arguments)
-    if any(each.is_sweep_override() or each.is_delete() or each.package for each in overrides):
-        raise UserError("resume takes key=value only, with one value each")
-    values = {each.key_or_group: each.value() for each in overrides}
-    added = {each.key_or_group for each in overrides if each.is_add() or each.is_force_add()}
+    if any(override.is_sweep_override() or override.is_delete() or override.package for override in overrides):
+        raise UserError("resume takes only key=value, with one value per key")
+    values = {override.key_or_group: override.value() for override in overrides}
+    added = {override.key_or_group for override in overrides if override.is_add() or override.is_force_add()}
     run = Run.open(str(values.pop("resume")))
     with ranks.lock(run):
         stored = run.read_config()
         settings.refuse_other_parts(run, stored, values)
         config = changed(stored, values, added)
-        build.options(config)  # wrong words are refused before torch is imported
+        build.options(config)  # refuses wrong values before torch is imported
 
         from genlab.trainer import checkpoint
 
@@ -48,13 +48,13 @@ def resume(arguments: list[str]) -> None:
 
 
 def changed(config: DictConfig, values: dict, added: Collection[str] = ()) -> DictConfig:
-    """The config of a run with the values of the command line.
+    """Returns the config of a run with the values from the command line.
 
     Args:
-        added: keys that were written with a +; the config need not have them yet, and what they belong to must.
+        added: keys written with a +; the config need not contain them, but must contain their parent.
 
     Raises:
-        UserError: a key that the config does not have, or that a resumed run has to keep.
+        UserError: a key that the config does not have, or that a resumed run must not change.
     """
     from omegaconf.errors import OmegaConfBaseException
 
@@ -64,12 +64,12 @@ def changed(config: DictConfig, values: dict, added: Collection[str] = ()) -> Di
         if key.endswith("_target_") and (before := OmegaConf.select(config, key)) not in (None, value):
             raise UserError(f"{key}: a resumed run keeps it ({before}); start a new run to change it")
         parent = OmegaConf.select(config, key.rpartition(".")[0]) if "." in key else None
-        if key in added and isinstance(parent, DictConfig) and "_target_" in parent:  # checked when that is built
+        if key in added and isinstance(parent, DictConfig) and "_target_" in parent:  # checked when the parent is built
             OmegaConf.update(config, key, value, force_add=True)
         else:
             settings.apply(config, {key: value})
     if "trainer.steps" in values and "trainer.epochs" not in values and "epochs" in config.trainer:
-        config.trainer.epochs = None  # of the run so far; it would take the place of the new steps
+        config.trainer.epochs = None  # the old epochs would override the new steps
     try:
         OmegaConf.resolve(config)
     except OmegaConfBaseException as error:

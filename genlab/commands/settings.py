@@ -1,7 +1,7 @@
-"""Values of a run's own config that a command line changes: `genlab sample run=RUN model.sample_steps=10`.
+"""Overrides of a run's own config on the command line: `genlab sample run=RUN model.sample_steps=10`.
 
-Sampling and evaluation take the run's weights, and so its nets; what can be changed for them is how these are used: the
-sampler, its steps, the guidance. The config in the run folder stays as it is.
+Sampling and evaluation use the run's weights, and therefore its nets; only the way of using them can be changed: the
+sampler, its steps, the guidance. The config in the run folder does not change.
 """
 
 import os
@@ -17,12 +17,12 @@ from genlab.runs.history import flatten
 
 
 def changes(asked: DictConfig) -> dict[str, Any]:
-    """What follows `model` in a command's config, as dotted keys: {"model.sample_steps": 10}."""
+    """Returns the `model` section of a command's config with dotted keys: {"model.sample_steps": 10}."""
     return dict(flatten({"model": OmegaConf.to_container(asked, resolve=True)}))
 
 
 def places(config: DictConfig) -> dict[str, Any]:
-    """Where a run's data files are now, as the command says: {"data.path": ...}. They are checked on reading."""
+    """Returns the new places of a run's data files from a command's config: {"data.path": ...}. Reading checks them."""
     given = config.get("data")
     if given is None or "_target_" in given:
         return {}
@@ -30,10 +30,10 @@ def places(config: DictConfig) -> dict[str, Any]:
 
 
 def refuse_other_parts(run: Run, config: DictConfig, values: dict[str, Any]) -> None:
-    """Refuse another autoencoder for a run that has its own copy of the one that it was trained with.
+    """Refuse another autoencoder for a run that has a copy of the one it was trained with.
 
     Raises:
-        UserError: there is one among the values.
+        UserError: one of the values changes it.
     """
     for key, value in values.items():
         group, _, name = key.partition(".")
@@ -42,14 +42,14 @@ def refuse_other_parts(run: Run, config: DictConfig, values: dict[str, Any]) -> 
 
 
 def apply(config: DictConfig, values: dict[str, Any]) -> DictConfig:
-    """Change values of a run's config, in place; returns it.
+    """Change values of a run's config in place; returns the config.
 
     Raises:
         UserError: a key that the config does not have.
     """
     for key, value in values.items():
         try:
-            # An option that an older config does not have is checked when the trainer or the model is made.
+            # An option that an older config lacks is added; it is checked when the trainer or the model is made.
             new = key.startswith("trainer.") or (key.startswith("model.") and key.count(".") == 1)
             OmegaConf.update(config, key, value, force_add=new)
         except OmegaConfBaseException as error:

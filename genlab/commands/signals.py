@@ -1,11 +1,11 @@
-"""SIGINT and SIGTERM as a question that the training loop asks after each step."""
+"""Handlers for SIGINT and SIGTERM that the training loop polls after each step."""
 
 import signal
 from typing import Any
 
 
 class Signals:
-    """SIGINT and SIGTERM ask the loop to finish its step and stop; a second SIGINT leaves at once."""
+    """On SIGINT or SIGTERM, asks the loop to finish its step and stop; a second SIGINT quits immediately."""
 
     def __init__(self) -> None:
         self.number = 0

@@ -1,4 +1,4 @@
-"""`genlab train`: build what the config names, train it, leave a run folder."""
+"""`genlab train`: builds what the config names, trains it and writes a run folder."""
 
 from collections.abc import Callable
 from functools import cache
@@ -24,32 +24,32 @@ if TYPE_CHECKING:
     from genlab.trainer.loop import Result, Trainer
     from genlab.trainer.options import Options
 
-CLASSES = 20  # printed at the start, at most
+CLASSES = 20  # at most, printed at the start
 
 
 def train(config: DictConfig, folder: Path) -> float | None:
-    """Train what `config` describes in `folder`; return the best value of the monitored measure.
+    """Train what `config` describes in `folder`; returns the best value of the monitored measure.
 
     Raises:
-        UserError: something in the config is wrong, or the folder holds a run already.
-        RunFailed, Interrupted: as `execute`.
+        UserError: something in the config is wrong, or the folder already holds a run.
+        RunFailed, Interrupted: as in `execute`.
     """
     run = Run(folder)
-    with ranks.lock(run):  # of two that are given the same folder at the same moment, one is refused
+    with ranks.lock(run):  # if two processes are given the same folder at once, one is refused
         if run.config.exists() and ranks.is_first():
-            raise UserError(f"{folder} holds a run already: go on with resume={folder}, or choose another folder")
+            raise UserError(f"{folder} already holds a run: continue it with resume={folder}, or choose another folder")
         return execute(run, config)
 
 
 def execute(run: Run, config: DictConfig, state: dict[str, Any] | None = None) -> float | None:
-    """Train what `config` describes in a folder that is locked.
+    """Train what `config` describes in a locked folder.
 
     Args:
-        state: of the checkpoint to go on from.
+        state: the checkpoint to resume from.
 
     Raises:
         UserError: something in the config is wrong; a run folder that is still empty is removed.
-        RunFailed: the loss is not finite, memory is short, or the disk does not take what must be written.
+        RunFailed: the loss is not finite, memory runs out, or a file cannot be written.
         Interrupted: SIGINT or SIGTERM came; the step was finished and a checkpoint written.
     """
     signals = Signals()
@@ -58,7 +58,7 @@ def execute(run: Run, config: DictConfig, state: dict[str, Any] | None = None) -
         choose("net", str(config.get("net", "auto")), NETS)
         build.anchor(config)
         if options.devices > 1 and not ranks.member():
-            return ranks.launch(execute, run, config, resumed=state is not None)  # this function, in each rank
+            return ranks.launch(execute, run, config, resumed=state is not None)  # runs this function in each rank
         ranks.join(options)
         trainer = assemble(config, options, run, signals.received)
         if state is not None:
@@ -68,12 +68,12 @@ def execute(run: Run, config: DictConfig, state: dict[str, Any] | None = None) -
     if not ranks.is_first():
         return ranks.follow(trainer, run)
     if trainer.step >= trainer.steps:
-        print(f"{run.folder} is at step {trainer.step} of {trainer.steps}: raise trainer.steps to go on")
+        print(f"{run.folder} is at step {trainer.step} of {trainer.steps}: raise trainer.steps to continue")
         return trainer.best.found[0] if trainer.best.found else None
     with signals:
         try:
             if run.config.exists():  # a resumed run
-                # Its config says what its checkpoints were made with, so a changed one comes with the next of them.
+                # config.yaml describes the checkpoints, so a changed config is written with the next checkpoint.
                 trainer.saving = cache(lambda: run.write_config(config))  # once
             else:
                 run.write_config(config)
@@ -83,7 +83,7 @@ def execute(run: Run, config: DictConfig, state: dict[str, Any] | None = None) -
             lines = [describe(trainer), *classes(trainer), str(trainer.execution), f"run folder: {run.folder}"]
             print("\n".join(lines), flush=True)
             result = trainer.fit()
-            trainer.saving()  # where no checkpoint is written
+            trainer.saving()  # in case no checkpoint was written
             return finish(run, trainer, result, signals.number)
         except Interrupted:
             raise
@@ -92,7 +92,7 @@ def execute(run: Run, config: DictConfig, state: dict[str, Any] | None = None) -
 
 
 def assemble(config: DictConfig, options: "Options", run: Run, stop: Callable[[], str]) -> "Trainer":
-    """Data, model, optimizers and trainer as the config names them."""
+    """Builds data, model, optimizers and trainer from the config."""
     import torch
 
     from genlab.evaluation.nets import net_of_training
@@ -105,7 +105,7 @@ def assemble(config: DictConfig, options: "Options", run: Run, stop: Callable[[]
 
     if not isinstance(config.seed, int) or not -(2**63) <= config.seed < 2**63:
         raise UserError(f"seed: {config.seed!r} is not an integer of 64 bits")
-    where = device.resolve(options.device)  # refused before any data is read
+    where = device.resolve(options.device)  # refuses a wrong device before any data are read
     data = build.data(config)
     net = None
     if options.evaluate_every and "net" in config and ranks.is_first():
@@ -137,10 +137,10 @@ def assemble(config: DictConfig, options: "Options", run: Run, stop: Callable[[]
 
 
 def finish(run: Run, trainer: "Trainer", result: "Result", number: int) -> float | None:
-    """Write status.json and result.json, print the summary line; return the best monitored value.
+    """Write status.json and result.json and print the summary line; returns the best monitored value.
 
     Raises:
-        Interrupted: the run was ended by signal `number`; 0 is none.
+        Interrupted: the run was ended by signal `number`, which is not 0.
     """
     run.write_status("interrupted" if number else "finished", result.reason, step=result.step)
     followed = {"measure": trainer.best.monitor, "better": trainer.best.better}
@@ -149,13 +149,13 @@ def finish(run: Run, trainer: "Trainer", result: "Result", number: int) -> float
     print(f"{summary(trainer, result)}\nrun folder: {run.folder}", flush=True)
     if number:
         raise Interrupted(
-            f"{result.reason} after step {result.step}; go on with: genlab train resume={run.folder}", number
+            f"{result.reason} after step {result.step}; resume with: genlab train resume={run.folder}", number
         )
     return result.best[0] if result.best else None
 
 
 def describe(trainer: "Trainer") -> str:
-    """One line on what is about to be trained."""
+    """Returns one line on what is about to be trained."""
     parameters = sum(p.numel() for p in trainer.family.parameters())
     size = "x".join(map(str, trainer.data.spec.shape))
     model = type(trainer.family).__name__
@@ -166,7 +166,7 @@ def describe(trainer: "Trainer") -> str:
 
 
 def classes(trainer: "Trainer") -> list[str]:
-    """The classes with the training samples of each, in a line; none of data without labels, or points of modes."""
+    """Returns a line with the classes and their training samples; none for data without labels or points of modes."""
     spec = trainer.data.spec
     if not spec.counts or not (spec.labels or spec.only("pixel")):
         return []
@@ -176,7 +176,7 @@ def classes(trainer: "Trainer") -> list[str]:
 
 
 def summary(trainer: "Trainer", result: "Result") -> str:
-    """One line on how it went: the measures in words, the speed."""
+    """Returns one line on the result: measures in words, and the speed."""
     measures, parts = result.measures, []
     truth = trainer.data.truth
     if "eval/modes" in measures and truth:

@@ -1,1 +1,1 @@
-"""From the words of a command line to a checked config, and from that to data, model and trainer. Knows Hydra."""
+"""Turns command-line words into a checked config, and the config into data, model and trainer. Uses Hydra."""

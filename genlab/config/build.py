@@ -1,7 +1,7 @@
-"""Config -> data, model, optimizers, trainer options: the only user of Hydra's instantiate.
+"""Builds data, model, optimizers and trainer options from a config; the only user of Hydra's instantiate.
 
-Every node is checked against the signature that it calls, so that a wrong key or type is one clear line. Nothing here
-imports torch: a wrong word in the trainer's options is refused before that.
+Every node is checked against the signature that it calls, so that a wrong key or type gives one clear line. The module
+does not import torch at the top, so that wrong trainer options are rejected before that.
 """
 
 import inspect
@@ -33,26 +33,26 @@ if TYPE_CHECKING:
 
 
 def options(config: DictConfig) -> "Options":
-    """The trainer's options. Imports no torch."""
+    """Builds the trainer's options without importing torch."""
     from genlab.trainer.options import Options
 
     return _is(_make(config.trainer, "trainer"), Options, "trainer")
 
 
 def anchor(config: DictConfig) -> None:
-    """Make the paths of the data absolute, in place: a run folder is used from other folders later."""
+    """Makes the paths of the data absolute, in place, because a run folder may be used from another folder later."""
     for key in ("path", "root", *(["other"] if "path" in config.data else [])):
         if not OmegaConf.is_missing(config.data, key) and isinstance(path := config.data.get(key), str):
             config.data[key] = os.path.abspath(os.path.expanduser(path))
 
 
 def data(config: DictConfig) -> "Dataset":
-    """The data set; `data.range: auto` becomes the range that the model prefers.
+    """Builds the data set; `data.range: auto` becomes the range that the model prefers.
 
-    A model of two domains gets pairs: of this set and a known transform of it, or of this set and `data.other`.
+    A model of two domains gets pairs: this set and a known transform of it, or this set and `data.other`.
 
     Raises:
-        UserError: `data.other` is no data set, or the model has no use for it.
+        UserError: `data.other` is not a data set, or the model does not use it.
     """
     node, other = config.data.copy(), config.data.get("other")
     if "other" in node:
@@ -65,7 +65,7 @@ def data(config: DictConfig) -> "Dataset":
     first = _is(_make(node, "data"), Dataset, "data")
     if model is None or model.domains == 1:
         if other is not None:
-            raise UserError(f"data.other: '{other}' has no place here; only models of two domains (cyclegan) take it")
+            raise UserError("data.other does not apply to this model; only models of two domains (cyclegan) use it")
         return first
 
     from genlab.data.pairs import Pairs
@@ -74,9 +74,9 @@ def data(config: DictConfig) -> "Dataset":
 
 
 def _other(name: str, node: DictConfig) -> DictConfig:
-    """The config of the data set `name`, with the values of `node` wherever both have a key.
+    """Returns the config of the data set `name`, with the values of `node` for all keys that both have.
 
-    Where the first set is a folder, `name` is another one.
+    If the first set is a folder, `name` is the path of another folder.
     """
     if "path" in node:
         return OmegaConf.create({**node, "path": name})
@@ -88,12 +88,12 @@ def _other(name: str, node: DictConfig) -> DictConfig:
 
 
 def family(config: DictConfig, spec: "Spec", home: Run | None = None) -> "Family":
-    """The model, its nets picked by the shape of the data; weights drawn from torch's global generator.
+    """Builds the model with networks that fit the shape of the data; draws weights from torch's global generator.
 
-    Where the model takes another family (an autoencoder, say), the config names the run folder of a trained one.
+    If the model takes another family (an autoencoder, say), the config names the run folder of a trained one.
 
     Args:
-        home: the run that the model belongs to; its own copy of that other family goes before the folder.
+        home: the run that the model belongs to; its own copy of the other family is preferred to that folder.
     """
     from genlab.models.base import Family
 
@@ -106,10 +106,10 @@ def family(config: DictConfig, spec: "Spec", home: Run | None = None) -> "Family
 
 
 def keep_parts(run: Run, config: DictConfig, model: "Family") -> None:
-    """Copy the trained families that the model was made of into the run's folder, so that it is whole in itself.
+    """Copies the trained families that the model contains into the run's folder, to make it self-contained.
 
     Raises:
-        OSError: the disk does not take them.
+        OSError: the copies cannot be written.
     """
     for key in _families(target_of(config.model, "model")):
         if isinstance(config.model.get(key), str):
@@ -117,27 +117,27 @@ def keep_parts(run: Run, config: DictConfig, model: "Family") -> None:
 
 
 def optimizers(config: DictConfig) -> dict[str, "OptimizerFactory"]:
-    """For each phase, a callable that makes its optimizer from its parameters."""
+    """Returns a callable for each phase that makes its optimizer from its parameters."""
     if not isinstance(config.optimizer, DictConfig):
-        raise UserError(f"optimizer: {config.optimizer!r} is no table of optimizers; change optimizer.PHASE.KEY=VALUE")
+        raise UserError(f"optimizer: {config.optimizer!r} is not a table of optimizers; set optimizer.PHASE.KEY=VALUE")
     factories = {}
     for name, node in config.optimizer.items():
         path = f"optimizer.{name}"
         target = target_of(node, path)
         targets.check_targets(arguments(node, path), path)
         check_arguments(target, node, path)
-        # torch refuses betas of which one is written 0 and not 0.0.
+        # torch rejects betas that mix 0 with floats.
         numbers = {k: [float(n) for n in v] if isinstance(v, list) else v for k, v in arguments(node, path).items()}
         factories[str(name)] = partial(target, **numbers)
     return factories
 
 
 def revive(run: Run, state: dict[str, Any], device: "torch.device", config: DictConfig | None = None) -> "Family":
-    """The family of a run as it is sampled and measured (the averaged twin where there is one), ready to use.
+    """Builds the family of a run, ready to sample and evaluate, with averaged weights if the checkpoint has them.
 
     Args:
-        state: what `checkpoint.read` gave.
-        config: the run's config with other settings of its sampler, say; None: as it is.
+        state: the result of `checkpoint.read`.
+        config: the run's config with changes, to sampler settings for example; None: the stored config.
 
     Raises:
         UserError: the state does not fit the config.
@@ -147,39 +147,39 @@ def revive(run: Run, state: dict[str, Any], device: "torch.device", config: Dict
 
 
 def _spec(state: dict[str, Any]) -> "Spec":
-    """The spec of the data that a checkpoint was trained on.
+    """Returns the spec of the data that a checkpoint was trained on.
 
     Raises:
-        UserError: it names none.
+        UserError: the checkpoint has no valid spec.
     """
     from genlab.data.base import Spec
 
     try:
         spec = Spec.of(state["spec"], state.get("counts", ()))
-        if not all(isinstance(each, int) for each in (*spec.shape, spec.classes, *spec.counts)):
-            raise ValueError("a shape of no integers")
+        if not all(isinstance(value, int) for value in (*spec.shape, spec.classes, *spec.counts)):
+            raise ValueError("shape, classes and counts must be integers")
         if len(spec.counts) not in (0, spec.classes) or min(spec.counts, default=0) < 0:
-            raise ValueError(f"{len(spec.counts)} counts of {spec.classes} classes")
+            raise ValueError(f"{len(spec.counts)} counts for {spec.classes} classes")
     except (KeyError, TypeError, ValueError, OverflowError) as error:
-        raise UserError(f"the checkpoint names no data: {brief(error)}") from error
+        raise UserError(f"the checkpoint has no valid description of its data: {brief(error)}") from error
     return spec
 
 
-def _load(model: "Family", state: dict[str, Any], what: object) -> "Family":
-    """A family with the weights of a checkpoint, frozen.
+def _load(model: "Family", state: dict[str, Any], settings: object) -> "Family":
+    """Loads the weights of a checkpoint into a family and freezes it.
 
     Raises:
-        UserError: they do not fit.
+        UserError: the weights do not fit.
     """
     try:
         model.load_state_dict(state.get("ema") or state["family"])
     except (RuntimeError, KeyError, TypeError, AttributeError) as error:
-        raise UserError(f"the checkpoint does not fit {what}: {brief(error)}") from error
+        raise UserError(f"the checkpoint does not fit {settings}: {brief(error)}") from error
     return model.requires_grad_(False).eval()
 
 
 def _families(target: Callable) -> list[str]:
-    """The parameters of a model that take another family."""
+    """Returns the parameters of a model that take another family."""
     from genlab.models.base import Family
 
     hints = typing.get_type_hints(target.__init__ if inspect.isclass(target) else target)
@@ -187,10 +187,10 @@ def _families(target: Callable) -> list[str]:
 
 
 def _trained(source: Path, path: str) -> "Family":
-    """The family in a run's folder, or in a run's own copy.
+    """Loads the trained family in a run's folder or in a run's own copy.
 
     Raises:
-        UserError: there is none.
+        UserError: there is no trained family, or it cannot be loaded.
     """
     import torch
 
@@ -216,11 +216,11 @@ def _make(node: DictConfig, path: str, **given: Any) -> Any:
                 raise UserError(f"{path}.{cause}") from None
             if isinstance(cause, UserError) or out_of_memory(cause):
                 raise cause from None
-        # A value that the target itself refuses: a negative width, say.
+        # A value that the target itself rejects: a negative width, say.
         raise UserError(f"{path}: {brief(chain[-1])}") from error
 
 
-def _is(made: Any, kind: type, path: str) -> Any:
-    if not isinstance(made, kind):
-        raise UserError(f"{path}._target_: makes a {type(made).__name__}, not a {kind.__name__}")
-    return made
+def _is(built: Any, kind: type, path: str) -> Any:
+    if not isinstance(built, kind):
+        raise UserError(f"{path}._target_: makes a {type(built).__name__}, not a {kind.__name__}")
+    return built

@@ -1,7 +1,7 @@
 """Composes the config of a verb from the words of a command line, without running anything.
 
-`genlab train model=vae` and `compose("train", ["model=vae"])` read the same files by the same grammar, and so give the
-same config.
+`genlab train model=vae` and `compose("train", ["model=vae"])` read the same files with the same grammar, so they give
+the same config.
 """
 
 from collections.abc import Sequence
@@ -16,17 +16,17 @@ from genlab.config.arguments import prepared
 
 
 def compose(verb: str, words: Sequence[str] = (), with_hydra: bool = False) -> DictConfig:
-    """The config of a verb as the words after it change it; what refers to `${hydra:...}` stays unresolved.
+    """Returns the config of a verb, changed by the words after it; references to `${hydra:...}` stay unresolved.
 
     Args:
-        verb: one that has a config: train, sample, evaluate, prepare; or the name of another config in Hydra's store.
+        verb: train, sample, evaluate or prepare, which have a config, or the name of another config in Hydra's store.
         with_hydra: keep the `hydra` section, with Hydra's own settings.
 
     Raises:
-        UserError: a word that this verb refuses, or a damaged config file.
-        HydraException: a word that Hydra refuses; `explain` makes a line of it.
+        UserError: the verb rejects a word, or a config file is damaged.
+        HydraException: Hydra rejects a word; `explain` turns the error into one line.
     """
     sources.register()
-    GlobalHydra.instance().clear()  # inside of a job Hydra is in use already
+    GlobalHydra.instance().clear()  # inside a job, Hydra is already initialised
     with hydra.initialize_config_dir(str(configs()), version_base="1.3"):
         return hydra.compose(verb, prepared(verb, words), return_hydra_config=with_hydra)

@@ -1,4 +1,4 @@
-"""Which family of models has which keys, as the configs in configs/model say. Imports no torch."""
+"""Looks up which model family has which keys, from the configs in configs/model. Does not import torch."""
 
 from functools import cache
 from typing import Any
@@ -11,24 +11,24 @@ ABSENT = object()
 
 
 def misplaced(key: str, built: object) -> str:
-    """Say which families take a key that the family at hand does not have; "" where no family takes it.
+    """Returns a message that says which families take a key that the given family lacks; "" if no family takes it.
 
     Args:
         key: dotted, `model.conditional` or `optimizer.critic.lr`.
-        built: the `_target_` of the model at hand, or the class itself.
+        built: the `_target_` of the given model, or the class itself.
     """
     if not key.startswith(("model.", "optimizer.")):
         return ""
     name = built if isinstance(built, str) else f"{built.__module__}.{getattr(built, '__qualname__', '')}"
-    here = [family for family, config in _families().items() if OmegaConf.select(config, "model._target_") == name]
+    given = [family for family, config in _families().items() if OmegaConf.select(config, "model._target_") == name]
     with_it = [family for family, config in _families().items() if _has(config, key)]
-    if not here or not with_it or set(here) & set(with_it):
+    if not given or not with_it or set(given) & set(with_it):
         return ""
-    return f"{key} does not belong to {' or '.join(here)}; families with it: {', '.join(with_it)}"
+    return f"{key} does not belong to {' or '.join(given)}; families with it: {', '.join(with_it)}"
 
 
 def class_of(family: str) -> str | None:
-    """The class that a family's config builds the model of, by its dotted name; None where there is no such family."""
+    """Returns the dotted name of the class that a family's config builds; None if there is no such family."""
     return OmegaConf.select(_families()[family], "model._target_") if family in _families() else None
 
 

@@ -1,4 +1,4 @@
-"""Names of run folders, made from what a user wrote: readable, and always inside the folder they belong to.
+"""Makes names of run folders from user input: readable, and always inside the folder they belong to.
 
 Configs use them as resolvers: `${genlab.component:TEXT}`, `${genlab.below:NAME}`, `${genlab.run_name:MODEL,DATA}`.
 """
@@ -13,15 +13,15 @@ from omegaconf import DictConfig, OmegaConf
 
 from genlab.errors import UserError
 
-LONGEST = 120  # bytes of a name; file systems take 255, and files in the folder add to the path
-FORBIDDEN = set('/\\<>:"|?*')  # on some file system
+LONGEST = 120  # bytes in a name; file systems allow 255, and files in the folder add to the path
+FORBIDDEN = set('/\\<>:"|?*')  # characters that some file system forbids
 
 
 def component(text: object) -> str:
-    """Turn a text into the name of one folder.
+    """Turns a text into the name of one folder, which may be empty.
 
-    Quotes and leading `../` are left out, separators and control characters become `_`, dots and blanks at either end
-    go, and a text of more than `LONGEST` bytes is cut and ends in a hash of all of it. May be empty.
+    Removes quotes and leading `../`, replaces separators and control characters by `_`, strips dots and spaces, and
+    cuts a text of more than `LONGEST` bytes, appending a hash of the whole text.
     """
     whole = str(text)
     short = re.sub(r"(?<![^/=,\[])(\.{1,2}/)+", "", re.sub(r"[\\'\"]", "", whole))
@@ -31,15 +31,15 @@ def component(text: object) -> str:
     if len(encoded) <= LONGEST:
         return short
     digest = hashlib.sha256(whole.encode(errors="surrogatepass")).hexdigest()[:8]
-    start = encoded[: LONGEST - 9].decode(sys.getfilesystemencoding(), "ignore")  # the cut may be inside a character
+    start = encoded[: LONGEST - 9].decode(sys.getfilesystemencoding(), "ignore")  # the cut may split a character
     return f"{start}_{digest}"
 
 
 def below(name: object) -> str:
-    """Turn the `name` of a run into a path below outputs/; `study/a` makes two folders.
+    """Turns the `name` of a run into a path below outputs/; `study/a` makes two folders.
 
     Raises:
-        UserError: the name is absolute, or has `..` in it.
+        UserError: the name is absolute or contains `..`.
     """
     if name is None:
         return ""
@@ -50,19 +50,19 @@ def below(name: object) -> str:
 
 
 def run_name(model: object, data: object, *, _root_: DictConfig) -> str:
-    """Name a run after its model and data; one on the user's own file or folder after that: flow_adult."""
+    """Returns the name of a run, MODEL_DATA; the user's own file or folder gives its name to the data: flow_adult."""
     path = OmegaConf.select(_root_, "data.path", default=None)
     if isinstance(path, str) and path:
         path = os.path.abspath(os.path.expanduser(path))
         stem = os.path.basename(path)
-        if not os.path.isdir(path):  # without .csv, and without both of .csv.gz
+        if not os.path.isdir(path):  # strips .csv, or both suffixes of .csv.gz
             stem = PurePath(re.sub(r"\.(gz|bz2|xz|zip)$", "", stem)).stem
         data = component(stem) or data
     return component(f"{model}_{data}")
 
 
 def _encodable(character: str) -> bool:
-    """Whether the file system's encoding has the character: ASCII has no umlauts."""
+    """Returns whether the file system's encoding has the character; ASCII has no umlauts, for example."""
     try:
         os.fsencode(character)
     except UnicodeEncodeError:

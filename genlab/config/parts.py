@@ -1,7 +1,8 @@
-"""The trained families that a model is made of (an autoencoder): read from a run's folder, kept as a copy of its own.
+"""Reads the trained families that a model contains (an autoencoder) from run folders, and keeps copies of them.
 
-A run that was made of another one must not need that one's folder: it may be moved, trained further or removed. So the
-run keeps `KEY.pt`, a checkpoint of the other family's weights with the text of its config, and reads it from then on.
+A run that uses the model of another run must not depend on that run's folder, which may be moved, trained further or
+removed. So the run keeps `KEY.pt`, a checkpoint of the other family's weights with the text of its config, and reads it
+from then on.
 """
 
 from pathlib import Path
@@ -17,34 +18,34 @@ if TYPE_CHECKING:
 
 
 def source(word: str, key: str, home: Run | None) -> Path:
-    """Where the trained family of a key is read from: the run's own copy, else the folder or file that is named."""
+    """Returns where to read the trained family of a key: the run's own copy, else the named folder or file."""
     if home is not None and home.part(key).is_file():
         return home.part(key)
     return Path(word).expanduser()
 
 
 def read(place: Path) -> tuple[str, dict[str, Any]]:
-    """The config, as text, and the state of a trained family: of a run folder's last checkpoint, or a run's copy.
+    """Reads the config text and the state of a trained family from a run folder's last checkpoint or a run's copy.
 
     Raises:
-        UserError: there is none.
+        UserError: there is no trained family.
     """
     from genlab.trainer import checkpoint
 
     if place.is_file():
         state = checkpoint.read(place)
         if not isinstance(text := state.get("config"), str):
-            raise UserError(f"{place} holds no config of a model; give the folder of a run")
+            raise UserError(f"{place} has no model config; give the folder of a run")
         return text, state
     run = Run.open(place)
     return OmegaConf.to_yaml(run.read_config()), checkpoint.read(checkpoint.find(run.checkpoints, "last"))
 
 
 def keep(run: Run, key: str, word: str, family: "Family") -> None:
-    """Write a run's copy of the family that its model has under a key, if there is none yet.
+    """Writes the run's copy of the family that its model has under a key, unless it exists already.
 
     Raises:
-        OSError: the disk does not take it.
+        OSError: the copy cannot be written.
     """
     from genlab.trainer import checkpoint
 

@@ -1,6 +1,6 @@
-"""How Hydra reads config files: UTF-8 with or without a byte-order mark, and a damaged file is one line.
+"""Reads config files for Hydra: UTF-8 with or without a byte-order mark, and one-line errors for damaged files.
 
-Hydra's own reader takes a byte-order mark for a part of the first line, which may be `# @package`.
+Hydra's own reader treats a byte-order mark as part of the first line, which may be `# @package`.
 """
 
 import io
@@ -17,16 +17,16 @@ from genlab.errors import UserError, brief
 
 
 def register() -> None:
-    """Make this the reader of Hydra's config files."""
-    Plugins.instance()  # enters Hydra's own reader, once
+    """Makes this Hydra's reader of config files."""
+    Plugins.instance()  # registers Hydra's own reader first, once
     SourcesRegistry.instance().types["file"] = FileConfigSource
 
 
 class FileConfigSource(file_config_source.FileConfigSource):
-    """Reads a config file.
+    """Hydra's source of config files, with a stricter reader.
 
     Raises:
-        UserError: the file is no UTF-8 text, no YAML, or no table of keys and values.
+        UserError: the file is not UTF-8 text, not YAML, or not a table of keys and values.
     """
 
     def load_config(self, config_path: str) -> ConfigResult:

@@ -1,11 +1,12 @@
-"""Tables and arrays of one's own: .csv, .parquet, .npy, .npz.
+"""The user's own tables and arrays: .csv, .parquet, .npy, .npz.
 
-Columns of numbers are standardised, x = (v - m) / s with the mean m and the deviation s of the training split, because
-nets and noise are of the order of 1. Samples come back as v = m + s x. A density in v is the one in x times a constant,
+Columns of numbers are standardised, x = (v - m) / s with the mean m and deviation s of the training split, because
+networks and noise work at scale 1. Samples are converted back by v = m + s x. The density of v is that of x times a
+constant,
 
     log p(v) = log p(x) - Σ log s                                                           (`Spec.log_scale`)
 
-and the losses and likelihoods that a run reports are of x, those of different columns on one scale.
+and the losses and likelihoods that a run reports are those of x, which has all columns on one scale.
 """
 
 import hashlib
@@ -32,24 +33,26 @@ SUFFIXES = (".csv", ".npy", ".npz", ".parquet")
 class Array(Dataset):
     """A table or array of your own: data.path=FILE, .csv, .parquet, .npy or .npz; columns standardised.
 
-    Rows are held out pseudo-randomly, the same ones in every run: with labels class by class, a function of the labels
-    alone, and training has at least one row of every class; without, a function of their number alone.
+    Rows are held out pseudo-randomly, the same ones in every run. With labels each class is split separately, the split
+    depends only on the labels, and training has at least one row of every class; without labels the split depends only
+    on the number of rows.
 
     Args:
         path: the file. Arrays are (N, D) or (N,) numbers, or uint8 images (N, H, W), (N, 1 or 3, H, W) or
             (N, H, W, 1 or 3).
-        key: which array of an .npz file; None: the only one, or "x" (with labels "y" (N,), if it has them).
+        key: the name of an array of an .npz file; None: the only one, or "x" with the labels "y" (N,), if present.
         label: the column of classes of a .csv or .parquet file; None: no labels.
-        columns: those to learn; None: all but the label and an index that pandas wrote.
+        columns: the columns to learn; None: all but the label and an index that pandas wrote.
         header: whether the first line of a .csv file has the names of the columns.
-        range: of images: "symmetric" [-1, 1], "unit" [0, 1] or "binary".
-        validation, test: shares of the samples, at least one each.
-        version: of the rules by which files are read and split; a run keeps the one that it began with. 1 holds out
-            without regard to classes, and takes some cells and labels for what they are not.
+        range: range of images: "symmetric" [-1, 1], "unit" [0, 1] or "binary".
+        validation, test: shares of the samples, at least one sample each.
+        version: version of the rules for reading and splitting files; a run keeps the version that it started with.
+            1 ignores classes when it holds out rows, and accepts some cells and labels that version 2 rejects.
 
     Raises:
-        UserError: no such file or column, cells that are no finite numbers, missing labels, constant columns, or a cell
-            so far out that single precision blurs its column: by line and column.
+        UserError: the file or a column does not exist, a cell is not a finite number, a label is missing, a column is
+            constant, or a cell is so far out that single precision blurs its column; cells are named by line and
+            column.
     """
 
     def __init__(
@@ -73,8 +76,8 @@ class Array(Dataset):
         y = None if y is None else y[places]
         x, fields = table.x[places.numpy()], range
         content = hashlib.sha256(np.ascontiguousarray(table.x).tobytes()).hexdigest()
-        what = (content, str(x.dtype), x.shape, table.names, table.labels)
-        fingerprint = digest(*what, validation, test) if version == 1 else digest(*what, sizes, version)
+        identity = (content, str(x.dtype), x.shape, table.names, table.labels)
+        fingerprint = digest(*identity, validation, test) if version == 1 else digest(*identity, sizes, version)
         if x.ndim == 2:
             fields = scale(file, table.names, x[: sizes[0]])
             if version > 1:
@@ -86,13 +89,13 @@ class Array(Dataset):
 def read(
     file: Path, key: str | None, label: str | None, columns: Sequence[str] | None, header: bool, version: int
 ) -> Table:
-    """Read a file of any of the kinds.
+    """Reads a file of any supported kind.
 
     Raises:
-        UserError: it is of another kind or cannot be read, or an option does not apply to its kind.
+        UserError: the file has another suffix or cannot be read, or an option does not apply to its kind.
     """
     suffix = file.suffix.lower()
-    choose("data.path: the ending", suffix, SUFFIXES)
+    choose("data.path (file suffix)", suffix, SUFFIXES)
     is_table = suffix in (".csv", ".parquet")
     for name, given, fits in (
         ("key", key is not None, suffix == ".npz"),

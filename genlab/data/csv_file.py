@@ -1,7 +1,7 @@
-"""Reading .csv files, errors by line and column.
+"""Reads .csv files and reports errors by line and column.
 
-The file goes through Python's csv module: unlike numpy's and pandas' readers it says on which line a cell stands, and
-pandas would be one dependency more.
+Uses Python's csv module: unlike the readers of numpy and pandas it tells the line of each cell, and pandas would be
+one more dependency.
 """
 
 import csv
@@ -26,27 +26,27 @@ FLAGS = ("true", "false", "yes", "no", "t", "f", "y", "n")
 
 
 class Bad(NamedTuple):
-    """The cells of one column that are no numbers."""
+    """The cells of one column that are not numbers."""
 
-    line: int  # of the first
-    cell: str
+    line: int  # line of the first one
+    cell: str  # text of the first one
     count: int = 1
 
 
 def read_csv(
     file: Path, columns: Sequence[str] | None = None, label: str | None = None, header: bool = True, version: int = 2
 ) -> Table:
-    """Read a .csv file, separated by commas, semicolons or tabs, whichever its first line has most of outside quotes.
+    """Reads a .csv file, separated by commas, semicolons or tabs, whichever is most frequent in its first line.
 
     Args:
-        columns: the names of those to read as numbers; None: all but the label.
+        columns: names of the columns to read as numbers; None: all but the label.
         label: the name of the column of classes.
-        header: whether the first line has the names; else they are column1, column2, ...
-        version: 1 takes for a number what Python's float does, and any text for a label.
+        header: whether the first line has the column names; without it they are column1, column2, ...
+        version: 1 reads everything that Python's float accepts as a number, and any text as a label.
 
     Raises:
-        UserError: no such column, cells that are no finite numbers, a missing label, rows of different lengths; by
-            line and column.
+        UserError: a column does not exist, a cell is not a finite number, a label is missing, or rows differ in
+            length; the message names the line and column.
     """
     rows = _rows(file)
     _, first = next(rows, (0, []))
@@ -65,10 +65,10 @@ def read_csv(
     labels: list[str | None] = []
     for line, row in rows:
         if len(row) != len(names):
-            raise UserError(f"{file.name}: line {line} has {len(row)} cells, where there are {len(names)} columns")
+            raise UserError(f"{file.name}: line {line} has {len(row)} cells, but there are {len(names)} columns")
         values = [read(row[i]) for i in places]
         for k in [k for k, value in enumerate(values) if value is None]:
-            values[k] = 0.0  # the file is refused, but not before all its columns are seen
+            values[k] = 0.0  # the file is rejected later, once the bad cells of all columns are known
             bad[k] = bad[k]._replace(count=bad[k].count + 1) if k in bad else Bad(line, row[places[k]])
         numbers.extend(values)  # type: ignore[arg-type]
         lines.append(line)
@@ -85,10 +85,10 @@ def read_csv(
 
 
 def number(cell: str) -> float | None:
-    """The finite decimal number in a cell, None if it holds anything else.
+    """Returns the finite decimal number in a cell, or None if it holds anything else.
 
-    Python's float takes more: 1_0, digits of other scripts, and 01234, which is a code. Integers with more digits than
-    a double holds are identifiers, and no numbers either.
+    Python's float accepts more: 1_0, digits of other scripts, and 01234, which is a code. Integers with more digits
+    than a double holds are treated as identifiers, not numbers.
     """
     value, text = first_number(cell), cell.strip()
     if value is None or "_" in text or not text.isascii():
@@ -100,7 +100,7 @@ def number(cell: str) -> float | None:
 
 
 def first_number(cell: str) -> float | None:
-    """What Python's float takes for a finite number, None for anything else: the rules of version 1."""
+    """Returns any finite number that Python's float accepts, else None: the rules of version 1."""
     try:
         value = float(cell)
     except ValueError:
@@ -109,21 +109,19 @@ def first_number(cell: str) -> float | None:
 
 
 def _check_header(file: Path, names: list[str]) -> None:
-    """Refuse a first line of numbers alone; tell of one with some numbers, which may be a row."""
+    """Rejects a first line of only numbers; notes one with some numbers, which may be data."""
     numbers = [name for name in names if first_number(name) is not None]
     if len(numbers) == len(names):
-        raise UserError(
-            f"{file.name}: line 1 is all numbers, where names of columns belong; data.header=false if there are none"
-        )
+        raise UserError(f"{file.name}: line 1 is all numbers, not column names; if it is data, set data.header=false")
     if any(not name.isdigit() for name in numbers):
         note(
-            f"{file.name}: line 1 is read as names of columns, '{numbers[0]}' among them; data.header=false "
-            f"if it is a row"
+            f"{file.name}: line 1 is read as column names, including '{numbers[0]}'; if it is data, "
+            f"set data.header=false"
         )
 
 
 def _rows(file: Path) -> Iterator[tuple[int, list[str]]]:
-    """Rows with the number of the line they end on, from 1; blank lines are skipped."""
+    """Yields each row with the line on which it ends, counted from 1; skips blank lines."""
     try:
         with open(file, encoding="utf-8-sig", newline="") as stream:
             delimiter = guess_delimiter(stream.read(1_000_000))
@@ -134,7 +132,7 @@ def _rows(file: Path) -> Iterator[tuple[int, list[str]]]:
                     yield reader.line_num, row
     except UnicodeDecodeError as error:
         raise UserError(
-            f"{file.name} is not text in UTF-8 ({error.reason} at byte {error.start}); save it as UTF-8"
+            f"{file.name} is not UTF-8 text ({error.reason} at byte {error.start}); save it as UTF-8"
         ) from error
     except csv.Error as error:
         raise UserError(f"{file.name}: line {reader.line_num}: {brief(error)}") from error
@@ -143,29 +141,30 @@ def _rows(file: Path) -> Iterator[tuple[int, list[str]]]:
 
 
 def guess_delimiter(text: str) -> str:
-    """The delimiter that the first line has most of outside quoted cells; of equals, one that the next has as often."""
+    """Returns the most frequent delimiter of the first line, outside quoted cells; the second line decides ties."""
     lines = [line for line in QUOTED.sub("", text).splitlines() if line][:2]
     first, second = [*lines, "", ""][:2]
-    return max(DELIMITERS, key=lambda each: (first.count(each), first.count(each) == second.count(each) > 0))
+    return max(DELIMITERS, key=lambda mark: (first.count(mark), first.count(mark) == second.count(mark) > 0))
 
 
 def _refuse(file: Path, bad: dict[str, Bad]) -> NoReturn:
-    """Refuse a file for the cells of some columns, by name.
+    """Rejects a file because of bad cells, given by column name.
 
     Raises:
         UserError: always.
     """
     wrong = [
-        f"line {each.line}, column '{name}': {_wrong(each.cell)}{f' (and {each.count - 1:,} more)' * (each.count > 1)}"
-        for name, each in bad.items()
+        f"line {entry.line}, column '{name}': {_wrong(entry.cell)}"
+        f"{f' (and {entry.count - 1:,} more)' * (entry.count > 1)}"
+        for name, entry in bad.items()
     ]
-    lacking = all(each.cell.strip().lower() in ("", *NOT_FINITE) for each in bad.values())
-    advice = f"remove such rows, or fill them in; {PICK}" if lacking else PICK
+    all_missing = all(entry.cell.strip().lower() in ("", *NOT_FINITE) for entry in bad.values())
+    advice = f"remove such rows, or fill them in; {PICK}" if all_missing else PICK
     raise UserError(f"{file.name}: {several(wrong, 3, '; ', 'column')}; {advice}")
 
 
 def _wrong(cell: str) -> str:
-    """What is wrong with a cell that is no number, in a user's words."""
+    """Explains to the user why a cell is not a number."""
     text = cell.strip()
     shown = text if len(text) <= 30 else text[:30] + "..."
     if not text:
@@ -173,11 +172,11 @@ def _wrong(cell: str) -> str:
     if text.lower() in NOT_FINITE:
         return f"'{shown}' is not a finite number"
     if CODE.match(text):
-        return f"'{shown}' begins with a zero, as codes do and numbers do not"
+        return f"'{shown}' begins with a zero, so it looks like a code, not a number"
     if text.isascii() and text.lstrip("+-").isdigit():
-        return f"'{shown}' has more digits than a double holds, as identifiers do"
+        return f"'{shown}' has more digits than a double holds, so it looks like an identifier"
     if text.lower() in FLAGS:
         return f"'{shown}' is not a number; write 1 and 0"
     if re.fullmatch(r"[+-]?[0-9][0-9.]*,[0-9.,]*", text):
-        return f"'{shown}' is not a number; write a decimal point, and nothing between thousands"
+        return f"'{shown}' is not a number; write a decimal point, and no thousands separators"
     return f"'{shown}' is not a number"

@@ -1,6 +1,6 @@
-"""Points in the plane: Gaussian mixtures with exact density, and the usual toy shapes without one.
+"""Points in the plane: Gaussian mixtures with a known density, and the usual toy shapes, which have none.
 
-The entropy of a mixture is the floor of every model's negative log-likelihood on held-out points.
+The entropy of a mixture is a lower bound on the expected negative log-likelihood of any model on held-out points.
 """
 
 import math
@@ -20,10 +20,10 @@ def _circle(k: int, radius: float) -> Tensor:
 
 
 def mixture(kind: str) -> Mixture | None:
-    """The mixture of that name, None for a kind that has no closed density.
+    """Returns the mixture of that name, or None for a kind without a closed-form density.
 
-    `ring` and `grid` are those of VEEGAN (Srivastava et al., "VEEGAN: Reducing Mode Collapse in GANs using
-    Implicit Variational Learning", 2017, https://arxiv.org/abs/1705.07761) with σ 0.01 and 0.05.
+    `ring` and `grid` are the benchmarks of VEEGAN (Srivastava et al., "VEEGAN: Reducing Mode Collapse in GANs using
+    Implicit Variational Learning", 2017, https://arxiv.org/abs/1705.07761) with σ = 0.01 and 0.05.
     """
     if kind == "two":
         return Mixture(torch.tensor([[2.0, 2.0], [-2.0, -2.0]]), 1.0)
@@ -47,7 +47,7 @@ def _moons(n: int, g: torch.Generator) -> tuple[Tensor, Tensor]:
 
 def _spirals(n: int, g: torch.Generator) -> tuple[Tensor, Tensor]:
     y = torch.randint(2, (n,), generator=g)
-    angle = 3 * math.pi * torch.rand(n, generator=g).sqrt()  # sqrt: even density along the arm
+    angle = 3 * math.pi * torch.rand(n, generator=g).sqrt()  # sqrt: uniform density along the arm
     arm = torch.stack([-angle.cos() * angle, angle.sin() * angle], dim=1) / 3
     return arm * (1.0 - 2.0 * y)[:, None] + 0.1 * torch.randn(n, 2, generator=g), y
 
@@ -80,17 +80,17 @@ KINDS = ("two", "two_narrow", "ring", "grid", *SHAPES)
 
 
 class Gaussian2D(Dataset):
-    """Points in the plane: mixtures with exact density, moons, spirals, checkerboard, pinwheel; nothing to download.
+    """Points in the plane: mixtures with a known density, moons, spirals, checkerboard, pinwheel; nothing to download.
 
-    Validation and test points are drawn apart from the training points. Labels are the modes (or arms, squares).
+    Validation and test points are drawn independently of the training points. Labels are the modes, arms or squares.
 
     Args:
         kind: two, two_narrow, ring, grid, moons, spirals, checkerboard or pinwheel.
-        n: training points. There are 5000 for validation and 10000 for test, however many that is.
-        seed: of the points alone, so that a sweep over `seed` trains on the same data.
+        n: training points. Validation always has 5000 points and test 10000.
+        seed: seeds the points only, so that a sweep over the run's `seed` trains on the same data.
 
     Raises:
-        UserError: unknown kind, or no point at all.
+        UserError: the kind is unknown, or n is below 1.
     """
 
     def __init__(self, kind: str = "two", n: int = 100_000, seed: int = 0) -> None:

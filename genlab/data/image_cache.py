@@ -1,4 +1,4 @@
-"""The cache of a folder of images: all of them, cut and resized, in one .npy file that can be mapped into memory."""
+"""Caches the images of a folder, cropped and resized, in one .npy file that can be mapped into memory."""
 
 import hashlib
 import os
@@ -28,40 +28,40 @@ def cached(
     version: int,
     *settings: object,
 ) -> Path:
-    """The .npy file (N, C, size, size) uint8 of these images in the order `places`, made now if it is not there yet.
+    """Returns the .npy file (N, C, size, size) uint8 of these images in the order `places`; writes it if it is missing.
 
-    It is named `<folder and settings>-<names, sizes, times>-<content>.npy`. Older ones of the same folder and settings
-    are removed.
+    The file is named `<folder and settings>-<names, sizes, times>-<content>.npy`. Older files of the same folder and
+    settings are removed.
 
     Args:
-        settings: all that `places` depends on beside the names of the files.
+        settings: everything that `places` depends on besides the names of the files.
 
     Raises:
-        UserError: bad images, or no place that takes the file.
+        UserError: some images are bad, or the file cannot be written anywhere.
     """
-    # A file that is a broken link, or gone since, has no size and no time: it is named as bad when it is opened.
+    # A broken link, or a file deleted meanwhile, has no size and no time: it is reported as bad when it is opened.
     stats = [(s.st_size, s.st_mtime_ns) if (s := _stat(path)) else None for path in paths]
-    which = digest(str(folder), size, channels, *([version, *settings] if version > 1 else []))
-    made_from = digest([str(path.relative_to(folder)) for path in paths], stats)
-    found = [each / "genlab-cache" for each in dict.fromkeys((data_root(root), cache_root()))]
-    for place in found:
-        for file in place.glob(f"{which}-{made_from}-*.npy"):
-            if _whole(file, len(paths)):
+    settings_digest = digest(str(folder), size, channels, *([version, *settings] if version > 1 else []))
+    source_digest = digest([str(path.relative_to(folder)) for path in paths], stats)
+    folders = [root_folder / "genlab-cache" for root_folder in dict.fromkeys((data_root(root), cache_root()))]
+    for cache_folder in folders:
+        for file in cache_folder.glob(f"{settings_digest}-{source_digest}-*.npy"):
+            if _is_complete(file, len(paths)):
                 return file
-    for place in found:
+    for cache_folder in folders:
         try:
-            place.mkdir(parents=True, exist_ok=True)
-            with removed_on_failure(place / f"{os.getpid()}.tmp") as temporary:
+            cache_folder.mkdir(parents=True, exist_ok=True)
+            with removed_on_failure(cache_folder / f"{os.getpid()}.tmp") as temporary:
                 content = build(folder, paths, places, size, channels, temporary, version)
-                file = place / f"{which}-{made_from}-{content}.npy"
-                for old in place.glob(f"{which}-*.npy"):
-                    with suppress(OSError):  # in use, on some systems
+                file = cache_folder / f"{settings_digest}-{source_digest}-{content}.npy"
+                for old in cache_folder.glob(f"{settings_digest}-*.npy"):
+                    with suppress(OSError):  # some systems cannot remove a file in use
                         old.unlink()
                 move(temporary, file)
             return file
         except OSError as error:
             reason = error
-    raise UserError(f"data.root: cannot write the cache in {found[-1]}: {reason.strerror or brief(reason)}")
+    raise UserError(f"data.root: cannot write the cache in {folders[-1]}: {reason.strerror or brief(reason)}")
 
 
 def _stat(path: Path) -> os.stat_result | None:
@@ -70,7 +70,8 @@ def _stat(path: Path) -> os.stat_result | None:
     return None
 
 
-def _whole(file: Path, n: int) -> bool:
+def _is_complete(file: Path, n: int) -> bool:
+    """Returns whether a cache file can be read and has `n` images."""
     try:
         x = np.load(file, mmap_mode="r")
     except (OSError, ValueError, EOFError):
@@ -87,25 +88,25 @@ def build(
     target: Path,
     version: int,
 ) -> str:
-    """Read all images, write them in the order `places` to `target`; return 16 digits of the SHA-256 of their pixels.
+    """Writes all images in the order `places` to `target`; returns 16 digits of the SHA-256 of their pixels.
 
-    The file is written from front to end and not through a map of it: a full disk then is an error, and no signal.
+    The file is written sequentially and not through a memory map, so that a full disk is an error and not a signal.
 
     Raises:
-        UserError: files that are no images, or damaged, or too large: the first few by name, and how many more.
+        UserError: files are not images, damaged or too large; the message names the first few and counts the rest.
         OSError: the file cannot be written.
     """
     from tqdm import tqdm
 
     sha, least, most = hashlib.sha256(), 255, 0
     with warnings.catch_warnings(), ThreadPoolExecutor() as pool, open(target, "wb") as out:
-        warnings.simplefilter("ignore")  # Pillow's on odd but readable files, and on sizes that `read` refuses anyway
+        warnings.simplefilter("ignore")  # Pillow's, about odd but readable files and sizes that `head` rejects
         heads = list(pool.map(head, paths))
         refuse(folder, paths, heads)
-        known = [each for each in heads if isinstance(each, Head)]
-        bits = _bits(folder, paths, known, pool) if version > 1 else 16
+        good_heads = [item for item in heads if isinstance(item, Head)]
+        bits = _bits(folder, paths, good_heads, pool) if version > 1 else 16
         if channels == "auto":
-            channels = 1 if all(each.is_gray for each in known) else 3
+            channels = 1 if all(item.is_gray for item in good_heads) else 3
         shape = (len(paths), int(channels), size, size)
         np.lib.format.write_array_header_1_0(out, {"descr": "|u1", "fortran_order": False, "shape": shape})
         bad: dict[int, Exception] = {}
@@ -119,7 +120,7 @@ def build(
                 sha.update(image.tobytes())
                 least, most = min(least, int(image.min())), max(most, int(image.max()))
         finally:
-            pool.shutdown(cancel_futures=True)  # on Ctrl-C and on a full disk: read no further
+            pool.shutdown(cancel_futures=True)  # stop reading on Ctrl-C or a full disk
         refuse(folder, paths, [bad.get(i, "") for i in range(len(paths))])
         out.flush()
         os.fsync(out.fileno())
@@ -128,30 +129,30 @@ def build(
     elif least > 255 - DARK:
         note(
             f"{folder.name}: the smallest pixel of all images is {least} of 255, so they are nearly white; transparent "
-            f"pixels are laid over white"
+            f"pixels are read as white"
         )
     return sha.hexdigest()[:16]
 
 
 def _bits(folder: Path, paths: Sequence[Path], heads: Sequence[Head], pool: Executor) -> int:
-    """How many of their 16 bits the 16-bit images of a folder use; one number for all keeps them comparable.
+    """Returns how many bits the 16-bit images of a folder use; one number for all keeps their brightness comparable.
 
     Raises:
-        UserError: files that cannot be read, or colours in low bits, which Pillow drops.
+        UserError: a file cannot be read, or has colours in the low bits, which Pillow drops.
     """
-    deep = [path for path, each in zip(paths, heads, strict=True) if each.deep]
+    deep = [path for path, info in zip(paths, heads, strict=True) if info.deep]
     if not deep:
         return 16
-    found = list(pool.map(brightest, deep))
-    refuse(folder, deep, found)
-    largest = max(each for each in found if isinstance(each, int))
+    maxima = list(pool.map(brightest, deep))
+    refuse(folder, deep, maxima)
+    largest = max(value for value in maxima if isinstance(value, int))
     bits = bits_used(largest)
-    colour = [path for path, each in zip(paths, heads, strict=True) if each.deep and not each.mode.startswith("I;16")]
+    colour = [path for path, info in zip(paths, heads, strict=True) if info.deep and not info.mode.startswith("I;16")]
     if bits < 16 and colour:
         raise UserError(
             f"data.path: {folder.name}/{colour[0].relative_to(folder)} has 16-bit colours, and all such files use the "
-            f"lowest {bits} bits only, most of which are not read, so that they would be nearly black; save them as "
-            f"8-bit ones ({len(colour)} file{'s' if len(colour) > 1 else ''})"
+            f"lowest {bits} bits only; as only the highest 8 are read, they would be nearly black; save them as 8-bit "
+            f"images ({len(colour)} file{'s' if len(colour) > 1 else ''})"
         )
     if bits < 16:
         note(f"{folder.name}: 16-bit images with values up to {largest} are read as {bits}-bit: {2**bits - 1} is white")

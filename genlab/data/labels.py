@@ -1,4 +1,4 @@
-"""Names of classes: from the values of a column, an array or a folder, in a sensible order, none of them missing."""
+"""Derives class names from the values of a column, an array or a folder, orders them, and rejects missing ones."""
 
 import math
 import re
@@ -12,14 +12,14 @@ import torch
 from genlab.errors import UserError
 
 MOST_CLASSES = 1000
-# What spreadsheets, pandas and R write where there is no value; compared in small letters.
+# What spreadsheets, pandas and R write for a missing value; compared in lower case.
 MISSING = frozenset(("", "na", "n/a", "#n/a", "<na>", "#na", "nan", "-nan", "nat", "null", "none"))
 NUMBER = re.compile(r"[+-]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]+)?")
-CODE = re.compile(r"[+-]?0[0-9]")  # a leading zero: 01 and 1 may be two codes, where 1.0 and 1 are one number
+CODE = re.compile(r"[+-]?0[0-9]")  # a leading zero: 01 and 1 may be two codes, but 1.0 and 1 are one number
 
 
 def name_of(value: Any) -> str | None:
-    """The name of the class that a value stands for: text without blanks around, 2.0 as `2`; None if it is missing."""
+    """Returns the class name for a value: stripped text, 2.0 as `2`, or None if the value is missing."""
     if isinstance(value, bytes):
         value = value.decode()
     if isinstance(value, float):
@@ -31,27 +31,27 @@ def name_of(value: Any) -> str | None:
 
 
 def complete(file: Path, names: Sequence[str | None], column: str, where: Callable[[int], str]) -> list[str]:
-    """The names, if there is one for each row.
+    """Returns the names after checking that every row has one.
 
     Args:
-        where: says which row number `i` (from 0) is: "line 7".
+        where: describes row `i`, counted from 0: "line 7".
 
     Raises:
-        UserError: labels are missing: where the first of them is, and how many more.
+        UserError: labels are missing; the message says where the first one is and counts the rest.
     """
-    found = [name for name in names if name is not None]
-    if len(found) < len(names):
-        more = len(names) - len(found) - 1
+    present = [name for name in names if name is not None]
+    if len(present) < len(names):
+        more = len(names) - len(present) - 1
         raise UserError(
             f"{file.name}: {where(names.index(None))}, column '{column}': the label is missing"
-            f"{f' (and in {more} more rows)' if more else ''}; remove such rows, or give the class a name "
-            f"other than empty, NA, nan, null or None"
+            f"{f' (and in {more} more rows)' if more else ''}; remove such rows, or name their class, "
+            f"but not NA, nan, null or None"
         )
-    return found
+    return present
 
 
 def ordered(names: Iterable[str]) -> list[str]:
-    """Names in alphabetical order; if all are numbers, by their values."""
+    """Sorts names alphabetically, or by value if all are numbers."""
     names = sorted(names)
     return sorted(names, key=float) if all(map(NUMBER.fullmatch, names)) else names
 
@@ -59,39 +59,39 @@ def ordered(names: Iterable[str]) -> list[str]:
 def classes(
     file: Path, labels: list[str] | None, column: str, version: int = 2
 ) -> tuple[torch.Tensor | None, tuple[str, ...]]:
-    """Class numbers (N,) and the names of the classes, in alphabetical order, numbers by size; None and () if none.
+    """Returns class indices (N,) and the class names, see `ordered`; None and () without labels.
 
     Raises:
-        UserError: there are so many that they can be no classes, one is written in two ways, or a row has none.
+        UserError: there are too many labels to be classes, one is written in two ways, or a row has none.
     """
     if labels is None:
         return None, ()
     if "" in labels:
         raise UserError(f"{file.name}: column '{column}' is empty in row {labels.index('') + 1}")
-    found = set(labels)
-    if len(found) > MOST_CLASSES:
+    distinct = set(labels)
+    if len(distinct) > MOST_CLASSES:
         raise UserError(
-            f"{file.name}: column '{column}' has {len(found):,} different labels; at most {MOST_CLASSES:,} classes are "
-            f"allowed"
+            f"{file.name}: column '{column}' has {len(distinct):,} different labels; at most {MOST_CLASSES:,} "
+            f"classes are allowed"
         )
-    names = ordered(found) if version > 1 else _first_rules(found)
+    names = ordered(distinct) if version > 1 else _first_rules(distinct)
     if version > 1:
         _check_spelling(file, names, column)
     number = {name: k for k, name in enumerate(names)}
-    return torch.tensor([number[each] for each in labels]), tuple(names)
+    return torch.tensor([number[label] for label in labels]), tuple(names)
 
 
 def _check_spelling(file: Path, names: list[str], column: str) -> None:
-    """Refuse one number written in two ways, `1` and `1.0`: it would become two classes."""
+    """Rejects a number written in two ways, such as `1` and `1.0`, which would become two classes."""
     numbers = [name for name in names if NUMBER.fullmatch(name) and not CODE.match(name)]
     for a, b in pairwise(sorted(numbers, key=float)):
         if float(a) == float(b):
-            raise UserError(f"{file.name}: column '{column}' has one class as '{a}' and as '{b}'; write it one way")
+            raise UserError(f"{file.name}: column '{column}' has one class as '{a}' and as '{b}'; use one spelling")
 
 
-def _first_rules(found: set[str]) -> list[str]:
-    """The order of version 1, which takes all that Python's float does for a number."""
+def _first_rules(names: set[str]) -> list[str]:
+    """Sorts names by the rules of version 1, which accepts everything that Python's float does as a number."""
     try:
-        return sorted(sorted(found), key=float)
+        return sorted(sorted(names), key=float)
     except ValueError:
-        return sorted(found)
+        return sorted(names)

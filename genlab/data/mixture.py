@@ -1,4 +1,4 @@
-"""Mixtures of K equal modes N(m_k, σ² I), whose density is known: p(x) = 1/K Σ_k N(x; m_k, σ² I)."""
+"""Mixtures of K equally weighted Gaussians with a known density: p(x) = 1/K Σ_k N(x; m_k, σ² I)."""
 
 import math
 
@@ -11,7 +11,7 @@ class Mixture:
     """Equal-weight mixture of isotropic Gaussians in the plane.
 
     Args:
-        modes: (K, 2) the means.
+        modes: (K, 2) the mean of each mode.
         sigma: the standard deviation of every mode, in data units.
     """
 
@@ -19,18 +19,18 @@ class Mixture:
         self.modes, self.sigma = modes, sigma
 
     def sample(self, n: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
-        """Draw (n, 2) points and the modes (n,) they came from."""
+        """Draws points (n, 2) and returns them with the index (n,) of the mode of each."""
         y = torch.randint(len(self.modes), (n,), generator=generator)
         return self.modes[y] + self.sigma * torch.randn(n, 2, generator=generator), y
 
     def log_prob(self, x: Tensor) -> Tensor:
-        """Exact log-density in nats: (B, 2) -> (B,)."""
+        """Computes the exact log-density in nats: (B, 2) -> (B,)."""
         distance = (x[:, None] - self.modes.to(x)).square().sum(-1)  # (B, K)
         constant = math.log(len(self.modes)) + math.log(2 * math.pi * self.sigma**2)
         return torch.logsumexp(-distance / (2 * self.sigma**2), dim=1) - constant
 
     def entropy(self) -> float:
-        """-E[log p(x)] in nats, by Gauss-Hermite quadrature over each mode (64 x 64 nodes, float64)."""
+        """Computes -E[log p(x)] in nats by Gauss-Hermite quadrature over each mode (64 x 64 nodes, float64)."""
         nodes, weights = np.polynomial.hermite_e.hermegauss(64)
         grid = torch.tensor(np.stack(np.meshgrid(nodes, nodes), -1).reshape(-1, 2))
         weight = torch.tensor(np.outer(weights, weights).reshape(-1) / (2 * math.pi))

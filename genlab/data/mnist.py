@@ -35,18 +35,18 @@ class MNIST(Dataset):
     """MNIST: handwritten digits, 55,000 to train, 5,000 to validate, 10,000 to test.
 
     Args:
-        root: folder of the files; None takes GENLAB_DATA, else the user's cache folder.
+        root: folder of the files; None: GENLAB_DATA, else the user's cache folder.
         size: 28; 32 pads with black, which changes no pixel; 64 interpolates (bilinear, antialiased).
-        range: "symmetric" [-1, 1], "unit" [0, 1], or "binary": each pixel drawn from its gray value, anew each batch
+        range: "symmetric" [-1, 1], "unit" [0, 1], or "binary": each pixel drawn from its gray value for every batch
             (Burda, Grosse, Salakhutdinov, "Importance Weighted Autoencoders", 2015, https://arxiv.org/abs/1509.00519).
         validation: images taken from the end of the training file for validation.
-        limit: train on the first so many images only; None for all.
+        limit: train only on the first `limit` images; None: on all.
 
     Raises:
-        UserError: files absent and not to be fetched, damaged files, or a wrong size, range or count.
+        UserError: the files are missing and cannot be fetched, or are damaged, or an option is out of range.
     """
 
-    source = "MNIST"  # torchvision's class of that name
+    source = "MNIST"  # the name of torchvision's class
 
     def __init__(
         self,
@@ -59,10 +59,10 @@ class MNIST(Dataset):
         choose("size", str(size), map(str, SIZES))
         x, y = load(self.source, root, train=True)
         if not 0 < validation < len(x):
-            raise UserError(f"data.validation: {validation} is not between 1 and {len(x) - 1}")
+            raise UserError(f"data.validation must be between 1 and {len(x) - 1}, got {validation}")
         cut = len(x) - validation
         train = slice(0, cut if limit is None else max(1, min(limit, cut)))
-        held_out, whole = slice(cut, None), (x[:cut], y[:cut])
+        held_out, all_training = slice(cut, None), (x[:cut], y[:cut])
         splits = {
             "train": Split(resize(x[train], size), y[train]),
             "validation": Split(resize(x[held_out], size), y[held_out]),
@@ -72,8 +72,8 @@ class MNIST(Dataset):
         sums = [CHECKSUMS[self.source, train] for train in (True, False)]
         fingerprint = digest(self.source, sums, size, validation, limit)
         super().__init__(self.source, splits, range, classes=10, fingerprint=fingerprint)
-        if limit is not None:  # what measures the samples must not depend on how many images a run trains on
-            self.whole = Split(resize(whole[0], size), whole[1])
+        if limit is not None:  # measures of samples must not depend on how many images a run trains on
+            self.whole = Split(resize(all_training[0], size), all_training[1])
 
 
 class FashionMNIST(MNIST):
@@ -83,18 +83,18 @@ class FashionMNIST(MNIST):
 
 
 def load(source: str, root: str | None, train: bool) -> tuple[Tensor, Tensor]:
-    """Read one file pair: pixels (N, 1, 28, 28) uint8 and labels (N,) int64; fetch it where it is absent.
+    """Reads one pair of files, and fetches it if it is missing: pixels (N, 1, 28, 28) uint8 and labels (N,) int64.
 
     Raises:
-        UserError: the files are absent and cannot be fetched, or their bytes are not the published ones.
+        UserError: the files are missing and cannot be fetched, or differ from the published ones.
     """
-    from torchvision import datasets  # 2 s to import: only those who use it pay
+    from torchvision import datasets  # takes 2 s to import, so only where it is used
 
     folder = data_root(root)
     try:
         with _alone(folder / source), _timeout(20):
             check_headers(folder / source, train)
-            found = getattr(datasets, source)(str(folder), train=train, download=True)
+            dataset = getattr(datasets, source)(str(folder), train=train, download=True)
     except (RuntimeError, OSError, EOFError, ValueError, AssertionError) as error:
         name = source.lower()
         if (folder / source / "raw").exists() and not isinstance(error, OSError) and "download" not in str(error):
@@ -102,10 +102,10 @@ def load(source: str, root: str | None, train: bool) -> tuple[Tensor, Tensor]:
         reason = brief(error).split(":")[0]
         raise UserError(
             f"no {source} files in {folder}, and they cannot be fetched ({reason}): run 'genlab prepare "
-            f"data={name}' where there is a network, or point data.root or GENLAB_DATA at a folder that holds "
+            f"data={name}' on a machine with network access, or point data.root or GENLAB_DATA at a folder that holds "
             f"{source}/raw, or train on data=gaussian2d, which needs no files"
         ) from error
-    x, y = found.data.contiguous(), found.targets.long()
+    x, y = dataset.data.contiguous(), dataset.targets.long()
     digest = hashlib.md5(x.numpy().tobytes() + y.to(torch.uint8).numpy().tobytes()).hexdigest()
     if digest != CHECKSUMS[source, train]:
         raise _damaged(folder / source)
@@ -113,10 +113,10 @@ def load(source: str, root: str | None, train: bool) -> tuple[Tensor, Tensor]:
 
 
 def check_headers(folder: Path, train: bool) -> None:
-    """Compare the sizes and headers of files that are there with what they must be, before anything parses them.
+    """Checks the sizes and headers of the files that exist, before anything parses them.
 
     Raises:
-        UserError: another size, kind or number of dimensions.
+        UserError: a file has the wrong size, type or dimensions.
     """
     prefix, count = ("train", 60_000) if train else ("t10k", 10_000)
     # IDX: two zero bytes, 8 for unsigned bytes, the number of dimensions, the dimensions; all big-endian.
@@ -126,19 +126,19 @@ def check_headers(folder: Path, train: bool) -> None:
         if path.exists():
             expected = struct.pack(f">{len(header)}i", *header)
             with open(path, "rb") as file:
-                found = file.read(len(expected))
-            if found != expected or path.stat().st_size != len(expected) + math.prod(header[1:]):
+                actual = file.read(len(expected))
+            if actual != expected or path.stat().st_size != len(expected) + math.prod(header[1:]):
                 raise _damaged(folder)
 
 
 @contextmanager
 def _alone(folder: Path) -> Iterator[None]:
-    """Within, no other process fetches or unpacks the files of `folder`: the jobs of a sweep start at the same time."""
+    """Locks `folder`, so that the jobs of a sweep, which start at the same time, do not all fetch its files."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
         lock = FileLock(folder / ".lock")
         lock.acquire()
-    except OSError:  # a folder that cannot be written: there is nothing to unpack
+    except OSError:  # a read-only folder: nothing can be fetched or unpacked there
         yield
         return
     try:
@@ -148,12 +148,12 @@ def _alone(folder: Path) -> Iterator[None]:
 
 
 def _damaged(folder: Path) -> UserError:
-    return UserError(f"damaged files in {folder}: remove that folder and run 'genlab prepare' to fetch them anew")
+    return UserError(f"damaged files in {folder}: remove that folder and run 'genlab prepare' to fetch them again")
 
 
 @contextmanager
 def _timeout(seconds: float):
-    """torchvision sets no timeout on its downloads: a silent mirror would hang the run for ever."""
+    """Sets a socket timeout, because torchvision sets none for downloads: a silent mirror would hang the run."""
     before = socket.getdefaulttimeout()
     socket.setdefaulttimeout(seconds)
     try:
@@ -163,7 +163,7 @@ def _timeout(seconds: float):
 
 
 def resize(x: Tensor, size: int) -> Tensor:
-    """(N, 1, 28, 28) uint8 -> (N, 1, size, size) uint8, by padding up to 32 pixels and by interpolation above."""
+    """Resizes (N, 1, 28, 28) uint8 to (N, 1, size, size) uint8: pads up to 32 pixels, interpolates above."""
     gap = size - x.shape[-1]
     if gap <= 4:
         return F.pad(x, [gap // 2] * 4)

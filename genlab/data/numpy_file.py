@@ -1,4 +1,4 @@
-"""Reading .npy and .npz files: numbers, or images of uint8."""
+"""Reads .npy and .npz files: numbers, or uint8 images."""
 
 import zipfile
 from pathlib import Path
@@ -12,18 +12,18 @@ from genlab.data.labels import complete, name_of
 from genlab.data.tables import LARGEST, Table, check_digits, finite
 from genlab.errors import UserError, brief, choose
 
-ALLOWED = "numbers (N,) or (N, D), and images of uint8 (0 to 255), (N, H, W), (N, 1 or 3, H, W) or (N, H, W, 1 or 3)"
+ALLOWED = "numbers (N,) or (N, D), or uint8 images (0 to 255): (N, H, W), (N, 1 or 3, H, W) or (N, H, W, 1 or 3)"
 
 
 def read_numpy(file: Path, key: str | None = None, version: int = 2) -> Table:
-    """Read a .npy or .npz file: numbers (N, D) as float64, images (N, C, H, W) as uint8.
+    """Reads a .npy or .npz file: numbers (N, D) as float64, images (N, C, H, W) as uint8.
 
     Raises:
-        UserError: it is damaged, has Python objects, an array of another kind, or labels that do not fit.
+        UserError: the file is damaged, holds Python objects, or has an array or labels of an unsupported type or shape.
     """
     x, y = _load(file, key)
     if not x.ndim:
-        raise UserError(f"{file.name}: a single number, no array; allowed: {ALLOWED}")
+        raise UserError(f"{file.name}: a single number, not an array; allowed: {ALLOWED}")
     labels = None if y is None else _labels(file, y, len(x), version)
     if x.ndim in (1, 2) and x.dtype.kind in "fiub" and x.size:
         return _numbers(file, x, labels, version)
@@ -41,29 +41,29 @@ def read_numpy(file: Path, key: str | None = None, version: int = 2) -> Table:
         return Table((), images, labels)
     advice = ""
     if x.ndim in (3, 4) and x.dtype.kind in "fb":
-        advice = "; images of 0 to 1 become uint8 by (255 * x).round().astype('uint8')"
-    raise UserError(f"{file.name}: an array of {x.dtype} of shape {x.shape}; allowed: {ALLOWED}{advice}")
+        advice = "; convert images in [0, 1] with (255 * x).round().astype('uint8')"
+    raise UserError(f"{file.name}: cannot use an array of {x.dtype} of shape {x.shape}; allowed: {ALLOWED}{advice}")
 
 
 def _load(file: Path, key: str | None) -> tuple[np.ndarray, np.ndarray | None]:
-    """The array of samples and, where an .npz file has one beside "x", that of labels "y"."""
+    """Returns the array of samples and, if an .npz file has "x" and "y", the labels "y"."""
     try:
         if file.suffix.lower() == ".npz" and zipfile.is_zipfile(file):
             with zipfile.ZipFile(file) as archive:
-                if sum(each.file_size for each in archive.infolist()) > 8 * LARGEST:
+                if sum(member.file_size for member in archive.infolist()) > 8 * LARGEST:
                     raise UserError(f"{file.name}: unpacks to more than {8 * LARGEST:,} bytes")
-        # No pickle: it could run anything.
-        found: Any = np.load(file, mmap_mode="r", allow_pickle=False)
-        if isinstance(found, np.ndarray):
-            return found, None
-        with found as arrays:
+        # No pickle: loading one can run arbitrary code.
+        loaded: Any = np.load(file, mmap_mode="r", allow_pickle=False)
+        if isinstance(loaded, np.ndarray):
+            return loaded, None
+        with loaded as arrays:
             names = list(arrays)
             if key is None and len(names) > 1 and "x" not in names:
-                raise UserError(f"data.key: {file.name} has {', '.join(names)}; which of them?")
+                raise UserError(f"data.key: {file.name} has {', '.join(names)}; name one of them")
             choose("data.key", chosen := key or ("x" if "x" in names else names[0] if names else "x"), names)
             unread = [name for name in names if name not in (chosen, "y" if chosen == "x" else "")]
             if unread and key is None:
-                note(f"{file.name}: not read: {quoted(unread)}; read are 'x' and the labels 'y'")
+                note(f"{file.name}: ignored: {quoted(unread)}; only 'x' and the labels 'y' are read")
             return arrays[chosen], arrays["y"] if chosen == "x" and "y" in names else None
     except (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile) as error:
         reason = "it holds Python objects" if "bject" in str(error) else brief(error)
@@ -73,18 +73,18 @@ def _load(file: Path, key: str | None) -> tuple[np.ndarray, np.ndarray | None]:
 def _labels(file: Path, y: np.ndarray, n: int, version: int) -> list[str]:
     if version > 1:
         if y.dtype.kind not in "biufUS":
-            raise UserError(f"{file.name}: labels 'y' of {y.dtype}; classes are text, numbers or true and false")
+            raise UserError(f"{file.name}: labels 'y' of {y.dtype}; classes must be text, numbers or booleans")
         if y.shape not in ((n,), (n, 1)):
             raise UserError(f"{file.name}: labels 'y' of shape {y.shape} for {n} samples 'x'; it must be ({n},)")
-        # float32 0.1 as "0.1", not as the double nearest to it
-        values = [float(str(each)) for each in y.ravel()] if y.dtype.kind == "f" else y.ravel().tolist()
+        # Through text, so that float32 0.1 stays 0.1 and does not become 0.10000000149011612.
+        values = [float(str(value)) for value in y.ravel()] if y.dtype.kind == "f" else y.ravel().tolist()
         try:
-            return complete(file, [name_of(each) for each in values], "y", lambda row: f"row {row + 1}")
+            return complete(file, [name_of(value) for value in values], "y", lambda row: f"row {row + 1}")
         except UnicodeDecodeError as error:
-            raise UserError(f"{file.name}: labels 'y' are bytes that are not text in UTF-8") from error
+            raise UserError(f"{file.name}: labels 'y' are bytes that are not UTF-8 text") from error
     if y.size != n:
         raise UserError(f"{file.name}: {y.size} labels 'y' for {n} samples 'x'")
-    return [str(each) for each in y.reshape(-1).tolist()]
+    return [str(label) for label in y.reshape(-1).tolist()]
 
 
 def _numbers(file: Path, x: np.ndarray, labels: list[str] | None, version: int) -> Table:

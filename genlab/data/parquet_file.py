@@ -1,4 +1,4 @@
-"""Reading .parquet files by pyarrow, an extra; errors by row and column."""
+"""Reads .parquet files with pyarrow, an optional dependency, and reports errors by row and column."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -13,15 +13,15 @@ from genlab.errors import UserError, brief
 
 
 def read_parquet(file: Path, columns: Sequence[str] | None = None, label: str | None = None, version: int = 2) -> Table:
-    """Read a .parquet file; see `read_csv`. From version 2 on, an index that pandas wrote is left out.
+    """Reads a .parquet file; see `read_csv`. From version 2 on, an index that pandas wrote is left out.
 
     Raises:
-        UserError: pyarrow is not installed, the file is damaged, columns are not of finite numbers, a label is missing.
+        UserError: pyarrow is missing, the file is damaged, a column is not finite numbers, or a label is missing.
     """
     try:
         from pyarrow import ArrowException, parquet, types
     except ImportError:
-        raise UserError(f"{file.name}: .parquet files are read by pyarrow: pip install 'genlab[tables]'") from None
+        raise UserError(f"{file.name}: .parquet files need pyarrow: pip install 'genlab[tables]'") from None
     try:
         source = parquet.ParquetFile(file)
         schema = source.schema_arrow
@@ -42,30 +42,30 @@ def read_parquet(file: Path, columns: Sequence[str] | None = None, label: str | 
         if types.is_integer(kind):
             check_digits(file, name, table.column(name).to_numpy(), x[:, i])
         elif types.is_decimal(kind) and kind.scale <= 0:
-            integers = [int(each) for each in table.column(name).to_pylist()]
+            integers = [int(value) for value in table.column(name).to_pylist()]
             check_digits(file, name, np.array(integers, object), x[:, i])
     read = Table(tuple(chosen), x)
     if values is None or label is None:
         return read
     if version == 1:
-        return read._replace(labels=[str(each) for each in values])
-    return read._replace(labels=complete(file, [name_of(each) for each in values], label, read.where))
+        return read._replace(labels=[str(value) for value in values])
+    return read._replace(labels=complete(file, [name_of(value) for value in values], label, read.where))
 
 
 def _index(schema: Any) -> list[str]:
-    """The columns that pandas says are its index; a range of numbers is kept elsewhere and is no column."""
+    """Returns the columns that pandas declares as its index; it stores a plain range as metadata, not as a column."""
     try:
-        found = (schema.pandas_metadata or {}).get("index_columns", [])
-        return [each for each in found if isinstance(each, str)]
-    except (ValueError, TypeError, AttributeError):  # metadata that somebody else wrote
+        columns = (schema.pandas_metadata or {}).get("index_columns", [])
+        return [name for name in columns if isinstance(name, str)]
+    except (ValueError, TypeError, AttributeError):  # metadata that another program wrote
         return []
 
 
 def _check_kinds(file: Path, schema: Any, chosen: list[str], label: str | None) -> None:
-    """Check that columns are numbers, and the label something that can name a class.
+    """Checks that columns are numbers and that the label has a type that can name classes.
 
     Raises:
-        UserError: some are not.
+        UserError: a column has another type.
     """
     from pyarrow import types
 
@@ -74,13 +74,13 @@ def _check_kinds(file: Path, schema: Any, chosen: list[str], label: str | None) 
         return any(test(kind) for test in tests)
 
     if wrong := [name for name in chosen if not is_number(schema.field(name).type)]:
-        described = [f"column '{name}' is of {schema.field(name).type}" for name in wrong]
-        raise UserError(f"{file.name}: {several(described, what='column')}, not of numbers; {PICK}")
+        described = [f"column '{name}' has type {schema.field(name).type}" for name in wrong]
+        raise UserError(f"{file.name}: {several(described, what='column')}; columns must be numbers; {PICK}")
     if label is not None:
         kind = schema.field(label).type
         kind = kind.value_type if types.is_dictionary(kind) else kind
         text = types.is_string(kind) or types.is_large_string(kind) or str(kind) == "string_view"
         if not (is_number(kind) or text or types.is_date(kind) or types.is_null(kind)):
             raise UserError(
-                f"data.label: column '{label}' is of {kind}; classes are text, numbers, dates or true and false"
+                f"data.label: column '{label}' has type {kind}; classes must be text, numbers, dates or booleans"
             )

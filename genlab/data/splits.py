@@ -1,7 +1,7 @@
-"""Which samples are held out: pseudo-random, class by class, the same ones in every run.
+"""Chooses the samples to hold out: pseudo-randomly, class by class, the same ones in every run.
 
-All rows are put into one order, training first, then validation, then test, and the splits are slices of it: a file
-that is written in this order can be mapped into memory and cut without a copy.
+All rows are put into one order, training first, then validation, then test, and the splits are slices of it, so a
+file written in this order can be mapped into memory and cut without a copy.
 """
 
 from collections.abc import Sequence
@@ -13,36 +13,36 @@ from torch import Tensor
 from genlab.data.base import Split
 from genlab.errors import UserError
 
-SEED = 0x0DD5  # of the order of the samples: the same for every run, so that all hold out the same ones
+SEED = 0x0DD5  # of the sample order: fixed, so that every run holds out the same samples
 NAMES = ("train", "validation", "test")
 
 
 class Plan(NamedTuple):
     """The rows of a data set in the order of its splits."""
 
-    places: Tensor  # (N,) rows: those of training first, then validation, then test
-    sizes: tuple[int, int, int]  # of the three
+    places: Tensor  # (N,) row numbers: training first, then validation, then test
+    sizes: tuple[int, int, int]  # rows in each of the three
 
 
 def order(n: int) -> Tensor:
-    """A pseudo-random order (n,) of n samples, a function of n alone."""
+    """Returns a pseudo-random order (n,) of n samples that depends only on n."""
     return torch.randperm(n, generator=torch.Generator().manual_seed(SEED))
 
 
 def plan(n: int, y: Tensor | None, validation: float, test: float, given: Tensor | None = None) -> Plan:
-    """Choose the rows of each split; a function of the arguments alone.
+    """Chooses the rows of each split; the result depends only on the arguments.
 
-    With classes, each gives its share to validation and test as exactly as whole rows allow, and training has at least
-    one row of every class. Without, the last rows of `order(n)` are held out.
+    With classes, each gives its share to validation and test as exactly as whole rows allow, and training keeps at
+    least one row of every class. Without classes, the last rows of `order(n)` are held out.
 
     Args:
-        y: classes (N,); None: not split by class.
-        validation, test: shares of the samples, each rounded, and at least one sample.
-        given: (N,), 0, 1, 2 for rows that are known to be for training, validation, test. A split that has rows keeps
-            them, and the share of one that has none is taken from the training rows.
+        y: classes (N,); None: do not split by class.
+        validation, test: shares of the samples, rounded, at least one sample each.
+        given: (N,), 0, 1 or 2 for rows already assigned to training, validation or test. A split that has rows keeps
+            them; the share of a split without rows is taken from the training rows.
 
     Raises:
-        UserError: the shares leave nothing to train on, or not every class.
+        UserError: the shares leave no training rows, or none of some class.
     """
     for name, share in (("validation", validation), ("test", test)):
         if not 0 < share < 1:
@@ -62,11 +62,11 @@ def plan(n: int, y: Tensor | None, validation: float, test: float, given: Tensor
     elif sum(held):
         pool = pool[y[pool].argsort(stable=True)]  # class by class, each in pseudo-random order
         counts = y[pool].bincount().tolist()
-        here = sum(count > 0 for count in counts)
-        if first < here:
+        present = sum(count > 0 for count in counts)
+        if first < present:
             raise UserError(
-                f"data.path: {len(pool)} samples of {here} classes: training keeps one of each class, so {held[0]} for "
-                f"validation and {held[1]} for test are too many; leave out rare classes or lower the shares "
+                f"data.path: {len(pool)} samples of {present} classes: training keeps one of each class, so {held[0]} "
+                f"for validation and {held[1]} for test are too many; leave out rare classes or lower the shares "
                 f"data.validation and data.test"
             )
         quotas = [[count - a - b, a, b] for count, a, b in zip(counts, *_held_out(counts, *held), strict=True)]
@@ -76,27 +76,27 @@ def plan(n: int, y: Tensor | None, validation: float, test: float, given: Tensor
 
 
 def cut(x: Tensor, y: Tensor | None, sizes: Sequence[int]) -> dict[str, Split]:
-    """Cut samples that are in the order of a `Plan` into its splits. Copies nothing."""
+    """Cuts samples in the order of a `Plan` into its splits, without a copy."""
     parts = x.split(list(sizes))
     labels: Sequence[Tensor | None] = [None] * 3 if y is None else y.split(list(sizes))
     return {name: Split(a, b) for name, a, b in zip(NAMES, parts, labels, strict=True)}
 
 
 def _held_out(counts: list[int], validation: int, test: int) -> tuple[list[int], list[int]]:
-    """How many rows of each class go to validation and to test; one of each class stays for training."""
+    """Returns how many rows of each class go to validation and to test; one of each class stays for training."""
     held = _apportion(counts, validation + test, [max(0, count - 1) for count in counts])
     tested = _apportion(held, test, held)
     return [a - b for a, b in zip(held, tested, strict=True)], tested
 
 
 def _apportion(weights: list[int], seats: int, room: list[int]) -> list[int]:
-    """Share out `seats` in proportion to `weights` by largest remainders, at most `room` to each.
+    """Distributes `seats` in proportion to `weights` by largest remainders, at most `room` to each.
 
-    The sum of `room` must be `seats` or more. Equal remainders take turns in a pseudo-random order.
+    The sum of `room` must be at least `seats`. Ties are broken in a pseudo-random order.
     """
     total = sum(weights)
     given = [min(weight * seats // total, most) for weight, most in zip(weights, room, strict=True)]
-    # sorted is stable: the random order decides among equals.
+    # sorted is stable, so the random order breaks ties.
     turns = sorted(order(len(weights)).tolist(), key=lambda k: -(weights[k] * seats % total))
     left = seats - sum(given)
     while left:

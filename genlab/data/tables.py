@@ -1,4 +1,4 @@
-"""What readers of tables share: the table, the choice of its columns, the check that all numbers are finite."""
+"""Code that the table readers share: the table, the choice of its columns, checks of its numbers."""
 
 import re
 from collections.abc import Collection, Sequence
@@ -10,22 +10,22 @@ import numpy as np
 from genlab.data.files import note, quoted, several
 from genlab.errors import UserError, choose, did_you_mean
 
-LARGEST = 2**30  # numbers of one table: 8 GiB
-EXACT = 2**53  # integers from here on do not all fit into a double
-INDEX = re.compile(r"__index_level_[0-9]+__|Unnamed: 0(\.[0-9]+)*")  # what pandas calls a column of row numbers
-PICK = "data.columns=[...] picks columns, data.label=... takes one as classes"
+LARGEST = 2**30  # numbers in one table: 8 GiB
+EXACT = 2**53  # from here on, not every integer fits into a double
+INDEX = re.compile(r"__index_level_[0-9]+__|Unnamed: 0(\.[0-9]+)*")  # pandas' names for a column of row numbers
+PICK = "choose columns with data.columns=[...], and a column of classes with data.label=..."
 
 
 class Table(NamedTuple):
-    """Numbers with names, and a column of labels where one was asked for."""
+    """Numbers with column names, and the labels if a column of them was requested."""
 
-    names: tuple[str, ...]  # of the columns; () for images
+    names: tuple[str, ...]  # names of the columns; () for images
     x: np.ndarray  # (N, D) float64, all finite, or images (N, C, H, W) uint8
     labels: list[str] | None = None  # (N,)
-    lines: np.ndarray | None = None  # (N,) the lines of a text file
+    lines: np.ndarray | None = None  # (N,) the line of each row in a text file
 
     def where(self, row: int) -> str:
-        """Where row number `row`, from 0, is in the file: `line 7`, or `row 7` where there are no lines."""
+        """Returns where row `row`, counted from 0, is in the file: `line 7`, or `row 7` if the file has no lines."""
         return f"row {row + 1}" if self.lines is None else f"line {self.lines[row]}"
 
 
@@ -37,16 +37,16 @@ def select(
     version: int = 2,
     index: Collection[str] = (),
 ) -> list[str]:
-    """The names of the columns that are numbers: `columns`, else all but `label` and, from version 2 on, an index.
+    """Returns the names of the columns to learn: `columns`, else all but `label` and, from version 2 on, an index.
 
     Args:
-        index: columns that the file itself says are an index; those with pandas' names for one are known anyway.
+        index: columns that the file declares as an index; pandas' own names for one are recognised anyway.
 
     Raises:
-        UserError: a name comes twice or is empty, or some that are asked for are not there.
+        UserError: a name is repeated or empty, or a requested column does not exist.
     """
-    if twice := sorted({name for name in names if names.count(name) > 1 and name}):
-        raise UserError(f"{file.name}: two columns are called {quoted(twice)}")
+    if repeated := sorted({name for name in names if names.count(name) > 1 and name}):
+        raise UserError(f"{file.name}: two columns are called {quoted(repeated)}")
     if label is not None:
         choose("data.label", label, names)
     if columns is not None:
@@ -55,24 +55,24 @@ def select(
     named = [name for name in names if name]
     if len(named) < len(names):
         raise UserError(
-            f"{file.name}: column {list(names).index('') + 1} has no name in the header; if it only numbers the rows, "
+            f"{file.name}: column {list(names).index('') + 1} has no name in the header; if it only numbers the rows "
             f"or is empty, name the columns to learn: data.columns=[{','.join(named[:3])}{',...' if named[3:] else ''}]"
         )
     chosen = [name for name in names if name != label]
     if version > 1 and (left_out := [name for name in chosen if name in index or INDEX.fullmatch(name)]):
         note(
-            f"{file.name}: left out: {quoted(left_out)}, which number or name the rows; "
-            f"data.columns=[...] can pick them"
+            f"{file.name}: left out: {quoted(left_out)}, an index of the rows; "
+            f"to keep such columns, name them in data.columns=[...]"
         )
         chosen = [name for name in chosen if name not in left_out]
     if not chosen:
-        raise UserError(f"{file.name}: no column to learn is left beside {quoted(names)}")
+        raise UserError(f"{file.name}: no column is left to learn; its columns are {quoted(names)}")
     return chosen
 
 
 def _check_choice(file: Path, names: Sequence[str], columns: list[str], label: str | None) -> None:
     if not columns or label in columns or len(set(columns)) < len(columns):
-        raise UserError(f"data.columns: {columns} is empty, has a name twice, or has the label in it")
+        raise UserError(f"data.columns must name one column or more, each once, without the label; got {columns}")
     if absent := [name for name in columns if name not in names]:
         near = did_you_mean(absent[0], names)
         raise UserError(
@@ -81,10 +81,10 @@ def _check_choice(file: Path, names: Sequence[str], columns: list[str], label: s
 
 
 def finite(file: Path, names: Sequence[str], x: np.ndarray) -> None:
-    """Check that all numbers (N, D) are finite.
+    """Checks that all numbers (N, D) are finite.
 
     Raises:
-        UserError: some are not: for each column the first, by row, counted from 1.
+        UserError: some are not; the message names the first of each column by row, counted from 1.
     """
     good = np.isfinite(x)
     if not good.all():
@@ -98,25 +98,25 @@ def finite(file: Path, names: Sequence[str], x: np.ndarray) -> None:
 
 
 def _what(value: float, count: int) -> str:
-    what = "the number is missing (null or NaN)" if np.isnan(value) else f"{value} is not a finite number"
-    return what + f" (and {count - 1:,} more)" * (count > 1)
+    problem = "the number is missing (null or NaN)" if np.isnan(value) else f"{value} is not a finite number"
+    return problem + f" (and {count - 1:,} more)" * (count > 1)
 
 
 def check_digits(file: Path, name: str, exact: np.ndarray, x: np.ndarray) -> None:
-    """Check that the integers of a column (N,) are the same as doubles.
+    """Checks that the integers of a column (N,) are unchanged as doubles.
 
     Args:
-        exact: the integers, of an integer type or Python's.
+        exact: the integers, of an integer type or Python's own.
         x: the same as float64, all finite.
 
     Raises:
-        UserError: one is not, by row: it has more digits than a double holds.
+        UserError: an integer has more digits than a double holds; the message names its row.
     """
     large = np.flatnonzero(np.abs(x) >= EXACT)
-    with np.errstate(invalid="ignore"):  # 2^63 does not fit into int64, and differs from all that do
+    with np.errstate(invalid="ignore"):  # 2^63 does not fit into int64, so its cast differs from every exact value
         wrong = large[exact[large] != x[large].astype(exact.dtype)]
     if wrong.size:
         raise UserError(
             f"{file.name}: row {wrong[0] + 1}, column '{name}': {exact[wrong[0]]} has more digits than a double holds, "
-            f"as identifiers do; leave the column out"
+            f"so it looks like an identifier; leave the column out"
         )

@@ -1,3 +1,3 @@
-"""What a trained family is worth: its abilities asked for, its samples judged. Imports no torch here."""
+"""Evaluates a trained family: exercises its abilities and judges its samples. This file does not import torch."""
 
-NETS = ("auto", "classifier", "inception", "none")  # words for the feature net that judges images
+NETS = ("auto", "classifier", "inception", "none")  # choices of the feature net that judges images

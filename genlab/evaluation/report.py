@@ -1,9 +1,9 @@
-"""What an evaluation found: measured values beside their floor and noise, as JSON and as a table.
+"""The result of an evaluation: measured values with their floor and noise, as JSON and as a table.
 
-A number alone says little: a Fréchet distance depends on the feature net and on how many samples it was taken from. So
-every report names both, and carries two calibration columns by the same measures from as many samples:
+A number alone says little: a Fréchet distance depends on the feature net and on the number of samples. So every report
+names both, and has two columns for calibration, the same measures of as many other samples:
 
-    floor   real training samples in place of the model's: what a model that repeats the data would get
+    floor   real training samples: what a model that repeats the data would get
     noise   uniform pixels, or points of the data's mean and covariance: what a model that knows nothing would get
 """
 
@@ -15,8 +15,8 @@ from typing import Any
 from genlab.metrics.measure import Measure, sign
 from genlab.report.tables import columns, number, spread
 
-FORMAT = 1  # of evaluation.json
-COLUMNS = 8  # of a table, whose statistics are printed
+FORMAT = 1  # version of evaluation.json
+COLUMNS = 8  # most columns of a table whose statistics are printed
 
 
 @dataclass(kw_only=True)
@@ -24,7 +24,7 @@ class Row:
     """One measure of one model."""
 
     value: float
-    error: float | None = None  # standard error, where it is known
+    error: float | None = None  # standard error, if known
     floor: float | None = None  # the same measure of real training samples, or a bound known exactly
     noise: float | None = None
     better: str = ""  # as in Measure.better
@@ -38,14 +38,14 @@ class Report:
 
     Args:
         source: the run folder or the file of samples.
-        parameters: how many numbers the model has learned.
-        settings: those of the model that were changed for this evaluation, by dotted key.
-        samples, reference: how many generated and how many real samples were compared.
-        likelihood, k: how many real samples likelihoods were taken of, by bounds of how many samples.
-        net: name, fingerprint and accuracy of the net whose features were used; None without one.
-        seconds: where the time went, by name of the part.
-        columns: of a table, the Kolmogorov-Smirnov statistic of each column, the worst first.
-        left_out: why a measure does not fit or cannot be had, by its name.
+        parameters: number of parameters that the model has learned.
+        settings: settings of the model that were changed for this evaluation, by dotted key.
+        samples, reference: numbers of generated and of real samples that were compared.
+        likelihood, k: number of real samples for likelihoods, and of importance samples for each bound.
+        net: name, fingerprint and accuracy of the feature net; None without one.
+        seconds: time spent, by name of the part.
+        columns: Kolmogorov-Smirnov statistic of each column of a table, worst first.
+        left_out: the reason why a measure is missing, by its name.
     """
 
     source: str
@@ -74,17 +74,17 @@ class Report:
         floor: Mapping[str, float] | None = None,
         noise: Mapping[str, float] | None = None,
     ) -> None:
-        """Take in values by name. `NAME_error` among them is the standard error of NAME.
+        """Adds values by name. `NAME_error` among them is the standard error of NAME.
 
         Raises:
-            KeyError: the table does not say what a value means.
+            KeyError: the table has no entry for a value.
         """
         for name, value in values.items():
             if name.endswith("_error") and name.removesuffix("_error") in values:
                 continue
             measure = table[name]
             if not math.isfinite(value):
-                self.left_out[name] = f"it is {value} for these samples"
+                self.left_out[name] = f"the value is {value} for these samples"
                 continue
             self.measures[name] = Row(
                 value=value,
@@ -100,7 +100,7 @@ class Report:
         return {"format": FORMAT, **asdict(self)}
 
     def lines(self) -> list[str]:
-        """The report for a terminal: what was measured, a table, what was left out."""
+        """Returns the report for a terminal: what was measured, a table, what was left out."""
         head = f"{self.model or 'samples'} on {self.data}"
         if self.step:
             head += f", checkpoint {self.checkpoint} (step {self.step})"

@@ -1,4 +1,4 @@
-"""The cheap subset of the measures that a run takes of itself while it trains, against the validation split."""
+"""Takes the cheap subset of the measures during training, against the validation split."""
 
 from collections.abc import Callable
 from functools import partial
@@ -16,18 +16,19 @@ from genlab.metrics.translation import translation
 from genlab.models.base import Family, Measured, Sampler, Translator, round_trip
 from genlab.trainer import device
 
-OWN_MEASURES = 100_000  # for what a family measures of itself
+OWN_MEASURES = 100_000  # samples for the measures that a family takes itself
 
 
 def evaluator(
     data: Dataset, where: torch.device, seed: int, net: FeatureNet | None = None, reasons: Reasons | None = None
 ) -> Callable[[Family], dict[str, float]]:
-    """The measures of a family by the name they are logged under, `eval/...`, in data units; columns of a table stay
-    standardised, or the one of the largest numbers would drown the others.
+    """Returns a function that measures a family, with values under the names they are logged under, `eval/...`.
+
+    Values are in data units; columns of a table stay standardised, or the one with the largest numbers would dominate.
 
     Args:
-        net: whose features judge images; None leaves those measures out.
-        reasons: takes in, by name, why a measure cannot be had, and the others go on; None raises.
+        net: feature net that judges images; None leaves those measures out.
+        reasons: collects, by name, why a measure failed while the others go on; with None, the exception is raised.
     """
     judge = quick_judge_of(data, net, reasons)
     count = len(judge.real)
@@ -50,12 +51,12 @@ def evaluator(
 
 
 def of_translations(family: Translator, data: Pairs, count: int) -> dict[str, float]:
-    """The measures of `count` validation samples that are translated and translated back."""
+    """Returns the measures of `count` validation samples that are translated and translated back."""
 
     def decode(x: Tensor) -> Tensor:
         return data.spec.standardise(data.decode(x))
 
     batch = data.head("validation", count)
-    there, back = round_trip(family, batch["a"])
+    translated, restored = round_trip(family, batch["a"])
     truth = decode(data.transform(batch["a"])) if data.known else None
-    return translation(decode(batch["a"]), decode(there), decode(back), decode(batch["b"]), truth)
+    return translation(decode(batch["a"]), decode(translated), decode(restored), decode(batch["b"]), truth)

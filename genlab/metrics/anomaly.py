@@ -1,4 +1,4 @@
-"""Anomaly scores from a generative model, and how well they tell two data sets apart.
+"""Anomaly scores from a generative model, and how well they separate two data sets.
 
 A score s(x) is higher the more anomalous x looks:
 
@@ -8,8 +8,8 @@ A score s(x) is higher the more anomalous x looks:
 
     AUROC = P(s(anomalous) > s(normal)) + ½ P(s(anomalous) = s(normal)) = U / (n m)
 
-with U the statistic of Mann and Whitney: 0.5 is guessing, 1 is perfect, below 0.5 the score points the wrong way. That
-happens: a model may give images of a simpler kind more likelihood than those it was trained on.
+where U is the Mann-Whitney statistic: 0.5 is guessing, 1 is perfect, and below 0.5 the score points the wrong way. That
+happens: a model may assign simpler images a higher likelihood than the images it was trained on.
 
 J. A. Hanley, B. J. McNeil, "The Meaning and Use of the Area under a Receiver Operating Characteristic (ROC) Curve",
 1982, https://doi.org/10.1148/radiology.143.1.7063747.
@@ -25,44 +25,44 @@ Score = Callable[[Tensor], Tensor]  # (B, *shape) -> (B,), higher is more anomal
 
 
 def likelihood_score(log_prob: Callable[[Tensor], Tensor]) -> Score:
-    """-log p(x) in nats, from an exact log-density (B, *shape) -> (B,)."""
+    """Returns the score -log p(x) in nats, from an exact log-density (B, *shape) -> (B,)."""
     return lambda x: -log_prob(x)
 
 
 def bound_score(elbo: Callable[[Tensor, int], Tensor], k: int = 1) -> Score:
-    """-ELBO(x) in nats, from a lower bound of log p(x) by `k` samples. Draws randomness."""
+    """Returns the score -ELBO(x) in nats, from a lower bound of log p(x) with `k` samples. Draws random numbers."""
     return lambda x: -elbo(x, k)
 
 
 def reconstruction_score(reconstruct: Callable[[Tensor], Tensor]) -> Score:
-    """Σ (x - x̂)², from reconstructions (B, *shape) -> (B, *shape)."""
+    """Returns the score Σ (x - x̂)², from reconstructions (B, *shape) -> (B, *shape)."""
     return lambda x: (reconstruct(x) - x).float().square().flatten(1).sum(1)
 
 
 def auroc(normal: Tensor, anomalous: Tensor) -> float:
-    """Chance that an anomalous sample scores above a normal one, ties counting half: (n,), (m,) -> [0, 1].
+    """Returns the chance that an anomalous sample scores above a normal one, ties counting half: (n,), (m,) -> [0, 1].
 
-    U = R - m (m + 1) / 2, R the sum of the ranks of the m anomalous scores among all; equal scores share their mean
-    rank.
+    U = R - m (m + 1) / 2, where R is the sum of the ranks of the m anomalous scores among all scores; equal scores
+    share their mean rank.
 
     Raises:
-        ValueError: no scores on one side, or one that is not a number.
+        ValueError: one side has no scores, or a score is NaN.
     """
     scores = torch.cat([normal.flatten(), anomalous.flatten()]).double()
     n, m = normal.numel(), anomalous.numel()
     if n == 0 or m == 0 or scores.isnan().any():
-        raise ValueError("scores must be numbers, at least one on each side")
+        raise ValueError("scores must not be NaN, with at least one on each side")
     _, group, counts = torch.unique(scores, return_inverse=True, return_counts=True)  # groups of equal scores, sorted
-    rank = counts.cumsum(0).double() - 0.5 * (counts.double() - 1)  # mean rank of each group, counted from 1
+    rank = counts.cumsum(0).double() - 0.5 * (counts.double() - 1)  # mean rank of each group, starting at 1
     return ((rank[group[n:]].sum() - 0.5 * m * (m + 1)) / (n * m)).item()
 
 
 @torch.no_grad()
 def separation(scores: Mapping[str, Score], normal: Tensor, anomalous: Tensor, chunk: int = 500) -> dict[str, float]:
-    """AUROC of each score between two data sets, by name: `auroc/NAME`.
+    """Returns the AUROC of each score between two data sets, by name: `auroc/NAME`.
 
     Args:
-        scores: by name, what one of the functions above made of a model's ability.
+        scores: scores by name, made from a model's abilities by the functions above.
         normal, anomalous: samples (N, *shape) and (M, *shape) in the model's range.
         chunk: samples scored at a time.
     """

@@ -1,7 +1,7 @@
-"""Measures taken one by one: what one of them raises becomes the reason why it is missing, and the others go on.
+"""Takes measures one by one: if one raises, the error is kept as the reason why it is missing, and the others go on.
 
-A table with one test row has no covariance, three images have no fifth neighbour: that is no reason to lose the rest
-of a report, or a training run.
+A table with one test row has no covariance, and three images have no fifth neighbour, but that must not cost the rest
+of a report or a training run.
 """
 
 import errno
@@ -16,19 +16,19 @@ T = TypeVar("T")
 
 
 def attempt(name: str, make: Callable[[], T], reasons: Reasons | None) -> T | None:
-    """Return what `make` returns, or None where it raises; `reasons[name]` then says why.
+    """Returns the result of `make`, or None if it raises; `reasons[name]` then says why.
 
     Args:
-        reasons: None lets the exception through.
+        reasons: with None, the exception is raised.
 
     Raises:
-        OSError: the disk takes nothing more: that ends a run in any case.
+        OSError: the disk is full or read-only, which ends a run in any case.
     """
     if reasons is None:
         return make()
     try:
         return make()
-    except Exception as error:  # whatever a measure of odd data leads to
+    except Exception as error:  # a measure of unusual data may raise anything
         if isinstance(error, OSError) and error.errno in DISK:
             raise
         reasons[name] = why(error)
@@ -36,7 +36,7 @@ def attempt(name: str, make: Callable[[], T], reasons: Reasons | None) -> T | No
 
 
 def attempt_all(parts: Mapping[str, Callable[[], Mapping[str, float]]], reasons: Reasons | None) -> dict[str, float]:
-    """The values of all parts that can be had, each part tried by itself; `reasons` names the parts that cannot."""
+    """Returns the values of all parts, each tried by itself; failures are recorded in `reasons`."""
     values: dict[str, float] = {}
     for name, part in parts.items():
         values |= attempt(name, part, reasons) or {}
@@ -44,5 +44,5 @@ def attempt_all(parts: Mapping[str, Callable[[], Mapping[str, float]]], reasons:
 
 
 def why(error: Exception) -> str:
-    """An exception as a reason: the message alone where it was meant for the user, else its kind as well."""
+    """Returns an exception as a reason: only the message if it is meant for the user, otherwise with its type."""
     return brief(error) if isinstance(error, (UserError, ValueError)) else f"{type(error).__name__}: {brief(error)}"

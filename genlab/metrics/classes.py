@@ -1,7 +1,7 @@
-"""How samples spread over the classes, as a classifier sees them (the class of the largest logit).
+"""How samples are spread over the classes, according to a classifier (the class of the largest logit).
 
-They are held against the shares that the classes have among real samples: a model of uneven classes that draws them
-evenly is wrong. Without real samples the shares are even.
+The shares are compared with those among real samples: if the classes of the data are unbalanced, a model that draws
+them evenly is wrong. Without real samples, they are compared with even shares.
 """
 
 from typing import NamedTuple
@@ -12,17 +12,17 @@ from torch import Tensor
 
 class Balance(NamedTuple):
     shares: Tensor  # (K,) share of samples in each class, float64
-    covered: int  # classes with at least a quarter of their real share, the rule that counts modes (modes.py)
+    covered: int  # classes with at least a quarter of their real share, as modes are counted in modes.py
     ratio: float  # smallest share over the largest: 1 is even, 0 is a class without any sample
-    kl: float  # KL(shares || real shares) in nats: 0 is right; inf with samples of a class that has no real ones
-    entropy: float  # of the shares in nats, log K where they are even
+    kl: float  # KL(shares || real shares) in nats: 0 is best; inf if samples are in a class without real ones
+    entropy: float  # entropy of the shares in nats, log K if they are even
 
 
 def class_shares(logits: Tensor, classes: int | None = None) -> Tensor:
-    """The share of samples with logits (N, K) in each class: (K,) float64, on the CPU.
+    """Returns the share of samples with logits (N, K) in each class: (K,) float64, on the CPU.
 
     Args:
-        classes: K unless only the first so many count.
+        classes: count only the first `classes` classes; None: all K.
 
     Raises:
         ValueError: no samples.
@@ -35,11 +35,11 @@ def class_shares(logits: Tensor, classes: int | None = None) -> Tensor:
 
 
 def class_balance(logits: Tensor, classes: int | None = None, real: Tensor | None = None) -> Balance:
-    """Compare the classes of samples with logits (N, K) with those of real samples.
+    """Compares the classes of samples with logits (N, K) with those of real samples.
 
     Args:
-        classes: K unless only the first so many count.
-        real: (K,) shares of the classes among real samples; None: even ones.
+        classes: count only the first `classes` classes; None: all K.
+        real: (K,) shares of the classes among real samples; None: even shares.
 
     Raises:
         ValueError: no samples.
@@ -56,5 +56,5 @@ def class_balance(logits: Tensor, classes: int | None = None, real: Tensor | Non
 
 
 def label_accuracy(logits: Tensor, labels: Tensor) -> float:
-    """Share of conditional samples that the classifier takes for the class (N,) they were asked to be."""
+    """Returns the share of conditional samples that are classified as the requested class `labels` (N,)."""
     return (logits.argmax(dim=1) == labels.to(logits.device)).double().mean().item()

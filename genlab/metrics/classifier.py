@@ -1,7 +1,8 @@
 """The feature net `classifier`: a small CNN, trained once on a data set's own train split and kept on disk.
 
-Features of Inception, made for photographs, say little of digits. This net knows the data: plain supervised training
-with AdamW on the one-cycle schedule, from a fixed seed, on raw pixels / 255, whatever the range that a model asks for.
+Inception's features are made for photographs and say little about digits, so this net is trained on the data itself:
+plain supervised training with AdamW and a one-cycle schedule, from a fixed seed, on raw pixels / 255, whatever range a
+model uses.
 
 I. Loshchilov, F. Hutter, "Decoupled Weight Decay Regularization", 2019, https://arxiv.org/abs/1711.05101.
 L. N. Smith, N. Topin, "Super-Convergence: Very Fast Training of Neural Networks Using Large Learning Rates", 2018,
@@ -25,43 +26,43 @@ from genlab.networks.classifier import Classifier
 from genlab.networks.table import TABLE
 from genlab.runs.files import write_atomically
 
-# `version` rises with any change of the net or of the training below; `least` steps are taken of the smallest data.
+# Raise `version` with any change to the net or to the training below; small data sets get at least `least` steps.
 RECIPE = {"version": 1, "passes": 4, "least": 60, "batch": 128, "rate": 4e-3, "decay": 0.01, "warm": 0.25, "seed": 0}
 FOLDER = "genlab-nets"
 
 
 def classifier(data: Dataset, root: Path, device: torch.device | str = "cpu", say: Say = print) -> FeatureNet:
-    """The classifier of a labelled image data set: read from disk, or trained now and kept there.
+    """Returns the classifier of a labelled image data set: read from disk, or trained now and kept there.
 
-    It depends on RECIPE and on the training data alone (on all of it, where a run takes a part); torch's global
-    generators are neither read nor moved. The file lies in `root`/genlab-nets, or in the user's cache folder where
-    `root` cannot be written; several processes may ask at once, and the file that is there first is what all use.
+    It depends only on RECIPE and on the training data (all of it, even if a run uses a part); torch's global
+    generators are neither used nor changed. The file is in `root`/genlab-nets, or in the user's cache folder if
+    `root` is not writable. Several processes may call this at once: all use the file that was written first.
 
     Args:
         root: the folder of the data files.
-        say: told what is going on when it is trained, or when a file is damaged.
+        say: receives a line when the net is trained, or when a file is damaged.
 
     Raises:
-        UserError: the data are no labelled uint8 images.
+        UserError: the data are not labelled uint8 images.
     """
     paths = _paths(data, root)
     found = _read_first(paths, data, say)
     if found is None:
-        say(f"training the classifier that judges {data.name}, once (a minute or two on two cores)")
+        say(f"training the classifier that judges {data.name}, once (takes a minute or two on two cores)")
         begun = time.perf_counter()
         net = train(data, device)
         accuracy = test_accuracy(net, data.splits.get("test"))
-        right = "" if accuracy is None else f"{100 * accuracy:.2f} % of the test images right, "
+        right = "" if accuracy is None else f"{100 * accuracy:.2f} % test accuracy, "
         seconds = time.perf_counter() - begun
         found = _read_first(paths, data, lambda line: None)  # another process may have been faster
-        kept = "another process was faster, and its net is taken" if found else _keep(paths, net, accuracy)
+        kept = "another process was faster; using its net" if found else _keep(paths, net, accuracy)
         say(f"classifier: {right}{seconds:.0f} s; {kept}")
         found = found or (net, accuracy)
     return _judge(data, *found, device)
 
 
 def ready_classifier(data: Dataset, root: Path, device: torch.device | str = "cpu") -> FeatureNet | None:
-    """The classifier where it has been trained before; None where it has not, or where the data can have none."""
+    """Returns the classifier if it has been trained before; None if not, or if the data cannot have one."""
     found = _read_first(_paths(data, root), data, lambda line: None) if _labelled(data) else None
     return found and _judge(data, *found, device)
 
@@ -71,13 +72,13 @@ def _labelled(data: Dataset) -> bool:
 
 
 def _paths(data: Dataset, root: Path) -> list[Path]:
-    """Where the net of this data may lie, the best place first.
+    """Returns the possible paths of the net for this data, the preferred one first.
 
     Raises:
-        UserError: the data are no labelled uint8 images.
+        UserError: the data are not labelled uint8 images.
     """
     if not _labelled(data) or data.whole.x.dtype != torch.uint8:
-        raise UserError(f"feature net classifier: it learns from images with labels, and {data.name} has none")
+        raise UserError(f"feature net classifier: it is trained on images with labels, which {data.name} does not have")
     x, y = data.whole
     assert y is not None
     recipe = hashlib.sha256(repr(RECIPE).encode()).hexdigest()[:6]
@@ -96,19 +97,19 @@ def _judge(data: Dataset, net: Classifier, accuracy: float | None, device: torch
 
 @torch.enable_grad()
 def train(data: Dataset, device: torch.device | str = "cpu") -> Classifier:
-    """Train on the train split. The order of the data and the first weights are drawn on the CPU, from the seed."""
+    """Trains a net on the train split. Data order and initial weights are drawn on the CPU, from the seed."""
     x, y = data.whole
     assert y is not None
     net = _new_net(data).to(device).to(memory_format=torch.channels_last).train()
     batch = min(RECIPE["batch"], len(x))
-    steps = len(x) // batch  # in a pass; the last few of each order are left out
+    steps = len(x) // batch  # per pass; the last incomplete batch is dropped
     passes = max(RECIPE["passes"], -(-RECIPE["least"] // steps))
     optimizer = torch.optim.AdamW(net.parameters(), lr=RECIPE["rate"], weight_decay=RECIPE["decay"])
     schedule = torch.optim.lr_scheduler.OneCycleLR(
         optimizer, RECIPE["rate"], total_steps=steps * passes, pct_start=RECIPE["warm"]
     )
-    for number in range(passes):
-        generator = torch.Generator().manual_seed(mix(RECIPE["seed"], number))
+    for pass_number in range(passes):
+        generator = torch.Generator().manual_seed(mix(RECIPE["seed"], pass_number))
         order = torch.randperm(len(x), generator=generator).to(x.device)
         for index in order[: steps * batch].split(batch):
             images = x[index].to(device).float().div_(255).contiguous(memory_format=torch.channels_last)
@@ -122,15 +123,15 @@ def train(data: Dataset, device: torch.device | str = "cpu") -> Classifier:
 
 
 def _new_net(data: Dataset) -> Classifier:
-    """The net before training, drawn from the seed."""
+    """Returns the untrained net, initialised by the seed."""
     with torch.random.fork_rng(devices=[]):
-        torch.default_generator.manual_seed(mix(RECIPE["seed"]))  # torch.manual_seed would reach the devices' as well
+        torch.default_generator.manual_seed(mix(RECIPE["seed"]))  # torch.manual_seed would also seed the devices
         return Classifier(data.spec.shape, data.spec.classes)
 
 
 @torch.no_grad()
 def test_accuracy(net: nn.Module, split: Split | None) -> float | None:
-    """Share of a split's images that the net classifies rightly; None without labels."""
+    """Returns the share of a split's images that the net classifies correctly; None without labels."""
     if split is None or split.y is None:
         return None
     device = next(net.parameters()).device
@@ -142,7 +143,7 @@ def test_accuracy(net: nn.Module, split: Split | None) -> float | None:
 
 
 def _read_first(paths: list[Path], data: Dataset, say: Say) -> tuple[Classifier, float | None] | None:
-    """The net and its accuracy from the first file that is there and whole; None without one."""
+    """Returns the net and its accuracy from the first intact file; None if there is none."""
     for path in paths:
         try:
             if not path.is_file():
@@ -151,15 +152,15 @@ def _read_first(paths: list[Path], data: Dataset, say: Say) -> tuple[Classifier,
             net, accuracy = _new_net(data), state["accuracy"]
             net.load_state_dict(state["net"])
             if not all(value.isfinite().all() for value in net.state_dict().values()):
-                raise ValueError("weights that are not finite")
+                raise ValueError("weights are not finite")
             return net, accuracy
-        except Exception as error:  # torch.load raises whatever the damage leads to
-            say(f"damaged {path}: trained anew ({brief(error)})")
+        except Exception as error:  # torch.load of a damaged file may raise anything
+            say(f"damaged file {path}: training the net again ({brief(error)})")
     return None
 
 
 def _keep(paths: list[Path], net: Classifier, accuracy: float | None) -> str:
-    """Write the first file that can be written, whole or not at all; say where it is."""
+    """Writes the net to the first path that is writable, atomically; returns a text that says where it is."""
     state = {"net": net.state_dict(), "accuracy": accuracy}
     for path in paths:
         try:
@@ -167,5 +168,5 @@ def _keep(paths: list[Path], net: Classifier, accuracy: float | None) -> str:
             write_atomically(path, partial(torch.save, state), shared=True)
         except OSError:
             continue
-        return f"kept as {path}"
-    return f"neither {paths[0].parent} nor {paths[1].parent} can be written, so it will be trained again"
+        return f"saved as {path}"
+    return f"neither {paths[0].parent} nor {paths[1].parent} is writable, so it will be trained again next time"

@@ -1,6 +1,7 @@
-"""The nets in whose feature spaces images are compared. A measure without its net's name and fingerprint is no number.
+"""Nets in whose feature spaces images are compared.
 
-Two nets that differ in a single weight give different values: reports compare under one fingerprint only.
+Two nets that differ in a single weight give different values, so a value is meaningless without the name and the
+fingerprint of its net: compare reports only under the same fingerprint.
 """
 
 import hashlib
@@ -17,14 +18,14 @@ class Features(NamedTuple):
 
 
 class FeatureNet:
-    """A frozen net with a name: images (N, C, H, W), in [0, 1] or uint8 pixels -> Features, by chunks.
+    """A frozen net with a name: images (N, C, H, W), in [0, 1] or uint8 pixels -> Features, in chunks.
 
     Args:
-        name: of the recipe and the data it was trained on, for reports.
+        name: the recipe and the data it was trained on, for reports.
         net: (B, C, H, W) in [0, 1] -> (features, logits); it is put into evaluation mode and frozen.
-        accuracy: share of the test images that it classifies rightly, where that is known.
+        accuracy: share of the test images that it classifies correctly, if known.
         balanced: whether its classes are those of the data, so that counting them makes sense.
-        chunk: images at a time; a hundred or so stay in the caches of a CPU.
+        chunk: images at a time; about a hundred fit into the caches of a CPU.
     """
 
     def __init__(
@@ -36,16 +37,16 @@ class FeatureNet:
 
     @torch.no_grad()
     def __call__(self, images: Tensor) -> Features:
-        """Features on the net's device (on the CPU for MPS, which has no float64). Draws no random numbers.
+        """Returns the features on the net's device (on the CPU for MPS, which has no float64). Draws no random numbers.
 
         Raises:
-            ValueError: pixels that are not finite.
+            ValueError: some pixels are not finite.
         """
         device = next(self.net.parameters()).device
         parts = []
         for part in images.split(self.chunk):
             if not part.isfinite().all():
-                raise ValueError("images with pixels that are not finite cannot be judged")
+                raise ValueError("cannot judge images with pixels that are not finite")
             x = part.to(device).float()
             parts.append(self.net(x / 255 if part.dtype == torch.uint8 else x))
         features, logits = (torch.cat(tensors) for tensors in zip(*parts, strict=True))
@@ -56,11 +57,11 @@ class FeatureNet:
         return f"{self.name} {self.fingerprint}{known}"
 
 
-Say = Callable[[str], None]  # what tells the user, in a line, what takes so long
+Say = Callable[[str], None]  # shows the user one line on what is taking long
 
 
 def fingerprint(*tensors: Tensor) -> str:
-    """First 12 hex digits of the SHA-256 of shapes, types and bytes."""
+    """Returns the first 12 hex digits of the SHA-256 of the tensors' shapes, types and bytes."""
     digest = hashlib.sha256()
     for tensor in tensors:
         digest.update(f"{tuple(tensor.shape)}{tensor.dtype}".encode())

@@ -1,11 +1,11 @@
-"""All measures of images at once: samples against real test images, in the feature space of one net.
+"""All measures of images: samples are compared with real test images in the feature space of one net.
 
     reference = Reference(real=test images, train=training images, net=net)      # computed once
     reference.judge(samples)                                                      # {"fid": 3.1, ...}
 
-The same numbers of real training images are the floor that no sampler beats but by copying, and those of noise the
-ceiling; a value says something between the two. The training images being copies of themselves, their `memorised` is
-1: it shows that the measure sees copies.
+The values of real training images are the floor, which a sampler beats only by copying, and those of noise the ceiling:
+a value is informative between the two. As training images are copies of themselves, their `memorised` is 1, which shows
+that the measure detects copies.
 """
 
 from collections.abc import Callable, Mapping
@@ -34,42 +34,42 @@ MEASURES = (
     Measure("kid", "kernel distance of the features (unbiased MMD², may be negative)", "min"),
     Measure("kid_error", "one standard error of kid", "min"),
     Measure("inception_score", "exp(mutual information of sample and predicted class); 1 to the classes", "max"),
-    Measure("precision", "share of samples within the manifold of real images (k = 3)", "max"),
+    Measure("precision", "share of samples within the manifold of the real images (k = 3)", "max"),
     Measure("recall", "share of real images within the manifold of the samples (k = 3)", "max"),
-    Measure("density", "real balls around a sample, relative to what is expected of real ones (k = 5)", "max"),
-    Measure("coverage", "share of real images with a sample in their ball (k = 5)", "max"),
-    Measure("classes", "classes with a quarter or more of the share that they have among real images", "max"),
-    Measure("balance", "smallest class over the largest, of data with even classes", "max"),
+    Measure("density", "number of real balls that contain a sample, relative to real samples (k = 5)", "max"),
+    Measure("coverage", "share of real images whose ball contains a sample (k = 5)", "max"),
+    Measure("classes", "classes with at least a quarter of their share among real images", "max"),
+    Measure("balance", "size of the smallest class over the largest, if the data has even classes", "max"),
     Measure("class_kl", "KL(classes of the samples || classes of real images)", "min", "nats"),
-    Measure("label_accuracy", "share of conditional samples classified as the class asked for", "max"),
-    Measure("memorised", "samples whose nearest real image is a training one: 0 by chance, 1 all, -1 none", "near 0"),
+    Measure("label_accuracy", "share of conditional samples classified as the requested class", "max"),
+    Measure("memorised", "samples whose nearest real image is a training image: 0 by chance, 1 all, -1 none", "near 0"),
     Measure("memorised_error", "one standard error of memorised", ""),
-    Measure("train_distance", "median distance to the nearest training image, over that of test images", "near 1"),
+    Measure("train_distance", "median distance to the nearest training image, relative to test images", "near 1"),
     Measure("train_copies", "share of samples nearer to a training image than 99 % of test images are", "min"),
 )
-KS = (3, 5)  # neighbours of precision and recall, of density and coverage
+KS = (3, 5)  # neighbours for precision and recall, and for density and coverage
 NETS = ("classifier", "inception")
 
 
 def feature_net(
     name: str, data: Dataset, root: Path, device: torch.device | str = "cpu", say: Say = print
 ) -> FeatureNet:
-    """The feature net of that name, ready to use.
+    """Returns the feature net of that name, ready to use.
 
     Raises:
-        UserError: no such net, or what it needs is missing.
+        UserError: there is no such net, or something it needs is missing.
     """
     choose("feature net", name, NETS)
     return classifier(data, root, device, say) if name == "classifier" else inception(root, device)
 
 
 class Reference:
-    """What the measures need of the real side, computed once.
+    """Everything that the measures need from the real images, computed once.
 
     Args:
-        real: (M, C, H, W) held-out images, in [0, 1] or uint8 pixels; take as many as there will be samples.
-        train: (n, C, H, W) training images likewise, for the measures of memorisation; None leaves them out.
-        even: whether the classes of the data are even, so that even classes of samples are a virtue.
+        real: (M, C, H, W) held-out images, in [0, 1] or uint8 pixels; use as many as there will be samples.
+        train: (n, C, H, W) training images likewise, for the measures of memorisation; None leaves those out.
+        even: whether the classes of the data are even, so that samples should have even classes too.
     """
 
     def __init__(self, real: Tensor, train: Tensor | None, net: FeatureNet, even: bool = True) -> None:
@@ -87,7 +87,7 @@ class Reference:
 
     @cached_property
     def shares(self) -> Tensor:
-        """(K,) share of the real images in each class, as the net sees them."""
+        """(K,) share of the real images in each class, as the net classifies them."""
         return class_shares(self.logits)
 
     @cached_property
@@ -95,20 +95,20 @@ class Reference:
         return None if self.train is None else nearest_distances(self.real, self.train)
 
     def judge(self, fake: Tensor, labels: Tensor | None = None, reasons: Reasons | None = None) -> dict[str, float]:
-        """Measures by name, those of MEASURES that fit: see `parts`."""
+        """Returns the applicable measures of MEASURES by name, see `parts`."""
         return attempt_all(self.parts(fake, labels, reasons), reasons)
 
     def parts(
         self, fake: Tensor, labels: Tensor | None = None, reasons: Reasons | None = None
     ) -> dict[str, Callable[[], Mapping[str, float]]]:
-        """The measures that fit, those that are computed together as one, by the name of a reason.
+        """Returns the applicable measures; those computed together form one part. A failure is recorded under its key.
 
         Args:
-            labels: (N,) the classes that the samples should be of.
-            reasons: takes in, by name, why a measure cannot be had, and the others go on; None raises.
+            labels: (N,) the requested classes of the samples.
+            reasons: collects, by name, why a measure failed while the others go on; with None, the exception is raised.
 
         Raises:
-            ValueError: images that are not finite, or too few of them (six at least).
+            ValueError: images are not finite, or there are fewer than six.
         """
         features, logits = self.net(fake)
         parts: dict[str, Callable[[], Mapping[str, float]]] = {
@@ -127,14 +127,14 @@ class Reference:
         return parts
 
     def memory(self, features: Tensor) -> dict[str, float]:
-        """The measures of memorisation of samples with features (N, D)."""
+        """Returns the measures of memorisation of samples with features (N, D)."""
         assert self.train is not None
-        found = memorisation(features, self.train, self.real, self.train_distances)
-        values = {"memorised": found.excess, "memorised_error": found.error}
-        return values | {"train_distance": found.ratio, "train_copies": found.copies}
+        result = memorisation(features, self.train, self.real, self.train_distances)
+        values = {"memorised": result.excess, "memorised_error": result.error}
+        return values | {"train_distance": result.ratio, "train_copies": result.copies}
 
     def balance(self, logits: Tensor, reasons: Reasons | None) -> dict[str, float]:
-        """`balance` of samples with logits (N, K); of data with uneven classes {} and the reason."""
+        """Returns `balance` of samples with logits (N, K); {} and a reason if the classes of the data are not even."""
         if self.even:
             return {"balance": class_balance(logits).ratio}
         if reasons is not None:
@@ -143,13 +143,13 @@ class Reference:
 
 
 def class_measures(logits: Tensor, real: Tensor) -> dict[str, float]:
-    """`classes` and `class_kl` of samples with logits (N, K), by the shares (K,) of real images."""
-    found = class_balance(logits, real=real)
-    return {"classes": float(found.covered), "class_kl": found.kl}
+    """Returns `classes` and `class_kl` of samples with logits (N, K), given the shares (K,) of real images."""
+    result = class_balance(logits, real=real)
+    return {"classes": float(result.covered), "class_kl": result.kl}
 
 
 def image_measures(
     fake: Tensor, real: Tensor, train: Tensor | None, net: FeatureNet, labels: Tensor | None = None
 ) -> dict[str, float]:
-    """`Reference.judge` in one call, where only one set of samples is to be judged."""
+    """Calls `Reference.judge` for a single set of samples."""
     return Reference(real, train, net).judge(fake, labels)

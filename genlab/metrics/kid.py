@@ -3,8 +3,8 @@
     k(x, y) = (x·y / D + 1)³
     MMD²    = mean_{i≠j} k(x_i, x_j) + mean_{i≠j} k(y_i, y_j) - 2 mean_{i,j} k(x_i, y_j)
 
-Unbiased, so that it may fall below 0 for two sets of the same distribution, and unlike FID does not depend on the
-number of samples but for its spread. "KID" in the literature is this with Inception's features.
+The estimate is unbiased, so it may fall below 0 for two sets of the same distribution; unlike FID, its mean does not
+depend on the number of samples, only its spread does. In the literature, "KID" is this with Inception's features.
 
 M. Bińkowski et al., "Demystifying MMD GANs", 2018, https://arxiv.org/abs/1801.01401.
 """
@@ -22,7 +22,7 @@ class Estimate(NamedTuple):
 
 
 def mmd2(x: Tensor, y: Tensor) -> Tensor:
-    """Unbiased MMD² of x (m, D) and y (n, D) under the cubic kernel: (), float64."""
+    """Returns the unbiased MMD² of x (m, D) and y (n, D) with the cubic kernel: (), float64."""
 
     def kernel(a: Tensor, b: Tensor) -> Tensor:
         return (a @ b.T / a.shape[1] + 1).pow(3).double()
@@ -35,17 +35,17 @@ def mmd2(x: Tensor, y: Tensor) -> Tensor:
 
 
 def kid(fake: Tensor, real: Tensor, subsets: int = 100, size: int = 1000, seed: int = 0) -> Estimate:
-    """Mean MMD² over random subsets of fake (N, D) and real (M, D), and its standard error.
+    """Computes the mean MMD² over random subsets of fake (N, D) and real (M, D), and its standard error.
 
-    Subsets hold at most half of the smaller set, or their spread would say nothing of the error. They depend on `seed`
-    alone, and torch's global generator is left as it was.
+    Subsets hold at most half of the smaller set, otherwise their spread would say nothing about the error. They depend
+    only on `seed`; torch's global generator is not used.
 
     Raises:
-        ValueError: fewer than four samples on a side.
+        ValueError: fewer than four samples on one side.
     """
     least = min(len(fake), len(real))
     if least < 4:
-        raise ValueError("KID needs four samples at least on either side")
+        raise ValueError("KID needs at least four samples on each side")
     size = min(size, least // 2)
     generator = torch.Generator().manual_seed(seed)
 
@@ -53,8 +53,8 @@ def kid(fake: Tensor, real: Tensor, subsets: int = 100, size: int = 1000, seed: 
         return features[torch.randperm(len(features), generator=generator)[:size].to(features.device)]
 
     values = torch.stack([mmd2(draw(fake), draw(real)) for _ in range(subsets)])
-    # The variance c/m - c/n over subsets of m, drawn from n without replacement, tells the variance c/n of an estimate
-    # from all n; the mean over finitely many subsets adds its own share. Where both distributions are the same the
+    # Subsets of m, drawn from n without replacement, have the variance c/m - c/n, which gives the variance c/n of an
+    # estimate from all n; the mean over finitely many subsets adds to it. If both distributions are the same, the
     # variance falls faster, and this is about twice too much.
     spread = values.std().item() if subsets > 1 else math.nan
     return Estimate(values.mean().item(), spread * math.sqrt(1 / subsets + size / (least - size)))

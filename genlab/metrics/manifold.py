@@ -1,15 +1,15 @@
-"""Precision and recall, density and coverage: quality and variety apart, by balls around samples.
+"""Precision and recall, density and coverage: separate measures of quality and variety, by balls around samples.
 
-With the ball of a sample reaching to its k-th nearest neighbour in its own set:
+The ball of a sample reaches to its k-th nearest neighbour in its own set:
 
     precision   share of fakes inside the ball of any real sample
     recall      share of real samples inside the ball of any fake
-    density     real balls that a fake lies in, mean over fakes, over k: 1 is expected of real samples, more is possible
+    density     mean number of real balls that contain a fake, divided by k: real samples have 1, more is possible
     coverage    share of real samples with a fake inside their ball: about 1 - 2^-k for real samples
 
-Balls are closed: a point on the rim is inside. The code of Naeem et al. takes open ones for density and coverage, which
-differs where distances tie: of a set held against itself each point lies on a rim, and density is 1.2 here (k = 5), 1
-there.
+Balls are closed: a point on the boundary is inside. The code of Naeem et al. uses open balls for density and coverage,
+which makes a difference for equal distances: if a set is compared with itself, each point is on a boundary, and density
+is 1.2 here (k = 5) but 1 there.
 
 T. Kynkäänniemi et al., "Improved Precision and Recall Metric for Assessing Generative Models", 2019,
 https://arxiv.org/abs/1904.06991 (precision, recall; k = 3).
@@ -40,14 +40,15 @@ def manifold(
     real_radii: Tensor | None = None,
     chunk: int = CHUNK,
 ) -> Manifold:
-    """All four from one pass over the distances between fake (N, D) and real (M, D).
+    """Computes all four measures in one pass over the distances between fake (N, D) and real (M, D).
 
     Args:
-        k: neighbours of precision and recall; `density_k`: of density and coverage.
-        real_radii: `squared_radii(real, (k, density_k))`, where it is known already.
+        k: number of neighbours for precision and recall.
+        density_k: number of neighbours for density and coverage.
+        real_radii: `squared_radii(real, (k, density_k))`, if computed already.
 
     Raises:
-        ValueError: not more than k samples on a side.
+        ValueError: one side has no more than k samples.
     """
     if real_radii is None:
         real_radii = squared_radii(real, (k, density_k), chunk)
@@ -73,10 +74,10 @@ def manifold(
 
 
 def precision_recall(fake: Tensor, real: Tensor, k: int = 3) -> tuple[float, float]:
-    """Precision and recall of features fake (N, D) and real (M, D)."""
+    """Returns precision and recall of features fake (N, D) and real (M, D)."""
     return manifold(fake, real, k, k)[:2]
 
 
 def density_coverage(fake: Tensor, real: Tensor, k: int = 5) -> tuple[float, float]:
-    """Density and coverage of features fake (N, D) and real (M, D)."""
+    """Returns density and coverage of features fake (N, D) and real (M, D)."""
     return manifold(fake, real, k, k)[2:]

@@ -1,4 +1,4 @@
-"""What a reader must know of a measure: its name, what it says, and which way is better."""
+"""Describes a measure to the reader: its name, its meaning, and which values are better."""
 
 import math
 from typing import NamedTuple
@@ -7,30 +7,30 @@ NEAR = "near "
 
 
 class Measure(NamedTuple):
-    """One number that can be told of samples, a model or a run."""
+    """A number that describes samples, a model or a run."""
 
-    name: str  # as in tables; logged as "eval/<name>"
-    text: str  # what it says, in one line
-    better: str  # "min": less; "max": more; "near 1": the nearer to that value; "": no value is better than another
+    name: str  # the name in tables; logged as "eval/<name>"
+    text: str  # its meaning, in one line
+    better: str  # "min" or "max"; "near 1": the nearer to 1, the better; "": no value is better
     unit: str = ""
 
 
 def cost(value: float, better: str) -> float:
-    """A sort key: the lower, the better the value, by what `Measure.better` says. "" counts as "min"."""
+    """Returns a sort key that is lower for better values, as `Measure.better` defines it. "" counts as "min"."""
     if better.startswith(NEAR):
         return abs(value - float(better.removeprefix(NEAR)))
     return -value if better == "max" else value
 
 
 def sign(better: str) -> str:
-    """What tables show beside a measure's name or value: an arrow, or the value that is best."""
+    """Returns the sign that tables show beside a measure: an arrow, or the best value."""
     if better.startswith(NEAR):
         return f"≈ {better.removeprefix(NEAR)}"
     return {"min": "↓", "max": "↑"}.get(better, "")
 
 
 def known_word(better: object) -> str:
-    """`better` as read from a run's file if `cost` understands it, else ""."""
+    """Returns `better`, as read from a run's file, if `cost` understands it, else ""."""
     if not isinstance(better, str) or better in ("min", "max", ""):
         return better if isinstance(better, str) else ""
     try:

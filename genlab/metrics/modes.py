@@ -1,10 +1,10 @@
 """How well samples cover a known Gaussian mixture.
 
-A sample is of high quality when it lies within 3σ of the nearest mode; a perfect sampler has 1 - e^{-9/2} = 98.9 %.
-More is not better: it comes from modes that are drawn too narrow. So the deviation within modes belongs beside it. It
-is measured on high-quality samples only, so that strays between modes do not affect it, and only if there are enough.
-A mode is covered when at least a quarter of its fair share n/K of all samples is of high quality and nearest to it.
-(The measures of VEEGAN, Srivastava et al. 2017, https://arxiv.org/abs/1705.07761, which counts a mode at any sample.)
+A sample is of high quality if it lies within 3σ of the nearest mode; for a perfect sampler, 1 - e^{-9/2} = 98.9 % are.
+More is not better: it means that modes are drawn too narrow. So the standard deviation within modes is measured too. It
+is measured only on high-quality samples, so that strays between modes do not affect it, and only if there are enough.
+A mode is covered if at least a quarter of its fair share n/K of all samples are of high quality and nearest to it.
+(The measures of VEEGAN, Srivastava et al. 2017, https://arxiv.org/abs/1705.07761, where one sample covers a mode.)
 """
 
 import math
@@ -13,21 +13,21 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-ENOUGH = 0.1  # high_quality from which on the samples within 3σ are more than a sea of strays
-BEST = -math.expm1(-4.5)  # high_quality of a perfect sampler: within 3σ, in the plane
-WITHIN = math.sqrt(1 - 4.5 * math.exp(-4.5) / BEST)  # deviation of a coordinate of the samples within 3σ, in σ
+ENOUGH = 0.1  # least high_quality at which the samples within 3σ are not mostly strays
+BEST = -math.expm1(-4.5)  # high_quality of a perfect sampler in the plane
+WITHIN = math.sqrt(1 - 4.5 * math.exp(-4.5) / BEST)  # std of a coordinate of the samples within 3σ, in σ
 
 
 class Coverage(NamedTuple):
     covered: int  # modes covered
     high_quality: float  # share of samples within 3σ of a mode
-    reverse_kl: float  # KL(share of each mode among high-quality samples || uniform), nats; NaN without any
-    mode_std: float  # standard deviation of high-quality samples within their modes over the true one; NaN of too few
-    std_ratio: Tensor  # (K,) std of the samples nearest to each mode over the true one, NaN below two samples
+    reverse_kl: float  # KL(share of each mode among high-quality samples || uniform), nats; NaN if there are none
+    mode_std: float  # std of high-quality samples within their modes over the true one; NaN if there are too few
+    std_ratio: Tensor  # (K,) std of the samples nearest to each mode over the true one; NaN below two samples
 
 
 def mode_coverage(x: Tensor, modes: Tensor, sigma: float) -> Coverage:
-    """Judge samples x (N, 2) against K modes (K, 2) of standard deviation `sigma`, all in data units."""
+    """Compares samples x (N, 2) with K modes (K, 2) of standard deviation `sigma`, all in data units."""
     x = x.cpu().double()
     distance, nearest = torch.cdist(x, modes.double()).min(dim=1)
     good = distance <= 3 * sigma
@@ -45,7 +45,7 @@ def mode_coverage(x: Tensor, modes: Tensor, sigma: float) -> Coverage:
     return Coverage(
         covered=int((counts >= len(x) / len(modes) / 4).sum()),
         high_quality=good.double().mean().item(),
-        # Of no sample on any mode there are no shares: 0 would say that they are even.
+        # Without samples on any mode there are no shares: 0 would mean that they are even.
         reverse_kl=torch.xlogy(share, share * len(modes)).sum().item() if counts.any() else math.nan,
         mode_std=math.sqrt(squares / freedom) / (WITHIN * sigma) if freedom and enough else math.nan,
         std_ratio=torch.stack(ratios),
@@ -53,7 +53,7 @@ def mode_coverage(x: Tensor, modes: Tensor, sigma: float) -> Coverage:
 
 
 def mode_measures(x: Tensor, modes: Tensor, sigma: float) -> dict[str, float]:
-    """The same as named numbers, of `std_ratio` the smallest and the largest."""
+    """Returns `mode_coverage` as named numbers, with the smallest and the largest of `std_ratio`."""
     coverage = mode_coverage(x, modes, sigma)
     return {
         "modes": float(coverage.covered),

@@ -1,9 +1,9 @@
-"""Distances between sample clouds by optimal transport.
+"""Optimal-transport distances between clouds of samples.
 
     W2(p, q)² = min over couplings of p and q of E |x - y|²
 
-Between two clouds of n points each the best coupling is a pairing, and finding it is an assignment problem: exact, at
-a cost that grows about as n³. Sliced, it is the mean over directions of the same in one dimension, where sorting
+Between two clouds of n points each, the best coupling is a pairing, and finding it is an assignment problem: exact, at
+a cost of about n³. The sliced distance is the mean over directions of the same distance in one dimension, where sorting
 finds the pairing.
 
 G. Peyré, M. Cuturi, "Computational Optimal Transport", 2019, https://arxiv.org/abs/1803.00567, sections 2.2 and 2.3.
@@ -16,17 +16,17 @@ from torch import Tensor
 
 
 def sliced_w2(x: Tensor, y: Tensor, projections: int = 128, seed: int = 0) -> float:
-    """Sliced Wasserstein-2 distance between x (N, *shape) and y (N, *shape), in data units.
+    """Returns the sliced Wasserstein-2 distance between x (N, *shape) and y (N, *shape), in data units.
 
-    The root of the mean, over random unit directions, of the squared distance between the sorted projections. The
-    directions depend on `seed` alone, so that values compare over time. Two finite clouds of the same distribution
-    are not at 0: compare with the distance between two sets of real samples.
+    This is the root of the mean, over random unit directions, of the squared distance between the sorted projections.
+    The directions depend only on `seed`, so that values are comparable over time. For two finite clouds of the same
+    distribution it is not 0: compare it with the distance between two sets of real samples.
 
     Raises:
         ValueError: the clouds differ in size.
     """
     if x.shape != y.shape:
-        raise ValueError(f"clouds of different shapes {tuple(x.shape)} and {tuple(y.shape)}")
+        raise ValueError(f"clouds have different shapes: {tuple(x.shape)} and {tuple(y.shape)}")
     a, b = x.flatten(1).float(), y.flatten(1).float()
     directions = torch.randn(a.shape[1], projections, generator=torch.Generator().manual_seed(seed)).to(a)
     directions = directions / directions.norm(dim=0)
@@ -35,10 +35,11 @@ def sliced_w2(x: Tensor, y: Tensor, projections: int = 128, seed: int = 0) -> fl
 
 
 def w2(x: Tensor, y: Tensor, limit: int = 2000, seed: int = 0) -> float:
-    """Exact Wasserstein-2 distance between x (N, *shape) and y (M, *shape), in data units.
+    """Returns the exact Wasserstein-2 distance between x (N, *shape) and y (M, *shape), in data units.
 
-    Of larger clouds, as many points as the smaller one has, `limit` at most, are drawn by `seed`. The distance of two
-    finite clouds of one distribution falls slowly with their size: compare it with the floor at the same size only.
+    The same number of points is used from both, that of the smaller cloud but at most `limit`, drawn by `seed`. The
+    distance of two finite clouds of one distribution falls slowly with their size: only compare it with the floor at
+    the same size.
 
     Raises:
         ValueError: the samples differ in shape, or there are none.
@@ -46,7 +47,7 @@ def w2(x: Tensor, y: Tensor, limit: int = 2000, seed: int = 0) -> float:
     from scipy.optimize import linear_sum_assignment
 
     if x.shape[1:] != y.shape[1:] or not (len(x) and len(y)):
-        raise ValueError(f"no clouds of one shape: {tuple(x.shape)} and {tuple(y.shape)}")
+        raise ValueError(f"clouds are empty or differ in shape: {tuple(x.shape)} and {tuple(y.shape)}")
     n = min(len(x), len(y), limit)
     a, b = (subset(cloud, n, seed + i).flatten(1).cpu().double() for i, cloud in enumerate((x, y)))
     cost = torch.cdist(a, b, compute_mode="donot_use_mm_for_euclid_dist").square()
@@ -55,7 +56,7 @@ def w2(x: Tensor, y: Tensor, limit: int = 2000, seed: int = 0) -> float:
 
 
 def subset(x: Tensor, n: int, seed: int) -> Tensor:
-    """`n` of the samples x (N, *shape), drawn without replacement by a generator of its own; all where n >= N."""
+    """Returns `n` of the samples x (N, *shape), drawn without replacement by `seed`; all if n >= N."""
     if n >= len(x):
         return x
     return x[torch.randperm(len(x), generator=torch.Generator().manual_seed(seed))[:n].to(x.device)]

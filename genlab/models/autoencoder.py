@@ -17,7 +17,7 @@ class Autoencoder(Family):
 
     Args:
         z_dim: length of the code.
-        encoder, decoder: make the nets, from (shape, (z_dim,)) and from (z_dim, shape).
+        encoder, decoder: build the nets from (shape, (z_dim,)) and from (z_dim, shape).
     """
 
     prefers = "unit"
@@ -33,18 +33,18 @@ class Autoencoder(Family):
         return (Phase("model", (self.encoder, self.decoder), self.loss),)
 
     def loss(self, batch: Batch) -> LossOutput:
-        """Squared error, averaged over all numbers of a sample."""
+        """Computes the squared error, averaged over the elements of a sample and over the batch."""
         x = batch["x"]
         return LossOutput((self.reconstruct(x).float() - x).square().mean())
 
     def encode(self, x: Tensor) -> Tensor:
-        """(B, *shape) -> (B, z_dim)."""
+        """Encodes x: (B, *shape) -> (B, z_dim)."""
         return self.encoder(x)
 
     def decode(self, z: Tensor) -> Tensor:
-        """(B, z_dim) -> (B, *shape)."""
+        """Decodes z: (B, z_dim) -> (B, *shape)."""
         return self.head.mean(self.decoder(z))
 
     def reconstruct(self, x: Tensor) -> Tensor:
-        """Decode the code of x: (B, *shape) -> (B, *shape)."""
+        """Encodes and decodes x: (B, *shape) -> (B, *shape)."""
         return self.decode(self.encode(x))

@@ -1,8 +1,8 @@
-"""The contract of a model family: a set of losses, not a loop.
+"""The contract of a model family, which is a set of losses, not a training loop.
 
-A family says which parameters each loss moves, and how often; the trainer does all updating: accumulation, bf16,
-clipping, EMA and resume are written once, for all families. (Phases as data are an idea of StyleGAN3's training loop,
-Karras et al., 2021, https://arxiv.org/abs/2106.12423.)
+A family says which parameters each loss updates, and how often. The trainer does all the updating, so accumulation,
+bf16, clipping, EMA and resuming are written once for all families. (Describing phases as data is an idea of StyleGAN3's
+training loop, Karras et al., 2021, https://arxiv.org/abs/2106.12423.)
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -17,72 +17,72 @@ from genlab.models.head import Head
 from genlab.models.labels import ClassPrior
 from genlab.networks.activation import differentiated_twice
 
-Moments = list[list[Tensor]]  # of an optimizer: for each kind (mean, square, ...) one tensor a parameter
+Moments = list[list[Tensor]]  # of an optimizer: for each kind (mean, square, ...) one tensor per parameter
 
 
 class Rule(Protocol):
-    """The next steps of an optimizer as a differentiable function; the optimizer and the weights stay as they are."""
+    """Simulated optimizer steps as a differentiable function; the optimizer and the weights do not change."""
 
     def start(self) -> Moments:
-        """The optimizer's moments as they are now."""
+        """Returns the optimizer's current moments."""
         ...
 
     def __call__(
         self, weights: Sequence[Tensor], gradients: Sequence[Tensor], moments: Moments, number: int
     ) -> tuple[list[Tensor], Moments]:
-        """Weights and moments after step `number` (from 1) of those that are imagined."""
+        """Returns the weights and moments after simulated step `number`, counted from 1."""
         ...
 
 
 class LossOutput(NamedTuple):
-    """What a loss returns."""
+    """The return value of a loss."""
 
-    loss: Tensor  # () mean over the batch
+    loss: Tensor  # (), mean over the batch
     logs: dict[str, Tensor] = {}  # scalars, still on the device; the trainer detaches them
-    carry: Batch = {}  # handed to the later phases of this step, detached as well
+    carry: Batch = {}  # passed to the later phases of this step, detached as well
 
 
-Out = LossOutput  # its name in families that were written for earlier versions
+Out = LossOutput  # the old name, for families written for earlier versions
 
 
 class Phase(NamedTuple):
-    """One kind of update: a loss and the modules that it moves."""
+    """One kind of update: a loss and the modules that it trains."""
 
-    name: str  # names its optimizer in the config, and its logs
-    modules: tuple[nn.Module, ...]  # updated here; everything else is frozen
+    name: str  # the name of its optimizer in the config and of its logs
+    modules: tuple[nn.Module, ...]  # updated by this phase; everything else is frozen
     loss: Callable[[Batch], LossOutput]  # static shapes, no host sync; draws from torch's global generator
-    repeats: int = 1  # updates a step, each with a fresh batch (n_critic)
-    every: int = 1  # only at every so many steps
+    repeats: int = 1  # updates per step, each with a fresh batch (n_critic)
+    every: int = 1  # the phase runs once in this many steps
     after: Callable[[], None] | None = None  # e.g. weight clipping
 
 
 class Family(nn.Module):
-    """Base of all models. Whatever must survive a resume and is no parameter lives in buffers.
+    """Base class of all models. State that must survive a resume and is not a parameter belongs in buffers.
 
     Subclasses take the data's `Spec` first, then only options with defaults: `VAE(data.spec)` works.
     """
 
-    prefers: ClassVar[Range] = "symmetric"  # the range that image data comes in unless the user says otherwise
-    conditional: bool = False  # whether `sample` draws from the classes that it is given
+    prefers: ClassVar[Range] = "symmetric"  # the range of image data unless the user chooses another
+    conditional: bool = False  # whether `sample` draws from the classes it is given
     domains: ClassVar[int] = 1  # 2: batches hold "a" and "b" (genlab.data.pairs)
-    foresees: tuple[str, ...] = ()  # phases whose optimizers a loss looks ahead with; the trainer sets `rules`
+    foresees: tuple[str, ...] = ()  # phases whose optimizer steps a loss simulates; the trainer fills `rules`
 
     def __init__(self, spec: Spec) -> None:
         super().__init__()
         self.spec = spec
         self.head = Head(spec)
-        self.class_prior: ClassPrior | None = None  # of a conditional family
+        self.class_prior: ClassPrior | None = None  # set by conditional families
         self.rules: Mapping[str, Rule] = {}
 
     def phases(self) -> tuple[Phase, ...]:
-        """The updates of one training step, in order."""
+        """Returns the updates of one training step, in order."""
         raise NotImplementedError
 
     def initialise(self, batch: Batch) -> None:
-        """Take what depends on the data from one large batch, before the first step; most families take nothing."""
+        """Sets what depends on the data from one large batch, before the first step; by default, nothing."""
 
     def draw_labels(self, n: int) -> Tensor | None:
-        """n classes in the shares of the training data, (n,); None where the family is not conditional."""
+        """Draws n classes at their frequencies in the training data, (n,); None if the family is not conditional."""
         return self.class_prior.draw(n) if self.class_prior else None
 
     @property
@@ -90,20 +90,20 @@ class Family(nn.Module):
         return next(self.parameters()).device
 
     def squash(self, raw: Tensor) -> Tensor:
-        """`head.mean`, by its name in families that were written for earlier versions."""
+        """Calls `head.mean`; the old name, for families written for earlier versions."""
         return self.head.mean(raw)
 
 
 def full_precision(x: Tensor) -> AbstractContextManager[object]:
-    """Context in which autocast is off: penalties, KL and log-determinants stay fp32 under bf16."""
+    """Returns a context with autocast off, in which penalties, KL and log-determinants stay fp32 under bf16."""
     on = torch.is_autocast_enabled(x.device.type)
     return torch.autocast(x.device.type, enabled=False) if on else nullcontext()
 
 
 def input_gradient(function: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
-    """∇_x of function(x), (B, *shape) -> (B, ...), for each sample alone; differentiable again: (B, *shape).
+    """Computes ∇_x function(x) per sample, differentiable again: (B, *shape), for a function (B, *shape) -> (B, ...).
 
-    `torch.func.grad` is what compiles; outside of a compiled graph autograd costs less.
+    Only `torch.func.grad` can be compiled; outside a compiled graph `torch.autograd.grad` is cheaper.
     """
     if torch.compiler.is_compiling():
         return torch.func.grad(lambda points: function(points).sum())(x)
@@ -112,15 +112,15 @@ def input_gradient(function: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
         return torch.autograd.grad(function(x).sum(), x, create_graph=True)[0]
 
 
-# Abilities: what commands, measures and pictures ask a family for. Values are in the model's range.
+# Abilities: the methods that commands, measures and plots look for. Values are in the model's range.
 
 
 @runtime_checkable
 class Sampler(Protocol):
     def sample(self, n: int, y: Tensor | None = None) -> Tensor:
-        """Draw (n, *shape) new samples, of the classes `y` (n,) where the family is conditional.
+        """Draws new samples (n, *shape), of the classes `y` (n,) if the family is conditional.
 
-        Without `y`, classes are drawn in the shares of the training data.
+        Without `y`, classes are drawn at their frequencies in the training data.
         """
         ...
 
@@ -128,64 +128,64 @@ class Sampler(Protocol):
 @runtime_checkable
 class Reconstructor(Protocol):
     def reconstruct(self, x: Tensor) -> Tensor:
-        """Encode and decode: (B, *shape) -> (B, *shape)."""
+        """Encodes and decodes x: (B, *shape) -> (B, *shape)."""
         ...
 
 
 @runtime_checkable
 class Codec(Protocol):
     def encode(self, x: Tensor) -> Tensor:
-        """The code of x: (B, *shape) -> (B, z_dim)."""
+        """Returns the code of x: (B, *shape) -> (B, z_dim)."""
         ...
 
     def decode(self, z: Tensor) -> Tensor:
-        """What a code stands for: (B, z_dim) -> (B, *shape)."""
+        """Decodes a code: (B, z_dim) -> (B, *shape)."""
         ...
 
 
 @runtime_checkable
 class Translator(Protocol):
     def translate(self, x: Tensor, to: str = "b") -> Tensor:
-        """Carry samples of one domain over to the domain `to`, "a" or "b": (B, *shape) -> (B, *shape)."""
+        """Translates samples of the other domain to the domain `to`, "a" or "b": (B, *shape) -> (B, *shape)."""
         ...
 
 
 def round_trip(family: Translator, a: Tensor, chunk: int = 500) -> tuple[Tensor, Tensor]:
-    """G(a) in the domain b and F(G(a)) back in a, `chunk` samples at a time to bound the memory: 2 x (B, *shape)."""
-    there = torch.cat([family.translate(part, "b") for part in a.split(chunk)])
-    return there, torch.cat([family.translate(part, "a") for part in there.split(chunk)])
+    """Returns G(a) in domain b and F(G(a)) back in a; `chunk` samples at a time bound the memory: 2 x (B, *shape)."""
+    translated = torch.cat([family.translate(part, "b") for part in a.split(chunk)])
+    return translated, torch.cat([family.translate(part, "a") for part in translated.split(chunk)])
 
 
 @runtime_checkable
 class Scorer(Protocol):
     def score(self, x: Tensor) -> Tensor:
-        """How real the family finds x, in its own scale: (B, *shape) -> (B,). Drawn as contours over 2-D data."""
+        """Returns how real x looks to the family, on its own scale: (B, *shape) -> (B,). Plotted as contours in 2-D."""
         ...
 
 
 @runtime_checkable
 class Bounded(Protocol):
     def elbo(self, x: Tensor, k: int = 1) -> Tensor:
-        """A lower bound of log p(x) in nats from k samples: (B, *shape) -> (B,)."""
+        """Estimates a lower bound of log p(x) in nats from k samples: (B, *shape) -> (B,)."""
         ...
 
 
 @runtime_checkable
 class Density(Protocol):
     def log_prob(self, x: Tensor) -> Tensor:
-        """The exact log-density in nats: (B, *shape) -> (B,)."""
+        """Returns the exact log-density in nats: (B, *shape) -> (B,)."""
         ...
 
 
 @runtime_checkable
 class Discrete(Protocol):
     def bits_per_dim(self, x: Tensor, k: int = 1) -> Tensor:
-        """A bound of -log2 P(x) / D for 8-bit images, from k samples: (B, *shape) -> (B,)."""
+        """Estimates an upper bound of -log2 P(x) / D for 8-bit images from k samples: (B, *shape) -> (B,)."""
         ...
 
 
 @runtime_checkable
 class Measured(Protocol):
     def measures(self, n: int) -> dict[str, float]:
-        """What a family that does not learn from the data measures of itself, from n samples, by name."""
+        """Computes measures, by name, of a family that does not learn from the data, from n samples."""
         ...

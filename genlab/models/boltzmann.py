@@ -4,10 +4,10 @@
     E_p h = Σ w h / Σ w,   w = exp(-U(x)) / q(x),   x ~ q                                      (reweighting)
     F_B - F_A = -log (Σ_{x in B} w / Σ_{x in A} w)
 
-The reverse KL is mode-seeking: a q that sits in one well pays almost nothing for missing a rare one. So β grows from a
+The reverse KL is mode-seeking: a q that covers one well pays almost nothing for missing a rare one. So β grows from a
 small value, where the barrier is low and q covers all wells, to 1 (an energy-tempering schedule). Reweighting then
-removes what bias is left, as long as q covers all wells; the effective sample size says how even the weights are, but
-it cannot see a well that no sample ever reached.
+removes the remaining bias, as long as q covers all wells. The effective sample size says how even the weights are, but
+it cannot detect a well that no sample reached.
 
 F. Noé, S. Olsson, J. Köhler, H. Wu, "Boltzmann generators: Sampling equilibrium states of many-body systems with deep
 learning", 2019, https://arxiv.org/abs/1812.01729.
@@ -30,33 +30,33 @@ Region = Callable[[Tensor], Tensor]  # (B, D) -> (B,) bool
 
 
 def double_well(x: Tensor) -> Tensor:
-    """U = x₁⁴ / 4 - 3 x₁² + x₁ + x₂² / 2, the two wells of Noé et al.: near x₁ = -2.53 and, rarely, 2.36."""
+    """Computes U = x₁⁴ / 4 - 3 x₁² + x₁ + x₂² / 2 (Noé et al.), with wells near x₁ = -2.53 and, rarer, 2.36."""
     first, second = x[:, 0], x[:, 1]
     return 0.25 * first**4 - 3 * first.square() + first + 0.5 * second.square()
 
 
 def right(x: Tensor) -> Tensor:
-    """The well where x₁ > 0."""
+    """Selects the well where x₁ > 0."""
     return x[:, 0] > 0
 
 
-PLANE = 2  # dimensions: of the energies, and where quadrature is exact
+PLANE = 2  # dimensions of the energies below, and of the space that `quadrature` covers
 ENERGIES: dict[str, Energy] = {"double_well": double_well}
 
 
 class Boltzmann(Flow):
-    """Boltzmann generator: a flow trained by reverse KL on an energy, data only gives the shape (Noé et al. 2019).
+    """Boltzmann generator: a flow trained by reverse KL on an energy; the data only give the shape (Noé et al. 2019).
 
-    The points of the data set are never looked at, so samples are not compared with them: see `measures`.
+    Training never uses the points of the data set, so samples are not compared with them; see `measures`.
 
     Args:
         energy: U in kT: double_well, or any differentiable callable (B, D) -> (B,).
-        start: β of the first step, in (0, 1].
-        anneal_steps: steps over which β grows to 1, evenly in log β.
-        coupling, couplings, hidden, activation, bins, bound: of the flow, see `Flow`.
+        start: β at the first step, in (0, 1].
+        anneal_steps: steps over which β grows to 1, geometrically.
+        coupling, couplings, hidden, activation, bins, bound: options of the flow, see `Flow`.
 
     Raises:
-        UserError: pixels, categories or a table, an unknown energy, or one that does not fit the shape.
+        UserError: the data are pixels, categories or a table, or the energy is unknown or does not fit the shape.
     """
 
     def __init__(
@@ -73,12 +73,12 @@ class Boltzmann(Flow):
         bound: float = 5.0,
     ) -> None:
         if spec.columns or not spec.only("real"):
-            what = "a table" if spec.columns else f"{spec.layout}s of {spec.values} values"
-            raise UserError(f"model: boltzmann learns from an energy of points, not from {what}; use data=gaussian2d")
+            kind = "a table" if spec.columns else f"{spec.layout}s of {spec.values} values"
+            raise UserError(f"model: boltzmann learns from an energy of points, not from {kind}; use data=gaussian2d")
         if isinstance(energy, str):
             choose("energy", energy, ENERGIES)
             if math.prod(spec.shape) != PLANE:
-                raise OptionError("energy", f"{energy} lives in the plane, the data have shape {spec.shape}")
+                raise OptionError("energy", f"{energy} needs points in the plane, not samples of shape {spec.shape}")
             energy = ENERGIES[energy]
         within("start", start, above=0, high=1)
         super().__init__(
@@ -87,13 +87,13 @@ class Boltzmann(Flow):
         self.energy, self.start, self.anneal_steps = energy, start, anneal_steps
         for module in self.modules():
             if isinstance(module, ActNorm):
-                module.initialised.fill_(True)  # no data to take a mean from
+                module.initialised.fill_(True)  # there are no data to take a mean from
 
     def initialise(self, batch: Batch) -> None:
-        """Take nothing: the data only give the shape."""
+        """Does nothing, because the data only give the shape."""
 
     def loss(self, batch: Batch) -> LossOutput:
-        """KL(q || p_β) - log Z_β in nats from as many samples as the batch is long."""
+        """Estimates KL(q || p_β) - log Z_β in nats from as many samples as the batch has."""
         x, log_q = self.draw(torch.randn_like(batch["x"]))
         energy = self.energy(x)
         loss = (log_q + self.beta_at(batch["step"]) * energy).mean()
@@ -101,26 +101,26 @@ class Boltzmann(Flow):
         return LossOutput(loss, {"energy": energy.mean(), "effective_sample_size": size})
 
     def beta_at(self, step: Tensor) -> Tensor | float:
-        """β after `step` steps: start^(1 - t) with t from 0 to 1 over `anneal_steps`."""
+        """Returns β after `step` steps: start^(1 - t), where t goes from 0 to 1 over `anneal_steps`."""
         if self.anneal_steps == 0:
             return 1.0
         return self.start ** (1 - (step.float() / self.anneal_steps).clamp(max=1.0))
 
     def log_target(self, x: Tensor) -> Tensor:
-        """log p̃(x) = -U(x), without the unknown log Z: (B, D) -> (B,)."""
+        """Returns log p̃(x) = -U(x), without the unknown log Z: (B, D) -> (B,)."""
         return -self.energy(x)
 
     def free_energy_difference(self, n: int, region: Region = right) -> tuple[Tensor, Tensor]:
-        """F inside of `region` less F outside, in kT, from n reweighted samples; and their effective sample size."""
+        """Estimates F inside `region` minus F outside, in kT, from n samples, and their effective sample size."""
         x, log_weights = self.importance_sample(n, self.log_target)
         inside = region(x)
-        within = log_weights.masked_fill(~inside, -torch.inf).logsumexp(0)
-        without = log_weights.masked_fill(inside, -torch.inf).logsumexp(0)
-        return without - within, effective_sample_size(log_weights)
+        log_inside = log_weights.masked_fill(~inside, -torch.inf).logsumexp(0)
+        log_outside = log_weights.masked_fill(inside, -torch.inf).logsumexp(0)
+        return log_outside - log_inside, effective_sample_size(log_weights)
 
     @torch.no_grad()
     def measures(self, n: int) -> dict[str, float]:
-        """Effective sample size as a share of n; in the plane F of the right well less F of the left, and its error."""
+        """Returns the effective sample size as a share of n; in 2-D also F(right well) - F(left well) and its error."""
         difference, size = self.free_energy_difference(n)
         values = {"effective_sample_size": size.item() / n}
         if math.prod(self.spec.shape) == PLANE:
@@ -133,7 +133,7 @@ class Boltzmann(Flow):
 
 
 def quadrature(energy: Energy, region: Region = right, side: float = 6.0, points: int = 600) -> float:
-    """The reference: F inside of `region` less F outside in kT, by the midpoint rule on [-side, side]², float64."""
+    """Integrates F inside `region` minus F outside, in kT, by the midpoint rule on [-side, side]², in float64."""
     axis = (torch.arange(points, dtype=torch.float64) + 0.5) * (2 * side / points) - side
     x = torch.cartesian_prod(axis, axis)
     log_p, inside = -energy(x), region(x)

@@ -1,17 +1,17 @@
-"""Denoising diffusion: noise is added in T small steps, and a net learns to take each of them back.
+"""Denoising diffusion: noise is added in T small steps, and a net learns to reverse each of them.
 
     q(x_t|x_{t-1}) = N(√(1-β_t) x_{t-1}, β_t I)                  ᾱ_t = Π_{i<=t} (1 - β_i)                     (eq. 2)
     q(x_t|x_0)     = N(√ᾱ_t x_0, (1-ᾱ_t) I)                      α = √ᾱ_t, σ = √(1-ᾱ_t)                       (eq. 4)
     q(x_s|x_t,x_0) = N(√ᾱ_s β (1-ᾱ_t)⁻¹ x_0 + √(1-β) (1-ᾱ_s) (1-ᾱ_t)⁻¹ x_t, β̃ I)                              (eq. 6, 7)
                      β = 1 - ᾱ_t/ᾱ_s,  β̃ = β (1-ᾱ_s)/(1-ᾱ_t),  s < t (s = t-1 in the paper)
 
-The ancestral sampler puts the net's x̂_0 into the mean of q(x_s|x_t, x_0) and adds noise of variance β̃ ("small") or β
-("large"): the right one if x_0 is a single point, or if it is N(0, I). DDIM takes the same times with less noise,
+The ancestral sampler puts the net's x̂_0 into the mean of q(x_s|x_t, x_0) and adds noise of variance β̃ ("small", exact
+if x_0 is a single point) or β ("large", exact if x_0 ~ N(0, I)). DDIM takes the same steps with less noise,
 
     x_s = √ᾱ_s x̂_0 + √(1-ᾱ_s-η²β̃) ε̂ + η √β̃ ε                   (eq. 12 and 16 of DDIM; `samplers.noises`)
 
-η = 1 is the ancestral sampler with the small variance; η = 0 is deterministic and does with far fewer steps. Both draw
-narrow modes of points too narrow (see `samplers`), so DPM-Solver++ is the default there.
+η = 1 is the ancestral sampler with the small variance; η = 0 is deterministic and needs far fewer steps. Both make
+narrow modes of points too narrow (see `samplers`), so DPM-Solver++ is the default for points.
 
 J. Ho, A. Jain, P. Abbeel, "Denoising Diffusion Probabilistic Models", 2020, https://arxiv.org/abs/2006.11239.
 J. Song, C. Meng, S. Ermon, "Denoising Diffusion Implicit Models", 2021, https://arxiv.org/abs/2010.02502.
@@ -38,7 +38,7 @@ VARIANCES = ("large", "small")
 
 
 def posterior(bar_s: Tensor, bar_t: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """q(x_s|x_t, x_0) for s < t: the factors of x_0 and of x_t in its mean, and its variance β̃ (eq. 7)."""
+    """Returns the factors of x_0 and x_t in the mean of q(x_s|x_t, x_0), s < t, and its variance β̃ (eq. 7)."""
     beta = 1 - bar_t / bar_s
     return (
         bar_s.sqrt() * beta / (1 - bar_t),
@@ -52,21 +52,20 @@ class DDPM(Diffusion):
 
     Args:
         prediction: what the net predicts: epsilon, x0 or v.
-        schedule: of β: linear or cosine.
+        schedule: schedule of β: linear or cosine.
         timesteps: T.
-        sampler: ddim, ancestral, dpmpp, heun (which takes two calls of the net a step), or auto: ddim for images, dpmpp
-            for the rest.
-        sample_steps: of the sampler, at most T; each calls the net once, and twice with heun.
-        eta: η of ddim and dpmpp, in [0, 1]; the noise of 1 makes up for errors of a net that is not trained to the end.
-        variance: of the ancestral sampler's steps: large (β) or small (β̃).
-        bound_variance: of the steps of the model that `elbo` bounds: large, small, or auto: large for reals, small for
-            the rest. Small is the better bound where the data are narrow, large where they are wide: with the best net
-            of a Gaussian in the plane of deviations 0.5 and 1.2 by 0.9 nats.
+        sampler: ddim, ancestral, dpmpp, heun (two calls of the net per step), or auto: ddim for images, else dpmpp.
+        sample_steps: steps of the sampler, at most T; each calls the net once, or twice with heun.
+        eta: η of ddim and dpmpp, in [0, 1]; the noise at η = 1 corrects errors of a net that is not fully trained.
+        variance: variance of the ancestral sampler's steps: large (β) or small (β̃).
+        bound_variance: variance of the model's steps in `elbo`: large, small, or auto: large for reals, else small.
+            Small gives the better bound for narrow data, large for wide data: by 0.9 nats with the optimal net on a 2-D
+            Gaussian of deviations 0.5 and 1.2.
         conditional, drop_label, guidance: see `DenoisingModel`.
-        net: makes the net, from (shape, classes).
+        net: builds the net from (shape, classes).
 
     Raises:
-        UserError: an option out of its range.
+        UserError: an option is out of its range.
     """
 
     alpha: Tensor
@@ -97,15 +96,15 @@ class DDPM(Diffusion):
         choose("bound_variance", bound_variance, ("auto", *VARIANCES))
         if bound_variance == "auto":
             bound_variance = "large" if spec.only("real") else "small"
-        least = 20 if schedule == "linear" else 2  # below, the linear schedule's β would reach 1
+        least = 20 if schedule == "linear" else 2  # with fewer steps the linear schedule's β would reach 1
         if timesteps < least:
-            raise OptionError("timesteps", f"{timesteps} is less than {least}, the least of schedule {schedule}")
+            raise OptionError("timesteps", f"must be >= {least} with schedule {schedule}, got {timesteps}")
         if not 1 <= sample_steps <= timesteps:
-            raise OptionError("sample_steps", f"{sample_steps} is not between 1 and timesteps ({timesteps})")
+            raise OptionError("sample_steps", f"must be between 1 and timesteps ({timesteps}), got {sample_steps}")
         within("eta", eta, 0, 1)
         self.timesteps, self.variance, self.bound_variance = timesteps, variance, bound_variance
         self.sampler, self.sample_steps, self.eta = sampler, sample_steps, eta
-        self.bars = alpha_bars(schedule, timesteps)  # float64, on the CPU: samplers read numbers from it
+        self.bars = alpha_bars(schedule, timesteps)  # float64 on the CPU, because samplers read single values from it
         self.register_buffer("alpha", self.bars.sqrt().float(), persistent=False)
         self.register_buffer("sigma", (1 - self.bars).sqrt().float(), persistent=False)
 
@@ -115,13 +114,13 @@ class DDPM(Diffusion):
         return self.simple_loss(batch, x, t / self.timesteps, self.alpha[t], self.sigma[t])
 
     def predict(self, x_t: Tensor, t: Tensor, y: Tensor | None = None, sampling: bool = False) -> tuple[Tensor, Tensor]:
-        """x̂_0 and ε̂ at steps t (B,) in 1..T: (B, *shape) -> 2 x (B, *shape), in the net's space."""
+        """Returns x̂_0 and ε̂ at steps t (B,) in 1..T: (B, *shape) -> 2 x (B, *shape), in the net's space."""
         alpha, sigma = column(self.alpha[t], x_t), column(self.sigma[t], x_t)
         return self.denoise(x_t, (t / self.timesteps).to(x_t), alpha, sigma, y, sampling)
 
     @torch.no_grad()
     def sample(self, n: int, y: Tensor | None = None) -> Tensor:
-        """Draw n samples (n, *shape), of the classes y (n,), or of a conditional model of classes as in training."""
+        """Draws n samples (n, *shape). A conditional model takes the classes y (n,), or draws them as in training."""
         x, y = self.noise(n), self.labels(n, y)
         start = first_time(self.bars) if self.bounded else self.timesteps
         times = sample_times(start, min(self.sample_steps, start))
@@ -137,15 +136,15 @@ class DDPM(Diffusion):
         return self.restore(x)
 
     def level(self, t: int) -> Level:
-        """α and σ at step t."""
+        """Returns α and σ at step t."""
         return self.bars[t].sqrt().item(), (1 - self.bars[t]).sqrt().item()
 
     def at(self, x_t: Tensor, t: int, y: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        """x̂_0 and ε̂ for sampling, at one step t for all: (B, *shape) -> 2 x (B, *shape)."""
+        """Returns x̂_0 and ε̂ for sampling, at the same step t for all samples: (B, *shape) -> 2 x (B, *shape)."""
         return self.predict(x_t, torch.full((len(x_t),), t, device=x_t.device), y, sampling=True)
 
     def reverse(self, x_t: Tensor, t: int, s: int, y: Tensor | None = None) -> Tensor:
-        """Draw x_s given x_t, s < t; at s = 0 the net's x̂_0 itself: (B, *shape) -> (B, *shape)."""
+        """Draws x_s given x_t, s < t; for s = 0, x_s is the net's x̂_0 itself: (B, *shape) -> (B, *shape)."""
         x, noise = self.at(x_t, t, y)
         if self.sampler == "ancestral":
             from_x, from_x_t, variance = posterior(self.bars[s], self.bars[t])
@@ -160,14 +159,14 @@ class DDPM(Diffusion):
 
     @torch.no_grad()
     def elbo(self, x: Tensor, k: int = 1) -> Tensor:
-        """Unbiased estimate of the variational bound of log p(x), in nats: (B, *shape) -> (B,).
+        """Estimates the variational bound of log p(x) in nats, without bias: (B, *shape) -> (B,).
 
         log p(x) >= log p(x_0|x_1) - KL(q(x_T|x_0) || N(0, I)) - Σ_{t=2}^T KL(q(x_{t-1}|x_t,x_0) || p(x_{t-1}|x_t))
         (eq. 5), with the variance of p fixed to β_t or β̃_t, and to β_1 at t = 1. The sum is estimated from k of its
-        terms: t is drawn with a probability in proportion to 1/t, as the terms fall, from k equal strata, which the
-        samples of a batch cover evenly as well; k >= T - 1 takes every term once. (Nichol, Dhariwal draw t in training
-        by the size of the terms, section 3.3.) Pixels are counted as discrete values (eq. 13): the result over
-        -D log 2 is in bits/dim. A conditional model is asked without class.
+        terms: t is drawn with probability proportional to 1/t, roughly how the terms fall, from k equal strata, each of
+        which the samples of a batch cover evenly; k >= T - 1 takes every term once. (Nichol, Dhariwal draw t during
+        training by the size of the terms, section 3.3.) Pixels count as discrete values (eq. 13), so the result divided
+        by -D log 2 is in bits/dim. A conditional model is evaluated without a class.
         """
         size, x = len(x), x / self.scale
         times = torch.arange(2, self.timesteps + 1, device=x.device)
@@ -178,24 +177,24 @@ class DDPM(Diffusion):
             for t in times:
                 bound = bound - self.step_kl(x, t.expand(size), torch.randn_like(x))
         else:
-            # Offsets of a batch lie evenly in [0, 1), in random order: each is uniform, and their terms cover the sum.
+            # Offsets are evenly spaced in [0, 1), in random order: each is uniform, and together they cover the sum.
             offset = (torch.rand((), device=x.device) + torch.randperm(size, device=x.device) / size) % 1
             for i in range(k):
-                place = torch.searchsorted(upper, (i + offset) / k, right=True).clamp(max=len(times) - 1)
-                bound = bound - self.step_kl(x, times[place], torch.randn_like(x)) / (k * share[place])
+                index = torch.searchsorted(upper, (i + offset) / k, right=True).clamp(max=len(times) - 1)
+                bound = bound - self.step_kl(x, times[index], torch.randn_like(x)) / (k * share[index])
         return bound - self.log_scale
 
     def bits_per_dim(self, x: Tensor, k: int = 1) -> Tensor:
-        """The bound in bits/dim of 8-bit images, from k of its terms: (B, *shape) -> (B,)."""
+        """Estimates the bound in bits/dim of 8-bit images from k of its terms: (B, *shape) -> (B,)."""
         return -self.elbo(x, k) / (math.prod(x.shape[1:]) * math.log(2))
 
     def prior_kl(self, x: Tensor) -> Tensor:
-        """L_T = KL(q(x_T|x_0) || N(0, I)) in nats: (B, *shape) -> (B,)."""
+        """Computes L_T = KL(q(x_T|x_0) || N(0, I)) in nats: (B, *shape) -> (B,)."""
         mean = (self.alpha[-1] * x).flatten(1)
         return gaussian_kl(mean, (2 * self.sigma[-1].log()).expand_as(mean))
 
     def step_kl(self, x: Tensor, t: Tensor, noise: Tensor) -> Tensor:
-        """L_{t-1}, the KL of two Gaussians of variances β̃ and ς², in nats at steps t (B,) >= 2: (B, *shape) -> (B,).
+        """Computes L_{t-1}, a KL of Gaussians of variances β̃ and ς², in nats at steps t (B,) >= 2: (B, *shape) -> (B,).
 
         ½ |μ̃ - μ|² / ς² + ½ D (β̃/ς² - 1 - log β̃/ς²);  the second term is 0 for the small variance (eq. 8).
         """
@@ -209,7 +208,7 @@ class DDPM(Diffusion):
         return weight * (x - guess).square().flatten(1).sum(1) + constant.to(x)
 
     def decoder(self, x: Tensor) -> Tensor:
-        """log p(x_0|x_1) in nats at one x_1 ~ q(x_1|x_0): of the pixel's bin (eq. 13), or the density of points."""
-        one = torch.ones(len(x), dtype=torch.long, device=x.device)
-        mean, _ = self.predict(mixture(x, torch.randn_like(x), self.alpha[1], self.sigma[1]), one)
+        """Computes log p(x_0|x_1) in nats at one x_1 ~ q(x_1|x_0): of pixel bins (eq. 13), or the density of points."""
+        first_step = torch.ones(len(x), dtype=torch.long, device=x.device)
+        mean, _ = self.predict(mixture(x, torch.randn_like(x), self.alpha[1], self.sigma[1]), first_step)
         return self.head.log_interval(x, mean, self.sigma[1])  # √β_1

@@ -1,4 +1,4 @@
-"""What diffusion models and flow matching share: nets that know the time, the data's scale, classes and guidance.
+"""What diffusion models and flow matching share: time-dependent nets, the scaling of data, classes and guidance.
 
 A sample x is mixed with noise ε ~ N(0, I), and a net f sees the mixture:
 
@@ -9,18 +9,18 @@ A sample x is mixed with noise ε ~ N(0, I), and a net f sees the mixture:
     v         f = α ε - σ x                         T. Salimans, J. Ho, "Progressive Distillation for Fast Sampling
               x = α x_t - σ f,  ε = σ x_t + α f     of Diffusion Models", 2022, https://arxiv.org/abs/2202.00512
 
-Guidance of strength w follows f̃ = f(x_t) + w (f(x_t, y) - f(x_t)): 0 ignores the class, 1 is the class-conditional
-model, more exaggerates the class. (J. Ho, T. Salimans, "Classifier-Free Diffusion Guidance", 2022,
-https://arxiv.org/abs/2207.12598, whose eq. 6 counts from 1: their w is ours less 1.) One net is both f(x_t) and
-f(x_t, y): in training a label is replaced by "no class" with a small probability.
+Guidance of strength w uses f̃ = f(x_t) + w (f(x_t, y) - f(x_t)): w = 0 ignores the class, w = 1 is the class-conditional
+model, w > 1 exaggerates the class. (J. Ho, T. Salimans, "Classifier-Free Diffusion Guidance", 2022,
+https://arxiv.org/abs/2207.12598; the w of their eq. 6 is ours minus 1.) One net serves as both f(x_t) and f(x_t, y): in
+training a label is replaced by "no class" with a small probability.
 
-Points and codes have any scale, while the noise has variance 1. So x is divided by its root mean square, averaged over
-the first steps of training; images keep their range.
+Points and codes can have any scale, while the noise has variance 1. So x is divided by its root mean square, averaged
+over the first steps of training; images keep their range.
 
-Where α is nearly 0, x = (x_t - σ f) / α makes a large error of a small one in f = ε: at the start of the cosine
-schedule, where σ/α is 20,000, an error of 0.003 becomes one of 60. So samplers clip x to the range of the data: images
-to [-1, 1], and each coordinate of points and codes to its extremes over the training samples, a tenth of their distance
-more on either side. Likelihoods clip images alone.
+Where α is nearly 0, x = (x_t - σ f) / α amplifies a small error in f = ε: at the noisy end of the cosine schedule,
+where σ/α is 20,000, an error of 0.003 becomes one of 60. So samplers clip x to the range of the data: images to
+[-1, 1], and each coordinate of points and codes to its range over the training samples, extended by a tenth on either
+side. Likelihoods clip only images.
 """
 
 import torch
@@ -33,24 +33,24 @@ from genlab.models.labels import ClassPrior
 from genlab.networks.denoisers import Denoiser, denoiser
 
 PREDICTIONS = ("epsilon", "x0", "v")
-SCALE_STEPS = 1000  # over which the data's mean square is averaged; then it stays
-MARGIN = 0.1  # of the distance between the training extremes, by which samples may go beyond either
+SCALE_STEPS = 1000  # steps over which the data's mean square is averaged; after that it is fixed
+MARGIN = 0.1  # share of the training range by which samples may exceed it on either side
 
 
 def mixture(x: Tensor, noise: Tensor, alpha: Tensor | float, sigma: Tensor | float) -> Tensor:
-    """x_t = α x + σ ε, a draw of q(x_t|x)."""
+    """Returns x_t = α x + σ ε, a draw from q(x_t|x)."""
     return alpha * x + sigma * noise
 
 
 def target(kind: str, x: Tensor, noise: Tensor, alpha: Tensor | float, sigma: Tensor | float) -> Tensor:
-    """What the net should answer at x_t = α x + σ ε."""
+    """Returns what the net should predict at x_t = α x + σ ε."""
     if kind == "epsilon":
         return noise
     return x if kind == "x0" else alpha * noise - sigma * x
 
 
 def separate(kind: str, x_t: Tensor, f: Tensor, alpha: Tensor | float, sigma: Tensor | float) -> tuple[Tensor, Tensor]:
-    """The clean sample and the noise (x, ε) that the net's answer f at x_t stands for."""
+    """Converts the net's output f at x_t to the clean sample and the noise (x, ε)."""
     if kind == "epsilon":
         return (x_t - sigma * f) / alpha, f
     if kind == "x0":
@@ -59,21 +59,21 @@ def separate(kind: str, x_t: Tensor, f: Tensor, alpha: Tensor | float, sigma: Te
 
 
 def column(values: Tensor, like: Tensor) -> Tensor:
-    """(B,) -> (B, 1, ...) with as many dimensions as `like`."""
+    """Reshapes (B,) to (B, 1, ...) with as many dimensions as `like`."""
     return values.view(-1, *[1] * (like.dim() - 1))
 
 
 class DenoisingModel(Family):
-    """Base of all families whose net is a denoiser f(x_t, t, y).
+    """Base class of all families whose net is a denoiser f(x_t, t, y).
 
     Args:
         conditional: whether the net sees the labels.
-        drop_label: probability that a label is hidden in training.
-        guidance: w, used by `sample`.
-        net: makes the net, from (shape, classes).
+        drop_label: probability of hiding a label in training.
+        guidance: w, the strength of guidance in `sample`.
+        net: builds the net from (shape, classes).
 
     Raises:
-        UserError: conditional, and the data has no labels.
+        UserError: `conditional` is set, but the data has no labels; or an option is out of its range.
     """
 
     mean_square: Tensor
@@ -88,7 +88,7 @@ class DenoisingModel(Family):
     ) -> None:
         super().__init__(spec)
         if conditional and not spec.classes:
-            raise OptionError("conditional", "this data has no labels")
+            raise OptionError("conditional", "this data has no labels; set it to false")
         within("drop_label", drop_label, 0, 1)
         self.conditional, self.drop_label, self.guidance = conditional, drop_label, guidance
         with inside("net"):
@@ -104,16 +104,16 @@ class DenoisingModel(Family):
 
     @property
     def scale(self) -> Tensor:
-        """What one unit of the net's space is in the data's: (), or (C, 1, ...) where fields differ in it."""
+        """The length in the data's space of one unit of the net's: (), or (C, 1, ...) if fields differ."""
         return self.head.scale(self.mean_square.sqrt())
 
     @property
     def log_scale(self) -> Tensor:
-        """The sum of the logarithm of `scale` over a sample, (): log p in the data's space is log p here, less this."""
+        """The sum of log `scale` over a sample, (): log p in the data's space is log p in the net's, minus this."""
         return self.head.size * self.mean_square.sqrt().log()
 
     def measure(self, batch: Batch) -> Tensor:
-        """x / scale. In training the scale is first brought up to date; pixels and categories are left as they are."""
+        """Returns x / scale, after updating the scale if in training; pixels and categories stay as they are."""
         x = batch["x"]
         reals = self.head.reals(x)
         if self.training and reals is not None:
@@ -124,44 +124,44 @@ class DenoisingModel(Family):
         return x / self.scale
 
     def restore(self, x: Tensor) -> Tensor:
-        """From the net's space back to the data's, pixels clipped and categories whole."""
+        """Maps from the net's space back to the data's, clips pixels and rounds categories to one-hot."""
         return self.head.project(x * self.scale)
 
     def noise(self, n: int) -> Tensor:
-        """n draws of ε ~ N(0, I): (n, *shape)."""
+        """Draws n samples of ε ~ N(0, I): (n, *shape)."""
         return torch.randn(n, *self.spec.shape, device=self.device, dtype=self.mean_square.dtype)
 
     def labels(self, n: int, y: Tensor | None) -> Tensor | None:
-        """The classes to sample: those given, else drawn as in the training data; None where the net sees no labels."""
+        """Returns the classes to sample: y, else draws as in the training data; None if the net sees no labels."""
         return self.draw_labels(n) if y is None or not self.conditional else y
 
     def hide(self, y: Tensor) -> Tensor:
-        """Replace labels by "no class" with probability `drop_label`: (B,) -> (B,)."""
+        """Replaces labels by "no class" with probability `drop_label`: (B,) -> (B,)."""
         return torch.where(torch.rand_like(y, dtype=torch.float) < self.drop_label, self.spec.classes, y)
 
     def answer(self, batch: Batch, x_t: Tensor, t: Tensor) -> Tensor:
-        """The net's answer in training, with some labels hidden, in the precision of x_t (fp32 under bf16)."""
+        """Returns the net's output in training, with some labels hidden, in the precision of x_t (fp32 under bf16)."""
         return self.net(x_t, t, self.hide(batch["y"]) if self.conditional else None).to(x_t.dtype)
 
     def guided(self, x_t: Tensor, t: Tensor, y: Tensor | None = None) -> Tensor:
-        """f̃(x_t, t, y), or f(x_t, t) without a class: (B, *shape), (B,) -> (B, *shape)."""
+        """Returns f̃(x_t, t, y), or f(x_t, t) without a class: (B, *shape), (B,) -> (B, *shape)."""
         if not self.conditional:
             return self.net(x_t, t, None).to(x_t.dtype)
-        none = torch.full((len(x_t),), self.spec.classes, device=x_t.device)
+        no_class = torch.full((len(x_t),), self.spec.classes, device=x_t.device)
         if y is None or self.guidance == 0:
-            return self.net(x_t, t, none).to(x_t.dtype)
+            return self.net(x_t, t, no_class).to(x_t.dtype)
         if self.guidance == 1:
             return self.net(x_t, t, y).to(x_t.dtype)
-        both = self.net(torch.cat([x_t, x_t]), torch.cat([t, t]), torch.cat([y, none]))
+        both = self.net(torch.cat([x_t, x_t]), torch.cat([t, t]), torch.cat([y, no_class]))
         with_class, without = both.to(x_t.dtype).chunk(2)
         return without + self.guidance * (with_class - without)
 
 
 class Diffusion(DenoisingModel):
-    """Base of the families whose net predicts ε, x or v at x_t = α x + σ ε.
+    """Base class of the families whose net predicts ε, x or v at x_t = α x + σ ε.
 
     Args:
-        prediction: epsilon, x0 or v.
+        prediction: what the net predicts: epsilon, x0 or v.
     """
 
     lowest: Tensor
@@ -179,13 +179,13 @@ class Diffusion(DenoisingModel):
         super().__init__(spec, conditional, drop_label, guidance, net)
         choose("prediction", prediction, PREDICTIONS)
         self.prediction = prediction
-        self.bounded = not spec.only("pixel")  # whether it learns the range of its data
-        if self.bounded:  # extremes of each coordinate in training; they start the wrong way round, which clips nothing
+        self.bounded = not spec.only("pixel")  # whether to track the range of the training data
+        if self.bounded:  # the range of each coordinate in training; lowest > highest at first clips nothing
             self.register_buffer("lowest", torch.full(spec.shape, torch.inf))
             self.register_buffer("highest", torch.full(spec.shape, -torch.inf))
 
     def measure(self, batch: Batch) -> Tensor:
-        """x / scale. In training the scale and the extremes are first brought up to date."""
+        """Returns x / scale, after updating the scale and the range of the data if in training."""
         if self.training and self.bounded:
             with torch.no_grad():
                 x = batch["x"].to(self.lowest)
@@ -194,7 +194,7 @@ class Diffusion(DenoisingModel):
         return super().measure(batch)
 
     def clip(self, x: Tensor) -> Tensor:
-        """Clip clean samples (B, *shape) in the net's space to the range of the training samples; see the module."""
+        """Clips clean samples (B, *shape) in the net's space to the range of the training samples; see above."""
         if not self.bounded:
             return x.clamp(-1, 1) if self.head.centred else x
         margin = MARGIN * (self.highest - self.lowest)
@@ -202,13 +202,13 @@ class Diffusion(DenoisingModel):
         return torch.where(self.lowest <= self.highest, clipped, x)
 
     def _load_from_state_dict(self, state_dict: dict, prefix: str, *rest: object) -> None:
-        # A checkpoint from before there were any: the few batches to come would be too narrow, so nothing is clipped.
-        for name, end in (("lowest", -torch.inf), ("highest", torch.inf)) if self.bounded else ():
-            state_dict.setdefault(f"{prefix}{name}", torch.full_like(getattr(self, name), end))
+        # Older checkpoints lack the range. The few batches to come would give too narrow a range, so clip nothing.
+        for name, limit in (("lowest", -torch.inf), ("highest", torch.inf)) if self.bounded else ():
+            state_dict.setdefault(f"{prefix}{name}", torch.full_like(getattr(self, name), limit))
         super()._load_from_state_dict(state_dict, prefix, *rest)
 
     def simple_loss(self, batch: Batch, x: Tensor, t: Tensor, alpha: Tensor, sigma: Tensor) -> LossOutput:
-        """E |target - f(x_t, t)|², averaged over dimensions too: L_simple (eq. 14 of Ho et al.) for epsilon.
+        """Computes E |target - f(x_t, t)|², averaged over dimensions too: L_simple (eq. 14 of Ho et al.) for epsilon.
 
         Args:
             x: (B, *shape) in the net's space.
@@ -234,11 +234,11 @@ class Diffusion(DenoisingModel):
         y: Tensor | None = None,
         sampling: bool = False,
     ) -> tuple[Tensor, Tensor]:
-        """The clean sample and the noise that the net sees in x_t; images in [-1, 1] are clipped to that range.
+        """Returns the clean sample and the noise that the net predicts from x_t; images in [-1, 1] are clipped to that.
 
         Args:
             t: (B,) times in [0, 1]; alpha and sigma broadcast against x_t (B, *shape).
-            sampling: clip points and codes too, to the range of the training samples.
+            sampling: also clip points and codes, to the range of the training samples.
         """
         x, noise = separate(self.prediction, x_t, self.guided(x_t, t, y), alpha, sigma)
         if self.bounded and sampling:

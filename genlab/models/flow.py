@@ -1,10 +1,10 @@
-"""Normalizing flows: an invertible net z = f(x) turns data into noise, and so has an exact density.
+"""Normalizing flows: an invertible net z = f(x) maps data to noise, which gives an exact density.
 
     log p(x) = log N(f(x); 0, I) + log |det ∂f/∂x|                                              (RealNVP, eq. 3)
     x = f⁻¹(T z),  z ~ N(0, I)                                                                   T: temperature
 
-Pixels and categories are no continuous numbers: `line_head` makes such of them, v, and the density of v bounds their
-probability. Of images, bits/dim = -log P / (D log 2), with the bound in place of log P; a uniform p has 8 bits/dim.
+Pixels and categories are not continuous, so `line_head` turns them into continuous numbers v, whose density bounds
+their probability. For images, bits/dim = -log P / (D log 2), with the bound in place of log P; a uniform p has 8.
 
 L. Dinh, J. Sohl-Dickstein, S. Bengio, "Density estimation using Real NVP", 2017, https://arxiv.org/abs/1605.08803.
 D. P. Kingma, P. Dhariwal, "Glow", 2018, https://arxiv.org/abs/1807.03039.
@@ -35,7 +35,7 @@ class Weighted(NamedTuple):
     """Samples of a flow with importance weights for another density."""
 
     x: Tensor  # (n, *shape)
-    log_weights: Tensor  # (n,) log p̃(x) - log q(x), p̃ the other density, normalised or not
+    log_weights: Tensor  # (n,) log p̃(x) - log q(x), where p̃ is the other density, normalised or not
 
     @property
     def effective_sample_size(self) -> Tensor:
@@ -47,18 +47,18 @@ class Flow(Family):
 
     Args:
         architecture: realnvp (flattened samples), glow (images whose sides can be halved), or auto.
-        coupling: affine (scales bounded by e² a layer) or spline (rational-quadratic, identity outside ±`bound`).
-        couplings, hidden, activation: of realnvp: how many, and the MLP in each.
-        octaves: of sines and cosines of each coordinate that these MLPs see beside it, 0 for none.
-        levels, steps, width: of glow: scales (0: as many as the side allows, three at most), steps at each, channels.
-        bins, bound: of a spline.
-        dequantization: of images: uniform or variational.
-        alpha: α of the logit, in [0, 1); 0 works on the unit cube without logit. RealNVP has 0.05 (and a one-sided α);
-            on MNIST 1e-5 reached fewer bits/dim in runs of a minute.
+        coupling: affine (scales bounded by e² per layer) or spline (rational-quadratic, identity outside ±`bound`).
+        couplings, hidden, activation: for realnvp: the number of couplings, and the layers of the MLP in each.
+        octaves: octaves of sines and cosines of each coordinate that these MLPs see besides it, 0 for none.
+        levels, steps, width: for glow: scales (0: as many as the side allows, at most three), steps of each, channels.
+        bins, bound: pieces and range of a spline.
+        dequantization: noise added to images: uniform or variational.
+        alpha: α of the logit, in [0, 1); 0 works on the unit cube without a logit. The RealNVP paper has 0.05 (and a
+            one-sided α); on MNIST 1e-5 gave fewer bits/dim in runs of a minute.
         temperature: T of `sample`; the density always has T = 1.
 
     Raises:
-        UserError: an unknown word, binary pixels, or an image that cannot be squeezed.
+        UserError: an option is unknown or out of its range, pixels are binary, or an image cannot be squeezed.
     """
 
     prefers = "unit"
@@ -86,14 +86,14 @@ class Flow(Family):
         choose("coupling", coupling, COUPLINGS)
         choose("dequantization", dequantization, DEQUANTIZATIONS)
         if any(group.range == "binary" for group in spec.groups):
-            raise UserError("data.range: a flow is a density, binary pixels have none; allowed: unit, symmetric")
+            raise UserError("data.range: a flow is a density, and binary pixels have none; use unit or symmetric")
         within("alpha", alpha, 0, below=1)
         self.head = LineHead(spec, alpha)
         most = min((halvings(side)[0] for side in spec.shape[1:]), default=0)
         architecture = pick("flow", architecture, spec.shape, "architecture")
         if architecture == "glow" and not (most and levels <= most):
-            what = f"glow cannot halve {spec.shape} {max(levels, 1)} times; use realnvp"
-            raise OptionError("architecture", what)
+            message = f"glow cannot halve {spec.shape} {max(levels, 1)} times; use realnvp"
+            raise OptionError("architecture", message)
         if dequantization == "variational" and not (most and spec.only("pixel")):
             raise OptionError("dequantization", "variational needs images with even sides; use uniform")
         self.temperature = temperature
@@ -110,19 +110,19 @@ class Flow(Family):
 
     @torch.no_grad()
     def initialise(self, batch: Batch) -> None:
-        """Let each ActNorm take its mean and deviation: those of a part of a batch would be poor."""
+        """Sets the mean and deviation of each ActNorm; part of a batch would give poor ones."""
         self.log_prob(batch["x"])
 
     def loss(self, batch: Batch) -> LossOutput:
-        """-log p(x) in nats, for images of the dequantized point (see `log_prob`)."""
+        """Computes -log p(x) in nats; for images, of the dequantized point (see `log_prob`)."""
         nats = -self.log_prob(batch["x"]).mean()
         return LossOutput(nats, {"bits_per_dim": self.to_bits(nats)} if self.spec.only("pixel") else {"nll": nats})
 
     def log_prob(self, x: Tensor) -> Tensor:
-        """log p(x) in nats: (B, *shape) -> (B,). Exact for reals.
+        """Computes log p(x) in nats: (B, *shape) -> (B,). Exact for reals.
 
-        Pixels and categories: log p(v) - log q(v|x) with one fresh v. Its mean over v is a lower bound of log p(x); of
-        pixels, it is the density in the unit cube, and less D log 256 the bound of their log-probability.
+        For pixels and categories, returns log p(v) - log q(v|x) for one fresh v, whose mean over v is a lower bound of
+        log p(x). Pixels alone get a density in the unit cube: subtract D log 256 to bound their log-probability.
         """
         if self.head.smooth:
             return self.log_density(x)
@@ -130,39 +130,39 @@ class Flow(Family):
         return self.log_density(v) - log_q
 
     def bits_per_dim(self, x: Tensor, k: int = 1) -> Tensor:
-        """Bound of -log2 P(x) / D for 8-bit images, from k draws of u (k > 1: the tighter bound of IWAE): (B,)."""
+        """Bounds -log2 P(x) / D of 8-bit images from k draws of u (k > 1: the tighter bound of IWAE): (B,)."""
         draws = torch.stack([self.log_prob(x) for _ in range(k)])
         return self.to_bits(math.log(k) - draws.logsumexp(0))
 
     def to_bits(self, nats: Tensor) -> Tensor:
-        """-log p on the unit cube in nats -> bits/dim of 8-bit pixels: (nats + D log 256) / (D log 2)."""
+        """Converts -log p on the unit cube from nats to bits/dim of 8-bit pixels: (nats + D log 256) / (D log 2)."""
         return nats / (math.prod(self.spec.shape) * math.log(2)) + 8
 
     def log_density(self, v: Tensor) -> Tensor:
-        """log p of reals, or of what pixels and categories were made, in nats: (B, *shape) -> (B,)."""
-        y, inner = self.head.to_line(v)
+        """Computes log p of reals, or of dequantized pixels and categories, in nats: (B, *shape) -> (B,)."""
+        y, head_log_det = self.head.to_line(v)
         z, log_det = self.flow(y)
-        return normal_log_prob(z) + inner + log_det
+        return normal_log_prob(z) + head_log_det + log_det
 
     def draw(self, z: Tensor) -> tuple[Tensor, Tensor]:
-        """f⁻¹: noise z (B, D) -> v (B, *shape), continuous, and its log p(v) in nats (B,) as `log_density` has it."""
+        """Maps noise z (B, D) to continuous v (B, *shape) by f⁻¹; also returns log p(v) in nats (B,)."""
         y, log_det = self.flow.inverse(z)
-        v, inner = self.head.from_line(y)
-        return v, normal_log_prob(z) - log_det + inner
+        v, head_log_det = self.head.from_line(y)
+        return v, normal_log_prob(z) - log_det + head_log_det
 
     def noise(self, n: int) -> Tensor:
-        """z ~ N(0, I), (n, D), in the precision of the weights."""
+        """Draws z ~ N(0, I), (n, D), in the precision of the weights."""
         weight = next(self.parameters())
         return torch.randn(n, math.prod(self.spec.shape), dtype=weight.dtype, device=weight.device)
 
     def sample(self, n: int, y: Tensor | None = None, temperature: float | None = None) -> Tensor:
-        """Draw f⁻¹(T z), z ~ N(0, I), images as whole pixel values k / 255 in the model's range: (n, *shape)."""
+        """Draws f⁻¹(T z), z ~ N(0, I): (n, *shape). Pixels are rounded to k / 255, in the model's range."""
         scale = self.temperature if temperature is None else temperature
         v, _ = self.draw(scale * self.noise(n))
         return self.head.quantize(v)
 
     def importance_sample(self, n: int, log_target: Callable[[Tensor], Tensor]) -> Weighted:
-        """Draw n points with weights p̃(x) / q(x): E_p h = Σ w h / Σ w, q the flow.
+        """Draws n points x from the flow q with weights w = p̃(x) / q(x), so that E_p h = Σ w h / Σ w.
 
         Args:
             log_target: log p̃ in nats, normalised or not: (B, *shape) -> (B,).
@@ -172,7 +172,7 @@ class Flow(Family):
 
 
 def effective_sample_size(log_weights: Tensor) -> Tensor:
-    """(Σ w)² / Σ w², between 1 and n: how many equally weighted samples these (n,) are worth.
+    """Computes (Σ w)² / Σ w²: how many equally weighted samples these (n,) are worth, between 1 and n.
 
     A. Kong, J. S. Liu, W. H. Wong, "Sequential Imputations and Bayesian Missing Data Problems", 1994,
     https://doi.org/10.1080/01621459.1994.10476469.

@@ -1,4 +1,4 @@
-"""Generative adversarial networks: a generator G(z) against a discriminator D(x), in four losses.
+"""Generative adversarial networks: a generator G(z) against a discriminator D(x), with four losses.
 
 With logits D, real x, fake G(z), and softplus(a) = log(1 + e^a) = -log sigmoid(-a):
 
@@ -30,7 +30,7 @@ LOSSES = ("non_saturating", "minimax", "lsgan", "hinge")
 
 
 def discriminator_loss(kind: str, real: Tensor, fake: Tensor) -> Tensor:
-    """The discriminator's loss from its logits (B,) on real and fake samples."""
+    """Computes the discriminator's loss from its logits (B,) on real and fake samples."""
     if kind == "lsgan":
         return 0.5 * (real - 1).square().mean() + 0.5 * fake.square().mean()
     if kind == "hinge":
@@ -39,7 +39,7 @@ def discriminator_loss(kind: str, real: Tensor, fake: Tensor) -> Tensor:
 
 
 def generator_loss(kind: str, fake: Tensor) -> Tensor:
-    """The generator's loss from the discriminator's logits (B,) on fake samples."""
+    """Computes the generator's loss from the discriminator's logits (B,) on fake samples."""
     if kind == "lsgan":
         return 0.5 * (fake - 1).square().mean()
     if kind == "hinge":
@@ -50,27 +50,28 @@ def generator_loss(kind: str, fake: Tensor) -> Tensor:
 class GAN(Family):
     """GAN with the non-saturating, minimax, least-squares or hinge loss (Goodfellow et al. 2014).
 
-    The options after `loss` are off by default; `stabilizers.py` says what each does, and by whom it is.
+    The options after `loss` are off by default; `stabilizers.py` explains and cites each of them.
 
     Args:
         z_dim: length of the noise vector z ~ N(0, I).
         loss: non_saturating, minimax, lsgan or hinge.
-        conditional: G sees an embedding of the class beside z, D one beside x.
-        feature_matching: G's loss is the distance between the mean features of real and fake samples.
-        minibatch: kernels of minibatch discrimination, 0 for none.
-        replay: past samples kept in a pool, which half of D's fakes come from; 0 for none.
-        unrolled: k; G's loss is minus D's whole loss after k more steps of D on this batch (of several parts or ranks,
-            on each part alone), whatever `loss` is; 0 for none.
-        unrolled_rate: step size η of plain gradient descent for these steps; None: those of D's own optimizer, from its
-            current moments (supplied by the trainer).
-        instance_noise: σ of the noise added to all that D sees at step 0; it falls to 0 over `noise_steps`.
-        packing: m, how many samples D judges at once; it must divide the batch.
-        r1: γ, twice the weight of the squared gradient of D at real samples; 0 for none. D may not use BatchNorm then:
-            the penalty is defined for each sample alone.
-        generator, discriminator: make the nets, from (z_dim, shape) and from (shape, ()).
+        conditional: whether G sees an embedding of the class besides z, and D one besides x.
+        feature_matching: use the distance between the mean features of real and fake samples as G's loss.
+        minibatch: number of kernels of minibatch discrimination, 0 for none.
+        replay: size of the pool of past samples that about half of D's fakes come from; 0 for none.
+        unrolled: k; G's loss is minus D's full loss after k more steps of D on this batch (on each part separately, if
+            the batch is cut into parts or ranks), whatever `loss` is; 0 for none.
+        unrolled_rate: step size η of plain gradient descent for these steps; None: steps of D's own optimizer from its
+            current moments, which the trainer supplies.
+        instance_noise: σ at step 0 of the noise added to all inputs of D; it falls to 0 over `noise_steps`.
+        packing: m, the number of samples that D judges at once; it must divide the batch size.
+        r1: γ, twice the weight of the squared gradient of D at real samples; 0 for none. D may then not use BatchNorm,
+            because the penalty is defined for each sample separately.
+        generator, discriminator: build the nets from (z_dim, shape) and from (shape, ()).
 
     Raises:
-        UserError: an option out of its range, conditional without labels, or r1 with BatchNorm in D.
+        UserError: an option is out of its range, `conditional` without labels, `feature_matching` with `unrolled`, or
+            `r1` with BatchNorm in D.
     """
 
     def __init__(
@@ -105,9 +106,9 @@ class GAN(Family):
         ):
             within(name, value, lowest)
         if conditional and not spec.classes:
-            raise OptionError("conditional", "this data has no labels")
+            raise OptionError("conditional", "this data has no labels; set it to false")
         if feature_matching and unrolled:
-            raise OptionError("feature_matching", "replaces the generator's loss, and so does unrolled: choose one")
+            raise OptionError("feature_matching", "replaces the generator's loss, as unrolled does; use only one")
         self.z_dim, self.loss, self.conditional, self.matching = z_dim, loss, conditional, feature_matching
         self.unrolled, self.unrolled_rate = unrolled, unrolled_rate
         self.foresees = ("discriminator",) if unrolled and unrolled_rate is None else ()
@@ -141,10 +142,10 @@ class GAN(Family):
     def judge(
         self, net: Callable[..., Tensor], x: Tensor, y: Tensor | None, fake: Tensor, fake_y: Tensor
     ) -> LossOutput:
-        """D's whole loss, with `net` in the place of D, from real x and fake samples (B, *shape) with their labels."""
+        """Computes D's full loss, with `net` in place of D, on real x and fake samples (B, *shape) and their labels."""
         on_real, on_fake = net(x, y), net(fake, fake_y)
-        cut = 0.5 if self.loss == "lsgan" else 0.0  # halfway between the targets for fake and real
-        accuracy = 0.5 * ((on_real > cut).float().mean() + (on_fake <= cut).float().mean())
+        threshold = 0.5 if self.loss == "lsgan" else 0.0  # halfway between the targets for fake and real
+        accuracy = 0.5 * ((on_real > threshold).float().mean() + (on_fake <= threshold).float().mean())
         loss, logs = discriminator_loss(self.loss, on_real, on_fake), {"accuracy": accuracy}
         if self.r1:
             logs["penalty"] = stabilizers.r1(lambda points: net(points, y), x, self.discriminator.packing)
@@ -163,44 +164,44 @@ class GAN(Family):
         def loss(judge: Callable[..., Tensor]) -> Tensor:
             return self.judge(judge, *real, fake, y).loss
 
-        # Eq. 7 of Metz et al. 2017: G climbs what D descends, at the weights that D would have then.
+        # Eq. 7 of Metz et al. 2017: G ascends the loss that D descends, at the weights D has after these steps.
         return LossOutput(-loss(stabilizers.unroll(net, loss, self.unrolled, self.rule())))
 
     def rule(self) -> Rule:
-        """How D moves in imagined steps.
+        """Returns the update rule of D's simulated steps.
 
         Raises:
-            UserError: as its own optimizer does, but no trainer has supplied that.
+            UserError: this is the rule of D's own optimizer, and no trainer has supplied it.
         """
         if self.unrolled_rate is not None:
             return stabilizers.Descent(self.unrolled_rate)
         if "discriminator" not in self.rules:
-            raise UserError("model.unrolled: outside a Trainer D's optimizer is unknown; set model.unrolled_rate")
+            raise UserError("model.unrolled: D's optimizer is unknown outside a Trainer; set model.unrolled_rate")
         return self.rules["discriminator"]
 
     def noisy(self, x: Tensor, batch: Batch) -> Tensor:
-        """x as D sees it at the batch's step: with instance noise, where that is on."""
+        """Returns x as D sees it at the batch's step: with instance noise, if that is on."""
         if not self.noise:
             return x
         return stabilizers.instance_noise(x, torch.randn_like(x), batch["step"], self.noise, self.noise_steps)
 
     def fake_labels(self, n: int) -> Tensor:
-        """The classes of n fakes, drawn as in the training data; zeros where the family is not conditional."""
+        """Draws the classes of n fakes as in the training data; returns zeros if the family is not conditional."""
         y = self.draw_labels(n)
         return torch.zeros(n, dtype=torch.int64, device=self.device) if y is None else y
 
     def sample(self, n: int, y: Tensor | None = None) -> Tensor:
-        """Draw G(z), or G(z, y), for n fresh z: (n, *shape). Classes y (n,) that are not given are drawn."""
+        """Draws G(z), or G(z, y), for n fresh z: (n, *shape). Without y (n,), classes are drawn as in training."""
         z = torch.randn(n, self.z_dim, device=self.device)
         if self.embedding:
             z = torch.cat([z, self.embedding(self.fake_labels(n) if y is None else y)], dim=1)
         return self.head.mean(self.generator(z))
 
     def score(self, x: Tensor) -> Tensor:
-        """The discriminator's logits: (B, *shape) -> (B,), fp32.
+        """Returns the discriminator's logits: (B, *shape) -> (B,), fp32.
 
-        Packed: of m copies of each x. Conditional: the mean over the classes, weighted by their shares in the
-        training data.
+        With packing, D judges m copies of each x. A conditional D gives the mean over the classes, weighted by their
+        shares in the training data.
         """
         x = x.repeat_interleave(self.discriminator.packing, dim=0)
         if not self.class_prior:

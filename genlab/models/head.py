@@ -1,12 +1,12 @@
-"""The head of a model: what the raw output of a net means, and what a sample must be, by the fields of the data.
+"""The head of a model: how to interpret the raw output of a net, and what samples are valid, for each kind of field.
 
     kind      mean of a raw output   p(x | raw)                     as continuous numbers
     real      itself                 Gaussian, one learned σ        itself
     pixel     tanh or sigmoid        Bernoulli, or Gaussian         dequantized, in the unit cube, then its logit
-    category  softmax                its probabilities              Gaussian noise whose largest is at the category
+    category  softmax                its probabilities              Gaussian noise, largest at the category
 
-Every family has one: `Head`, `LikelihoodHead` where a decoder stands for a distribution, `LineHead` where a density of
-continuous numbers is learned.
+Every family has one: `Head`, or `LikelihoodHead` if a decoder outputs the parameters of a distribution, or `LineHead`
+if the family learns a density of continuous numbers.
 """
 
 import math
@@ -18,14 +18,14 @@ from torch import Tensor, nn
 from genlab.data.fields import LIMITS, Group, one_hot
 from genlab.data.spec import Spec
 
-HALF_BIN = {"symmetric": 1 / 255, "unit": 0.5 / 255, "binary": 0.5}  # half the distance of two pixel values
+HALF_BIN = {"symmetric": 1 / 255, "unit": 0.5 / 255, "binary": 0.5}  # half the distance between two pixel values
 
 
 class Head(nn.Module):
-    """What the numbers of a sample mean, for a model of them.
+    """How a model interprets raw outputs and samples, by the kinds of their fields.
 
     Args:
-        spec: of the data.
+        spec: the data's spec.
     """
 
     def __init__(self, spec: Spec) -> None:
@@ -33,11 +33,11 @@ class Head(nn.Module):
         self.spec = spec
         self.smooth = spec.only("real")  # whether the data have a density of their own
         self.size = sum(group.stop - group.start for group in spec.groups if group.kind == "real")
-        self.size *= math.prod(spec.shape[1:])  # how many reals a sample has
-        self.centred = all(group.range == "symmetric" for group in spec.groups)  # pixels around 0
+        self.size *= math.prod(spec.shape[1:])  # the number of reals in a sample
+        self.centred = all(group.range == "symmetric" for group in spec.groups)  # whether pixels are centred on 0
 
     def total(self, rule: Callable[..., Tensor], *xs: Tensor) -> Tensor:
-        """The sum over groups of `rule`(group, its channels of each x), numbers of shape (B,)."""
+        """Sums `rule`(group, its channels of each x), of shape (B,), over the groups."""
         groups = self.spec.groups
         if len(groups) == 1:
             return rule(groups[0], *xs)
@@ -45,21 +45,21 @@ class Head(nn.Module):
 
     @property
     def smooth_channels(self) -> bool | Tensor:
-        """Which channels have a density: all, none, or where fields differ a mask (C, 1, ...)."""
+        """Which channels have a density: all (True), none (False), or a mask (C, 1, ...) if fields differ."""
         if self.smooth or not self.size:
             return self.smooth
         real = [group.kind == "real" for group in self.spec.groups for _ in range(group.stop - group.start)]
         return torch.tensor(real).view(-1, *[1] * (len(self.spec.shape) - 1))
 
     def reals(self, x: Tensor) -> Tensor | None:
-        """The channels of x (B, *shape) that are real; None where there are none."""
+        """Returns the channels of x (B, *shape) that are real, or None if there are none."""
         if self.smooth:
             return x
         parts = [group.of(x) for group in self.spec.groups if group.kind == "real"]
         return torch.cat(parts, dim=1) if parts else None
 
     def scale(self, real: Tensor) -> Tensor:
-        """The scale of each channel, `real` () of reals and 1 of all else: (), or (C, 1, ...) where channels differ."""
+        """Returns each channel's scale, `real` () for reals and 1 for others: (), or (C, 1, ...) if channels differ."""
         if self.smooth or not self.size:
             return real
         one = torch.ones_like(real)
@@ -67,34 +67,34 @@ class Head(nn.Module):
         return torch.cat(parts).view(-1, *[1] * (len(self.spec.shape) - 1))
 
     def mean(self, raw: Tensor) -> Tensor:
-        """A net's raw output -> the range of the data: (B, *shape) -> (B, *shape)."""
+        """Maps a net's raw output to the range of the data: (B, *shape) -> (B, *shape)."""
         return self.spec.each(mean, raw)
 
     def project(self, x: Tensor) -> Tensor:
-        """What a sampler has drawn, clipped to the range of pixels and to whole categories: (B, *shape)."""
+        """Clips the pixels that a sampler has drawn to their range, and rounds categories to one-hot: (B, *shape)."""
         return self.spec.each(project, x)
 
     def check_density(self) -> None:
-        """Refuse discrete values where a density is followed through continuous space; pixels alone are dequantized.
+        """Checks that an ODE can give a density: the data are reals, or only pixels, which can be dequantized.
 
         Raises:
-            ValueError: there are categories, or pixels beside other fields.
+            ValueError: there are categories, or pixels together with other fields.
         """
         if not (self.smooth or self.spec.only("pixel")):
-            raise ValueError("categories, and pixels beside other fields, have no density")
+            raise ValueError("categories, and pixels together with other fields, have no density")
 
     def log_interval(self, x: Tensor, mean: Tensor, sigma: Tensor) -> Tensor:
-        """log p(x) in nats under N(mean, σ²): the density of reals, the probability of a pixel's bin, of a category.
+        """Computes log p(x) in nats under N(mean, σ²): (B, *shape) x 2, () -> (B,).
 
-        The outermost bins are open (eq. 13 of Ho et al. 2020, https://arxiv.org/abs/2006.11239). A category has the
-        share of its density among those of all: (B, *shape) x 2, () -> (B,).
+        Reals have a density; pixels have the probability of their bin, and the outermost bins are open (eq. 13 of Ho et
+        al. 2020, https://arxiv.org/abs/2006.11239). A category's probability is its share of all categories' densities.
         """
 
         def rule(group: Group, x: Tensor, mean: Tensor) -> Tensor:
             if group.kind == "real":
                 log_p = -0.5 * ((x - mean) / sigma).square() - sigma.log() - 0.5 * math.log(2 * math.pi)
                 return log_p.flatten(1).sum(1)
-            if group.kind == "category":  # -½ |e_k - m|² / σ² = m_k / σ² + what is the same for all k
+            if group.kind == "category":  # -½ |e_k - m|² / σ² = m_k / σ² + terms that are the same for all k
                 return (x * (mean / sigma.square()).log_softmax(1)).flatten(1).sum(1)
             half, low = HALF_BIN[group.range], LIMITS[group.range][0]
             above = torch.where(x > 1 - half, math.inf, (x - mean + half) / sigma)
@@ -105,7 +105,7 @@ class Head(nn.Module):
 
 
 def mean(group: Group, raw: Tensor) -> Tensor:
-    """The mean that a raw output (B, C, ...) of a net stands for."""
+    """Returns the mean that a net's raw output (B, C, ...) stands for."""
     if group.kind == "category":
         return raw.softmax(1)
     if group.kind == "real":
@@ -114,15 +114,15 @@ def mean(group: Group, raw: Tensor) -> Tensor:
 
 
 def project(group: Group, x: Tensor) -> Tensor:
-    """The legal value that is nearest to (B, C, ...)."""
+    """Returns the valid value nearest to x (B, C, ...)."""
     if group.kind == "category":
         return one_hot(x)
     return x if group.kind == "real" else x.clamp(*LIMITS[group.range])
 
 
 def log_interval(a: Tensor, b: Tensor) -> Tensor:
-    """log(Φ(b) - Φ(a)) for a < b with Φ the normal distribution function, exact far out in the tails as well."""
-    # Mirror intervals right of 0 to the left, where log Φ is exact.
+    """Computes log(Φ(b) - Φ(a)) for a < b, Φ the normal distribution function, accurately even far in the tails."""
+    # Mirror intervals right of 0 to the left, where log Φ is accurate.
     mirror = a > 0
     a, b = torch.where(mirror, -b, a), torch.where(mirror, -a, b)
     high, low = torch.special.log_ndtr(b), torch.special.log_ndtr(a)

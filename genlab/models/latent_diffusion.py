@@ -1,10 +1,10 @@
-"""Latent diffusion: a diffusion model of the codes of an autoencoder, and its decoder behind it.
+"""Latent diffusion: a diffusion model of an autoencoder's codes, followed by the decoder.
 
     z = encode(x),    prior: a model of p(z),    sample: x = decode(z), z ~ prior
 
-The autoencoder is that of a trained run, frozen, or the model trains a VAE of its own beside the prior: the VAE on its
-bound, the prior on the codes of the moment, which send no gradient back. One optimizer step moves both; as Adam treats
-each number alone, that is the same as two optimizers.
+The autoencoder comes from a trained run and is frozen, or the model trains its own VAE together with the prior: the VAE
+on its bound, the prior on the current codes, which pass no gradient back. One optimizer updates both; since Adam treats
+each parameter separately, that is the same as two optimizers.
 
 R. Rombach, A. Blattmann, D. Lorenz, P. Esser, B. Ommer, "High-Resolution Image Synthesis with Latent Diffusion
 Models", 2022, https://arxiv.org/abs/2112.10752. Here codes are vectors, and the prior's net is an MLP.
@@ -27,10 +27,10 @@ class LatentDiffusion(Family):
     """A diffusion prior over the codes of an autoencoder (Rombach et al. 2022).
 
     Args:
-        autoencoder: a trained family that encodes and decodes, kept as it is; on the command line, its run folder.
-            None: train `own` beside the prior.
-        own: makes the autoencoder to train, from the data's spec.
-        prior: makes the model of the codes, from their spec: DDPM, Score or FlowMatching.
+        autoencoder: a trained family that encodes and decodes, kept frozen; on the command line, its run folder.
+            None: train `own` together with the prior.
+        own: builds the autoencoder to train, from the data's spec.
+        prior: builds the model of the codes from their spec: DDPM, Score or FlowMatching.
 
     Raises:
         UserError: the autoencoder was trained on other data, or cannot encode and decode.
@@ -51,22 +51,22 @@ class LatentDiffusion(Family):
             self.autoencoder = autoencoder if autoencoder is not None else own(spec)
         if not isinstance(self.autoencoder, Codec):
             raise OptionError("autoencoder", f"a {type(self.autoencoder).__name__} cannot encode and decode")
-        theirs = self.autoencoder.spec
-        if (theirs.shape, theirs.values) != (spec.shape, spec.values):
+        trained = self.autoencoder.spec
+        if (trained.shape, trained.values) != (spec.shape, spec.values):
             raise OptionError(
                 "autoencoder",
-                f"trained on shape {theirs.shape}, data.range={theirs.values}, "
-                f"while this data has shape {spec.shape}, data.range={spec.values}",
+                f"trained on shape {trained.shape}, data.range={trained.values}, "
+                f"but this data has shape {spec.shape}, data.range={spec.values}",
             )
-        if theirs.meaning != spec.meaning:
-            raise OptionError("autoencoder", "trained on data whose fields mean something else")
-        named, known = ([column.name for column in each.columns] for each in (spec, theirs))
-        if named != known:
-            its, here = (", ".join(names) or "none" for names in (known, named))
-            raise OptionError("autoencoder", f"trained on other columns ({its}) than this data has ({here})")
+        if trained.meaning != spec.meaning:
+            raise OptionError("autoencoder", "trained on data whose fields have another meaning")
+        names, trained_names = ([column.name for column in part.columns] for part in (spec, trained))
+        if names != trained_names:
+            old, new = (", ".join(columns) or "none" for columns in (trained_names, names))
+            raise OptionError("autoencoder", f"trained on other columns ({old}) than this data has ({new})")
         if self.frozen:
             self.autoencoder.requires_grad_(False)
-        self.autoencoder.eval()  # so that the probe leaves no trace in BatchNorm's statistics
+        self.autoencoder.eval()  # so that the probe does not change BatchNorm's statistics
         with torch.no_grad():
             code = self.coder.encode(torch.zeros(1, *spec.shape))
         self.autoencoder.train(not self.frozen)
@@ -82,7 +82,7 @@ class LatentDiffusion(Family):
         return cast(Codec, self.autoencoder)
 
     def train(self, mode: bool = True) -> "LatentDiffusion":
-        """Training mode for all but a frozen autoencoder."""
+        """Sets the training mode of all modules except a frozen autoencoder."""
         super().train(mode)
         if self.frozen:
             self.autoencoder.eval()
@@ -92,7 +92,7 @@ class LatentDiffusion(Family):
         return (Phase("model", (self.prior,) if self.frozen else (self.autoencoder, self.prior), self.loss),)
 
     def loss(self, batch: Batch) -> LossOutput:
-        """The prior's loss on the codes, plus the autoencoder's own where it is trained as well."""
+        """Computes the prior's loss on the codes, plus the autoencoder's own loss if it is trained as well."""
         with torch.no_grad():
             z = self.coder.encode(batch["x"])
         (phase,) = self.prior.phases()
@@ -105,9 +105,9 @@ class LatentDiffusion(Family):
         return LossOutput(out.loss + own.loss, logs)
 
     def sample(self, n: int, y: Tensor | None = None) -> Tensor:
-        """Decode n codes drawn from the prior, without the decoder's own noise: (n, *shape)."""
+        """Decodes n codes drawn from the prior, without the decoder's noise: (n, *shape)."""
         return self.coder.decode(cast(Sampler, self.prior).sample(n, y))
 
     def reconstruct(self, x: Tensor) -> Tensor:
-        """Decode the code of x: (B, *shape) -> (B, *shape)."""
+        """Encodes and decodes x: (B, *shape) -> (B, *shape)."""
         return self.coder.decode(self.coder.encode(x))

@@ -1,6 +1,6 @@
-"""A head whose raw output stands for a distribution: Gaussian reals, Bernoulli or Gaussian pixels, categories.
+"""A head that turns raw outputs into distributions: Gaussian reals, Bernoulli or Gaussian pixels, categories.
 
-The learned scale of the Gaussians: O. Rybkin, K. Daniilidis, S. Levine, "Simple and Effective VAE Training with
+The learned scale of the Gaussians follows O. Rybkin, K. Daniilidis, S. Levine, "Simple and Effective VAE Training with
 Calibrated Decoders", 2021, https://arxiv.org/abs/2006.13202.
 """
 
@@ -19,15 +19,15 @@ LIKELIHOODS = ("auto", "bernoulli", "gaussian")
 
 
 class LikelihoodHead(Head):
-    """A head with a distribution p(x | raw), which a decoder's raw output stands for.
+    """A head with a distribution p(x | raw), where raw is a decoder's output.
 
     Args:
-        likelihood: of pixels: bernoulli (of data in [0, 1]), gaussian, or auto: bernoulli where it fits. Reals are
-            Gaussian, categories have their probabilities.
+        likelihood: the likelihood of pixels: bernoulli (for data in [0, 1]), gaussian, or auto: bernoulli where it
+            fits. Reals are Gaussian, categories categorical.
         sigma: the Gaussians' standard deviation in the model's range; None learns one number for all.
 
     Raises:
-        OptionError: an unknown likelihood, or one that the range of the data forbids.
+        OptionError: the likelihood is unknown or does not fit the range of the data.
     """
 
     log_sigma: Tensor
@@ -40,8 +40,8 @@ class LikelihoodHead(Head):
         unit = [group.range in ("unit", "binary") for group in spec.groups]
         if likelihood == "bernoulli" and not all(unit):
             raise OptionError("likelihood", f"bernoulli needs data.range unit or binary, not {spec.values}")
-        self.bernoulli = likelihood != "gaussian"  # of the pixels in [0, 1]
-        # A parameter when it is learned, a buffer when it is given; unused where nothing is Gaussian.
+        self.bernoulli = likelihood != "gaussian"  # for the pixels in [0, 1]
+        # A parameter if it is learned, a buffer if it is given; unused if nothing is Gaussian.
         log_sigma = torch.tensor(math.log(1.0 if sigma is None else sigma))
         if any(map(self.gaussian, spec.groups)) and sigma is None:
             self.log_sigma = nn.Parameter(log_sigma)
@@ -49,11 +49,11 @@ class LikelihoodHead(Head):
             self.register_buffer("log_sigma", log_sigma)
 
     def gaussian(self, group: Group) -> bool:
-        """Whether the channels of a group have a Gaussian density."""
+        """Returns whether the channels of a group have a Gaussian density."""
         return group.kind == "real" or (group.kind == "pixel" and not (self.bernoulli and LIMITS[group.range][0] == 0))
 
     def log_prob(self, raw: Tensor, x: Tensor) -> Tensor:
-        """log p(x | raw) in nats, fp32: 2 x (B, *shape) -> (B,)."""
+        """Computes log p(x | raw) in nats, fp32: 2 x (B, *shape) -> (B,)."""
 
         def rule(group: Group, raw: Tensor, x: Tensor) -> Tensor:
             if group.kind == "category":
@@ -66,10 +66,10 @@ class LikelihoodHead(Head):
         return self.total(rule, raw.float(), x)
 
     def sample(self, mean: Tensor, pixels: bool = True) -> Tensor:
-        """Draw x of the distribution with this mean: (B, *shape) -> (B, *shape).
+        """Draws x from the distribution with this mean: (B, *shape) -> (B, *shape).
 
         Args:
-            pixels: draw pixels too; False: take their mean.
+            pixels: whether to draw pixels too, instead of taking their mean.
         """
 
         def rule(group: Group, m: Tensor) -> Tensor:
@@ -83,5 +83,5 @@ class LikelihoodHead(Head):
 
 
 def gumbel(like: Tensor) -> Tensor:
-    """Draws of the Gumbel distribution: the largest of log p + g is k with probability p_k."""
+    """Draws g from the Gumbel distribution: the largest entry of log p + g is at k with probability p_k."""
     return -torch.empty_like(like).exponential_().log()

@@ -2,8 +2,8 @@
 
     d log p(x(t)) / dt = -div v(x(t), t)                the instantaneous change of variables
 
-The divergence is exact, one gradient for each dimension, or Hutchinson's unbiased estimate u·(∂v/∂x u)
-with one random u of independent signs, the same along the whole path.
+The divergence is exact, with one gradient per dimension, or Hutchinson's unbiased estimate u·(∂v/∂x u), with one vector
+u of independent random signs for the whole path.
 
 R. T. Q. Chen et al., "Neural Ordinary Differential Equations", 2018, https://arxiv.org/abs/1806.07366 (theorem 1).
 W. Grathwohl et al., "FFJORD", 2019, https://arxiv.org/abs/1810.01367 (Hutchinson's estimate, section 3.1).
@@ -22,19 +22,19 @@ DIVERGENCES = ("auto", "exact", "hutchinson")
 
 
 def integrate(velocity: Velocity, x: Tensor, times: list[float], solver: str) -> Tensor:
-    """x at the last of `times`, from x (B, *shape) at the first; one step of `solver` from each time to the next."""
+    """Returns x at the last of `times` from x (B, *shape) at the first, with one step of `solver` per interval."""
     return _solve(lambda state, t: (velocity(state[0], t),), (x,), times, solver)[0]
 
 
 def integrate_density(
     velocity: Velocity, x: Tensor, times: list[float], solver: str, divergence: str
 ) -> tuple[Tensor, Tensor]:
-    """x at the last of `times`, and ∫ div v dt along the way in nats: (B, *shape) -> (B, *shape), (B,).
+    """Returns x at the last of `times`, and ∫ div v dt along the path in nats: (B, *shape) -> (B, *shape), (B,).
 
     So log p(x at the first time) = log p(x at the last time) + that integral.
 
     Args:
-        divergence: exact or hutchinson, which draws its signs from torch's global generator; auto: exact for vectors.
+        divergence: exact, hutchinson (signs from torch's global generator), or auto: exact for vectors.
     """
     if divergence == "auto":
         divergence = "exact" if x.dim() == 2 else "hutchinson"
@@ -48,7 +48,7 @@ def integrate_density(
 
 
 def with_divergence(function: Callable[[Tensor], Tensor], x: Tensor, signs: Tensor | None) -> State:
-    """function(x) and its divergence, exact or estimated with `signs`: (B, *shape) -> (B, *shape), (B,)."""
+    """Returns function(x) and its divergence, exact or estimated with `signs`: (B, *shape) -> (B, *shape), (B,)."""
     with torch.enable_grad():
         x = x.detach().requires_grad_()
         value = function(x)
@@ -56,7 +56,7 @@ def with_divergence(function: Callable[[Tensor], Tensor], x: Tensor, signs: Tens
             slope = torch.autograd.grad(value, x, signs)[0]
             return value.detach(), (slope * signs).flatten(1).sum(1)
         columns = value.flatten(1).unbind(1)
-        # A sample's value depends on no other sample: the sum over the batch has the gradients of all of them.
+        # Samples do not depend on each other, so the gradient of the sum over the batch holds each sample's own.
         slopes = [torch.autograd.grad(v.sum(), x, retain_graph=True)[0].flatten(1)[:, i] for i, v in enumerate(columns)]
     return value.detach(), torch.stack(slopes).sum(0)
 

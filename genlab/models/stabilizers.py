@@ -1,13 +1,13 @@
-"""What steadies a GAN or widens what it covers: each option of `gan` as one small function or module.
+"""Options of `gan` that stabilise training or widen mode coverage, each as one small function or module.
 
-    minibatch discrimination  o(x_i)_b = 1/n Σ_j exp(-|M_ib - M_jb|₁),  M_i = h(x_i) T   D sees how alike a batch is
+    minibatch discrimination  o(x_i)_b = 1/n Σ_j exp(-|M_ib - M_jb|₁),  M_i = h(x_i) T   D sees how similar a batch is
     packing                   D(x_1, ..., x_m)                                           D judges m samples at once
     labels                    D(x, e(y))                                                 D knows the class
     feature matching          |E h(x) - E h(G(z))|²                                      replaces G's loss
-    unrolling                 G minimises -L_D(θ_k), θ_k D's weights after k steps       G foresees D's answer
+    unrolling                 G minimises -L_D(θ_k), θ_k D's weights after k steps       G anticipates D's response
     replay                    about half of D's fakes come from a pool of past ones      D does not forget (PastSamples)
-    instance noise            D(x + σ_t ε),  σ_t = σ (1 - t / T)                         overlapping supports at first
-    R1                        L_D + ½ γ E |∇D(x)|² at real x                             D is flat where the data are
+    instance noise            D(x + σ_t ε),  σ_t = σ (1 - t / T)                         supports overlap at first
+    R1                        L_D + ½ γ E |∇D(x)|² at real x                             D is flat at the data
 
 T. Salimans et al., "Improved Techniques for Training GANs", 2016, https://arxiv.org/abs/1606.03498 (the first and
 the fourth). Z. Lin, A. Khetan, G. Fanti, S. Oh, "PacGAN: The Power of Two Samples in Generative Adversarial
@@ -33,21 +33,21 @@ from genlab.errors import UserError
 from genlab.models.base import Moments, Rule, full_precision, input_gradient
 from genlab.networks.choice import Encoder
 
-EMBEDDING = 100  # length of a label's embedding beside z, and beside points
+EMBEDDING = 100  # length of a label's embedding, appended to z and to points
 FEATURES = 128  # length of h(x) under minibatch discrimination
 KERNEL = 5  # length of one row of M under minibatch discrimination
 
 
 class Discriminator(nn.Module):
-    """Any net that takes samples, made to see labels, m samples at once, or how alike the samples of a batch are.
+    """A wrapper that shows any net labels, m samples at once, or how similar the samples of a batch are.
 
     A label is one more channel of an image, its H x W values learned for each class, or EMBEDDING more coordinates of
-    a point. Of m packed samples, the channels (coordinates), labels included, stand behind one another.
+    a point. The channels (coordinates) of m packed samples, labels included, are concatenated.
 
     Args:
-        make: makes the net, from (shape, outputs).
+        make: builds the net from (shape, outputs).
         packing: m.
-        minibatch: B, the kernels of minibatch discrimination; 0 for none.
+        minibatch: B, the number of kernels of minibatch discrimination; 0 for none.
     """
 
     def __init__(
@@ -66,21 +66,21 @@ class Discriminator(nn.Module):
             self.embedding = nn.Embedding(spec.classes, math.prod(self.label))
 
     def forward(self, x: Tensor, y: Tensor | None = None) -> Tensor:
-        """Logits, fp32, one for each m samples: (B, *shape), labels (B,) or None -> (B / m,)."""
+        """Returns logits, fp32, one for each m samples: (B, *shape), labels (B,) or None -> (B / m,)."""
         if self.minibatch:
             return self.head(self.features(x, y)).squeeze(1).float()
         return self.net(self._join(x, y)).float()
 
     def features(self, x: Tensor, y: Tensor | None = None) -> Tensor:
-        """What the last layer sees: (B, *shape), labels (B,) or None -> (B / m, features).
+        """Returns the input of the last layer: (B, *shape), labels (B,) or None -> (B / m, features).
 
         Raises:
-            UserError: the net does not tell.
+            UserError: the net has no method `features`.
         """
         if not self.minibatch:
             if not hasattr(self.net, "features"):
-                raise UserError("model.feature_matching: it needs a discriminator of net mlp or dcgan")
-            return getattr(self.net, "features")(self._join(x, y))  # noqa: B009 (no attribute of every Module)
+                raise UserError("model.feature_matching: needs a discriminator with net mlp or dcgan")
+            return getattr(self.net, "features")(self._join(x, y))  # noqa: B009 (not an attribute of every Module)
         h = F.leaky_relu(self.net(self._join(x, y)), 0.2)
         return torch.cat([h, self.closeness(h).to(h)], dim=1)
 
@@ -94,15 +94,15 @@ class Discriminator(nn.Module):
 class MinibatchDiscrimination(nn.Module):
     """o(x_i)_b = 1/n Σ_j exp(-|M_ib - M_jb|₁) with M_i = h_i T (section 3.2 of Salimans et al. 2016).
 
-    The paper has the sum and not the mean. In units of the batch o has the scale of the other features, and a batch of
-    another size gives the same values.
+    The paper has the sum instead of the mean. With the mean, o has the scale of the other features and does not depend
+    on the batch size.
 
-    In eval mode o is its mean over the last training batches (as BatchNorm has it): the score of a point must not
-    depend on what else is drawn in the same picture.
+    In eval mode, o is its mean over the last training batches (as in BatchNorm): the score of a point must not depend
+    on the other points of the same plot.
 
     Args:
         features: length of h.
-        kernels: B, how many similarities each sample gets.
+        kernels: B, the number of similarities per sample.
     """
 
     mean: Tensor
@@ -113,7 +113,7 @@ class MinibatchDiscrimination(nn.Module):
         self.register_buffer("mean", torch.zeros(kernels))
 
     def forward(self, h: Tensor) -> Tensor:
-        """(n, features) -> (n, B), fp32."""
+        """Computes o in fp32: (n, features) -> (n, B)."""
         if not self.training:
             return self.mean.expand(len(h), -1)
         with full_precision(h):
@@ -125,27 +125,27 @@ class MinibatchDiscrimination(nn.Module):
 
 
 def pack(x: Tensor, m: int, strict: bool = True) -> Tensor:
-    """Put each m successive samples behind one another along the first axis: (B, C, ...) -> (B / m, m C, ...).
+    """Concatenates each m successive samples along the channels: (B, C, ...) -> (B / m, m C, ...).
 
     Raises:
-        UserError: m does not divide B. Not `strict`: the first samples fill up the last pack instead.
+        UserError: m does not divide B. If not `strict`, the first samples fill up the last pack instead.
     """
     if m == 1:
         return x
-    if over := len(x) % m:
+    if remainder := len(x) % m:
         if strict:
-            raise UserError(f"model.packing: {m} does not divide the batch of {len(x)}")
-        x = x[torch.arange(len(x) + m - over, device=x.device) % len(x)]
+            raise UserError(f"model.packing: {m} does not divide the batch size {len(x)}")
+        x = x[torch.arange(len(x) + m - remainder, device=x.device) % len(x)]
     return x.reshape(len(x) // m, m * x.shape[1], *x.shape[2:])
 
 
 def feature_matching(real: Tensor, fake: Tensor) -> Tensor:
-    """|E h(x) - E h(G(z))|², fp32, from features (B, F) of each (section 3.1 of Salimans et al. 2016)."""
+    """Computes |E h(x) - E h(G(z))|², fp32, from features (B, F) of each (section 3.1 of Salimans et al. 2016)."""
     return (real.float().mean(0) - fake.float().mean(0)).square().sum()
 
 
 class Descent:
-    """Plain gradient descent, θ - η ∇L(θ) (eq. 4 of Metz et al. 2017), as a rule that `unroll` follows."""
+    """Plain gradient descent, θ - η ∇L(θ) (eq. 4 of Metz et al. 2017), as an update rule for `unroll`."""
 
     def __init__(self, rate: float) -> None:
         self.rate = rate  # η
@@ -160,15 +160,15 @@ class Descent:
 
 
 def unroll(net: nn.Module, loss: Callable[[Callable[..., Tensor]], Tensor], steps: int, rule: Rule) -> Callable:
-    """The net after `steps` imagined steps of an optimizer on `loss(net)`, as a function of the same inputs.
+    """Returns the net after `steps` simulated optimizer steps on `loss(net)`, as a function of the same inputs.
 
-    What it returns is differentiable through these steps, so that the gradient of whatever the loss depends on (the
-    generated samples) has the second term of eq. 8 of Metz et al. 2017. The net itself, its buffers included, stays
-    as it is.
+    The result is differentiable through these steps, so the gradient with respect to whatever the loss depends on (the
+    generated samples) has the second term of eq. 8 of Metz et al. 2017. The net itself does not change, nor do its
+    buffers.
 
     Args:
-        loss: of a function that stands for the net, () to descend.
-        rule: of the optimizer whose steps are imagined.
+        loss: the loss to descend, (), given a function that stands in for the net.
+        rule: the update rule of the simulated optimizer.
     """
     weights = {name: p.detach().requires_grad_() for name, p in net.named_parameters()}
     buffers = {name: b.clone() for name, b in net.named_buffers()}
@@ -177,9 +177,9 @@ def unroll(net: nn.Module, loss: Callable[[Callable[..., Tensor]], Tensor], step
         return lambda *inputs: functional_call(net, weights | buffers, inputs)
 
     moments = rule.start()
-    with torch.enable_grad():  # validation, too, looks `steps` ahead
+    with torch.enable_grad():  # validation looks `steps` ahead too
         for number in range(1, steps + 1):
-            # In eval mode some weights are idle (those of minibatch discrimination): their gradient is 0.
+            # In eval mode some weights are unused (those of minibatch discrimination): their gradient is 0.
             gradients = torch.autograd.grad(
                 loss(at(weights)), list(weights.values()), create_graph=True, allow_unused=True, materialize_grads=True
             )
@@ -189,15 +189,15 @@ def unroll(net: nn.Module, loss: Callable[[Callable[..., Tensor]], Tensor], step
 
 
 def instance_noise(x: Tensor, noise: Tensor, step: Tensor, sigma: float, steps: int) -> Tensor:
-    """x + σ_t ε with σ_t falling linearly from `sigma` at step 0 to 0 at step number `steps`."""
+    """Returns x + σ_t ε, where σ_t falls linearly from `sigma` at step 0 to 0 at step `steps`."""
     return x + sigma * (1 - step / steps).clamp(min=0) * noise
 
 
 def r1(judge: Callable[[Tensor], Tensor], x: Tensor, packing: int = 1) -> Tensor:
-    """E |∇D|² over what D judges, from real samples x (B, *shape), fp32: () (eq. 9 of Mescheder et al. 2018, no ½ γ).
+    """Computes E |∇D|² at real samples x (B, *shape), fp32: () (eq. 9 of Mescheder et al. 2018, without ½ γ).
 
     Args:
-        packing: m; D judges B / m packs, and the gradient is by all m samples of a pack.
+        packing: m; D judges B / m packs, and the gradient is taken over all m samples of a pack.
     """
     with full_precision(x):
         return packing * input_gradient(judge, x.float()).flatten(1).square().sum(1).mean()

@@ -1,4 +1,4 @@
-"""The variational autoencoder: maximise a lower bound of log p(x), in nats.
+"""The variational autoencoder, which maximises a lower bound of log p(x) in nats.
 
     ELBO(x) = E_q(z|x) log p(x|z) - β KL(q(z|x) || p(z)),    q = N(μ(x), σ(x)²),  p(z) = N(0, I)        (eq. 3, β = 1)
     z = μ + σ ε,  ε ~ N(0, I)                                                                           (eq. 4)
@@ -35,17 +35,17 @@ class VAE(Family):
 
     Args:
         z_dim: length of z.
-        likelihood: p(x|z) of pixels: bernoulli (data in [0, 1]; nats that compare with papers only on binary data),
+        likelihood: p(x|z) of pixels: bernoulli (data in [0, 1]; its nats compare with papers only on binary data),
             gaussian, or auto: bernoulli where it fits. Reals are Gaussian.
         sigma: the Gaussian's standard deviation in the model's range; None learns one number for all dimensions.
         beta: weight of the KL.
         anneal_steps: steps over which β grows linearly from 0.
         importance_samples: k of the objective L_k; β then weighs log p(z) - log q(z|x).
         noise: whether `sample` draws from p(x|z) or returns its mean; None draws all but pixels.
-        encoder, decoder: make the nets, from (shape, (2 z_dim,)) and from (z_dim, shape).
+        encoder, decoder: build the nets from (shape, (2 z_dim,)) and from (z_dim, shape).
 
     Raises:
-        UserError: an unknown likelihood, or one that the range of the data forbids, or a number out of its range.
+        UserError: the likelihood is unknown or does not fit the range of the data, or a number is out of its range.
     """
 
     prefers = "unit"
@@ -78,7 +78,7 @@ class VAE(Family):
             self.decoder = decoder(z_dim, spec.shape)
 
     def _load_from_state_dict(self, state_dict: dict, prefix: str, *rest: object) -> None:
-        if f"{prefix}log_sigma" in state_dict:  # of checkpoints of formats 1 and 2
+        if f"{prefix}log_sigma" in state_dict:  # in checkpoints of formats 1 and 2
             state_dict[f"{prefix}head.log_sigma"] = state_dict.pop(f"{prefix}log_sigma")
         super()._load_from_state_dict(state_dict, prefix, *rest)
 
@@ -97,7 +97,7 @@ class VAE(Family):
         return LossOutput(loss, {"reconstruction": reconstruction, "kl": kl, "elbo": -reconstruction - kl})
 
     def importance_weighted_loss(self, batch: Batch) -> LossOutput:
-        """-L_k with k = `importance_samples`. The logs are the averages over the k samples and, as "elbo", L_k."""
+        """Computes -L_k with k = `importance_samples`; logs averages over the k samples and, as "elbo", L_k."""
         x, k = batch["x"], self.importance_samples
         posterior = self.posterior(x)
         noise = torch.randn(k, *posterior[0].shape, device=x.device)
@@ -107,7 +107,7 @@ class VAE(Family):
         return LossOutput(-bound, logs)
 
     def log_weights(self, x: Tensor, posterior: tuple[Tensor, Tensor], noise: Tensor) -> tuple[Tensor, Tensor]:
-        """log p(x|z_i) and log p(z_i) - log q(z_i|x) in nats, z_i = μ + σ ε_i.
+        """Computes log p(x|z_i) and log p(z_i) - log q(z_i|x) in nats, z_i = μ + σ ε_i.
 
         (B, *shape), 2 x (B, z_dim), ε (k, B, z_dim) -> 2 x (k, B).
         """
@@ -118,26 +118,26 @@ class VAE(Family):
         return log_likelihood.view(noise.shape[:2]), log_ratio
 
     def beta_at(self, step: Tensor) -> Tensor | float:
-        """β after `step` steps: linear from 0 over `anneal_steps`, then constant."""
+        """Returns β after `step` steps: linear from 0 over `anneal_steps`, then constant."""
         if self.anneal_steps == 0:
             return self.beta
         return self.beta * (step.float() / self.anneal_steps).clamp(max=1.0)
 
     def posterior(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """μ(x) and log σ²(x), fp32: (B, *shape) -> 2 x (B, z_dim)."""
+        """Returns μ(x) and log σ²(x), fp32: (B, *shape) -> 2 x (B, z_dim)."""
         mean, log_variance = self.encoder(x).float().chunk(2, dim=1)
         return mean, log_variance
 
     def log_likelihood(self, x: Tensor, z: Tensor) -> Tensor:
-        """log p(x|z) in nats, fp32: (B, *shape), (B, z_dim) -> (B,)."""
+        """Computes log p(x|z) in nats, fp32: (B, *shape), (B, z_dim) -> (B,)."""
         raw = self.decoder(z)
         with full_precision(x):
             return self.head.log_prob(raw, x)
 
     def elbo(self, x: Tensor, k: int = 1) -> Tensor:
-        """The bound L_k of log p(x), nats: (B, *shape) -> (B,). It grows with k; k = 5000 is the usual estimate.
+        """Estimates the bound L_k of log p(x), nats: (B, *shape) -> (B,). It grows with k; papers often use k = 5000.
 
-        Its memory does not grow with k: the weights are summed as they come. k = 1 takes the KL in closed form.
+        Memory does not grow with k, because the weights are summed chunk by chunk. k = 1 uses the KL in closed form.
         """
         mean, log_variance = posterior = self.posterior(x)
         if k == 1:
@@ -152,23 +152,23 @@ class VAE(Family):
         return total - math.log(k)
 
     def encode(self, x: Tensor) -> Tensor:
-        """The posterior mean: (B, *shape) -> (B, z_dim)."""
+        """Returns the posterior mean: (B, *shape) -> (B, z_dim)."""
         return self.posterior(x)[0]
 
     def decode(self, z: Tensor) -> Tensor:
-        """The mean of p(x|z): (B, z_dim) -> (B, *shape)."""
+        """Returns the mean of p(x|z): (B, z_dim) -> (B, *shape)."""
         return self.head.mean(self.decoder(z).float())
 
     def reconstruct(self, x: Tensor) -> Tensor:
-        """Decode the posterior mean: (B, *shape) -> (B, *shape)."""
+        """Decodes the posterior mean: (B, *shape) -> (B, *shape)."""
         return self.decode(self.encode(x))
 
     def sample(self, n: int, y: Tensor | None = None) -> Tensor:
-        """Draw n samples x ~ p(x|z), z ~ N(0, I), or the mean of p(x|z) where `noise` is off: (n, *shape)."""
+        """Draws n samples x ~ p(x|z), z ~ N(0, I), or takes the mean of p(x|z) if `noise` is off: (n, *shape)."""
         x = self.decode(torch.randn(n, self.z_dim, device=self.device))
         return x if self.noise is False else self.head.sample(x, pixels=self.noise is True)
 
 
 def gaussian_kl(mean: Tensor, log_variance: Tensor) -> Tensor:
-    """KL(N(μ, σ²) || N(0, I)) in nats, summed over dimensions: 2 x (B, D) -> (B,)."""
+    """Computes KL(N(μ, σ²) || N(0, I)) in nats, summed over dimensions: 2 x (B, D) -> (B,)."""
     return 0.5 * (mean.square() + log_variance.exp() - 1 - log_variance).sum(1)

@@ -1,15 +1,15 @@
-"""VAE-GAN: a variational autoencoder whose decoder must also deceive a discriminator.
+"""VAE-GAN: a variational autoencoder whose decoder must also fool a discriminator.
 
     autoencoder    w · VAE loss + λ · ½ [E softplus(-D(x̃)) + E softplus(-D(x_p))]
     discriminator  E softplus(-D(x)) + ½ [E softplus(D(x̃)) + E softplus(D(x_p))]
 
 with reconstructions x̃ = decode(z), z ~ q(z|x), and samples x_p = decode(z_p), z_p ~ N(0, I). Both are means of
-p(x|z). As in algorithm 1 of the paper, the adversarial term moves the decoder alone: the encoder gets the gradient of
-the VAE loss. The paper's further step, a reconstruction error measured in the discriminator's features, is left out:
-the VAE loss stays a bound of log p(x) in nats, so that λ is the one thing that changes. Beside that bound, summed over
-pixels (about 100 nats on MNIST), the adversarial term is of order 1: λ must be tens before it weighs anything.
+p(x|z). As in algorithm 1 of the paper, the adversarial term updates only the decoder; the encoder gets the gradient of
+the VAE loss. The paper also measures the reconstruction error in the discriminator's features. This is left out, so
+that the VAE loss stays a bound of log p(x) in nats and only λ changes. That bound is summed over pixels (about 100 nats
+on MNIST), while the adversarial term is of order 1, so λ must be in the tens to matter.
 
-    λ = 0          a plain VAE, exactly: no game is played, and the phase `discriminator` does not exist
+    λ = 0          exactly a plain VAE: there is no phase `discriminator`
     w = 0, λ > 0   adversarial only: the encoder learns nothing, the decoder is a GAN's generator
 
 A. B. L. Larsen, S. K. Sønderby, H. Larochelle, O. Winther, "Autoencoding beyond Pixels using a Learned Similarity
@@ -33,11 +33,11 @@ class VAEGAN(Family):
     Args:
         adversarial_weight: λ; 0 is a plain VAE.
         vae_weight: w; 0 leaves the adversarial loss only.
-        z_dim, likelihood, sigma, beta, anneal_steps, noise, encoder, decoder: of the VAE.
-        discriminator: makes the net, from (shape, ()).
+        z_dim, likelihood, sigma, beta, anneal_steps, noise, encoder, decoder: options of the VAE.
+        discriminator: builds the net from (shape, ()).
 
     Raises:
-        UserError: a negative weight, or both of them 0.
+        UserError: a weight is negative, or both are 0.
     """
 
     prefers = "unit"
@@ -61,9 +61,9 @@ class VAEGAN(Family):
         within("adversarial_weight", adversarial_weight, 0)
         within("vae_weight", vae_weight, 0)
         if not adversarial_weight + vae_weight:
-            raise OptionError("adversarial_weight", "must not be 0 where vae_weight is 0: nothing to learn from")
+            raise OptionError("adversarial_weight", "must not be 0 if vae_weight is 0: there would be nothing to learn")
         self.adversarial_weight, self.vae_weight = adversarial_weight, vae_weight
-        # The VAE comes first, so that with the same seed it starts from the weights of a plain one.
+        # The VAE comes first, so that with the same seed it starts from the weights of a plain VAE.
         self.vae = VAE(
             spec, z_dim, likelihood, sigma, beta, anneal_steps, noise=noise, encoder=encoder, decoder=decoder
         )
@@ -95,28 +95,28 @@ class VAEGAN(Family):
         return LossOutput(discriminator_loss("non_saturating", real, fake), {"accuracy": accuracy})
 
     def fakes(self, x: Tensor) -> Tensor:
-        """Reconstructions of x (B, *shape), then as many samples: (2 B, *shape). The encoder gets no gradient."""
+        """Returns reconstructions of x (B, *shape), then as many samples: (2 B, *shape), without encoder gradients."""
         with torch.no_grad():
             mean, log_variance = self.vae.posterior(x)
         z = mean + (0.5 * log_variance).exp() * torch.randn_like(mean)
         return self.decode(torch.cat([z, torch.randn_like(z)]))
 
     def sample(self, n: int, y: Tensor | None = None) -> Tensor:
-        """Draw n samples as the VAE does: (n, *shape)."""
+        """Draws n samples as the VAE does: (n, *shape)."""
         return self.vae.sample(n)
 
     def encode(self, x: Tensor) -> Tensor:
-        """The posterior mean: (B, *shape) -> (B, z_dim)."""
+        """Returns the posterior mean: (B, *shape) -> (B, z_dim)."""
         return self.vae.encode(x)
 
     def decode(self, z: Tensor) -> Tensor:
-        """The mean of p(x|z): (B, z_dim) -> (B, *shape)."""
+        """Returns the mean of p(x|z): (B, z_dim) -> (B, *shape)."""
         return self.vae.decode(z)
 
     def reconstruct(self, x: Tensor) -> Tensor:
-        """Decode the posterior mean: (B, *shape) -> (B, *shape)."""
+        """Decodes the posterior mean: (B, *shape) -> (B, *shape)."""
         return self.vae.reconstruct(x)
 
     def elbo(self, x: Tensor, k: int = 1) -> Tensor:
-        """The VAE's bound of log p(x) from k samples, nats: (B, *shape) -> (B,)."""
+        """Estimates the VAE's bound of log p(x) from k samples, in nats: (B, *shape) -> (B,)."""
         return self.vae.elbo(x, k)

@@ -1,4 +1,4 @@
-"""Wasserstein GANs: a critic f(x) whose Lipschitz constant is held near 1, and a generator that follows it.
+"""Wasserstein GANs: a critic f(x) with a Lipschitz constant near 1, and a generator that maximises it.
 
     critic     E f(G(z)) - E f(x)  + constraint       -(the first two) estimates the Wasserstein-1 distance
     generator  -E f(G(z))
@@ -28,9 +28,9 @@ class WGAN(Family):
 
     Args:
         z_dim: length of the noise vector z ~ N(0, I).
-        n_critic: critic updates a step, each on a fresh batch.
+        n_critic: critic updates per step, each on a fresh batch.
         clip: c, the bound of the critic's weights.
-        generator, critic: make the nets, from (z_dim, shape) and from (shape, ()).
+        generator, critic: build the nets from (z_dim, shape) and from (shape, ()).
     """
 
     def __init__(
@@ -66,16 +66,16 @@ class WGAN(Family):
 
     @torch.no_grad()
     def clip_weights(self) -> None:
-        """Algorithm 1, line 7: w <- clip(w, -c, c)."""
+        """Clips the critic's weights: w <- clip(w, -c, c) (algorithm 1, line 7)."""
         for parameter in self.critic.parameters():
             parameter.clamp_(-self.clip, self.clip)
 
     def sample(self, n: int, y: Tensor | None = None) -> Tensor:
-        """Draw G(z) for n fresh z: (n, *shape)."""
+        """Draws G(z) for n fresh z: (n, *shape)."""
         return self.head.mean(self.generator(torch.randn(n, self.z_dim, device=self.device)))
 
     def score(self, x: Tensor) -> Tensor:
-        """The critic's value f(x): (B, *shape) -> (B,), fp32."""
+        """Returns the critic's value f(x): (B, *shape) -> (B,), fp32."""
         return self.critic(x).float()
 
 
@@ -84,7 +84,7 @@ class WGANGP(WGAN):
 
     Args:
         gp_weight: λ, the weight of the penalty.
-        critic: may not use BatchNorm: the penalty is defined for each sample alone (section 4 of the paper).
+        critic: may not use BatchNorm, because the penalty is defined for each sample separately (section 4).
 
     Raises:
         UserError: the critic uses BatchNorm.
@@ -122,7 +122,7 @@ class WGANGP(WGAN):
         return LossOutput(loss, {"wasserstein": wasserstein, "penalty": penalty})
 
     def gradient_penalty(self, x: Tensor) -> Tensor:
-        """E (|∇f(x)| - 1)² over the batch, fp32: (B, *shape) -> ()."""
+        """Computes E (|∇f(x)| - 1)² over the batch, fp32: (B, *shape) -> ()."""
         with full_precision(x):
             gradient = input_gradient(self.critic, x.float())
             return (gradient.flatten(1).norm(dim=1) - 1).square().mean()

@@ -1,13 +1,13 @@
-"""Activations by name, and the piecewise linear ones in a form whose second derivative costs nothing.
+"""Activations by name; the piecewise linear ones have a form whose second derivative costs nothing.
 
-A gradient penalty differentiates a net twice. The second derivative of a piecewise linear function is 0, yet autograd
-knows it as a tensor of zeros, and takes that through every layer of the forward pass: matrix products for nothing.
-`torch.where` picks between two linear functions, and its condition has no derivative at all; in a compiled graph it is
-free. Eagerly torch's own single kernel is faster, but for what `differentiated_twice` announces: there the values go
-through the kernel of the derivative, which multiplies them by what it is at each, and knows that as a constant.
+A gradient penalty differentiates a net twice. The second derivative of a piecewise linear function is 0, but autograd
+represents it as a tensor of zeros and carries that through every layer of the forward pass: wasted matrix products.
+`torch.where` selects between two linear functions, and its condition has no derivative at all; in a compiled graph it
+is free. In eager mode torch's own single kernel is faster, except inside `differentiated_twice`: there the input goes
+through the kernel of the derivative, which multiplies each value by the slope there and treats the slope as constant.
 
-With torch's own activations WGAN-GP takes 1.12 times as long eagerly, on points and on MNIST, and compiled 1.13 times;
-a GAN with R1 on points, compiled, 1.15 times (`python scripts/benchmarks/tricks.py linear_pieces
+With torch's own activations, WGAN-GP takes 1.12 times as long in eager mode, on points and on MNIST, and 1.13 times
+compiled; a compiled GAN with R1 on points takes 1.15 times as long (`python scripts/benchmarks/tricks.py linear_pieces
 linear_pieces_compiled`, AMD EPYC, one thread, torch 2.14).
 """
 
@@ -22,7 +22,7 @@ _twice = False
 
 @contextmanager
 def differentiated_twice() -> Iterator[None]:
-    """Within, what is computed will be differentiated twice."""
+    """Marks the computations inside the context as differentiated twice."""
     global _twice
     before, _twice = _twice, True
     try:

@@ -1,7 +1,7 @@
-"""Which net stands where: `net=auto` picks an MLP for points and a DCGAN net for images.
+"""The choice of decoders and encoders: `net=auto` picks an MLP for points and a DCGAN net for images.
 
-Two directions cover every family: `decoder` (vector -> sample: generators, decoders) and `encoder` (sample -> vector:
-discriminators, critics, encoders). Both return raw values; squashing them to the data's range is the family's part.
+There are two directions: `decoder` (vector -> sample: generators, decoders) and `encoder` (sample -> vector:
+discriminators, critics, encoders). Both return raw values; the family maps them to the data's range.
 """
 
 from collections.abc import Callable, Sequence
@@ -26,7 +26,7 @@ def decoder(
     activation: str = "relu",
     norm: str = "auto",
 ) -> nn.Module:
-    """A net from vectors (B, inputs) to samples (B, *shape).
+    """Builds a net from vectors (B, inputs) to samples (B, *shape).
 
     Args:
         net: auto, mlp or dcgan.
@@ -51,19 +51,18 @@ def encoder(
     norm: str = "auto",
     spectral: bool = False,
 ) -> nn.Module:
-    """A net from samples (B, *shape) to vectors (B, *outputs), or numbers (B,) for outputs ().
+    """Builds a net from samples (B, *shape) to vectors (B, *outputs), or to numbers (B,) for outputs ().
 
-    The options are those of `decoder`, and
+    Takes the options of `decoder`, and one more.
 
     Args:
-        spectral: spectral normalization of every layer; it is meant instead of another norm, so that `norm: auto`
-            is then none.
+        spectral: spectral normalization of every layer; it replaces another norm, so `norm: auto` is then none.
     """
     kind = pick("encoder", net, shape)
     if norm == "auto" and spectral:
         norm = "none"
     if kind == "mlp":
-        made = MLP(shape, outputs, hidden, activation, norm)
+        module = MLP(shape, outputs, hidden, activation, norm)
     else:
-        made = DCGANEncoder(shape, outputs, width, activation, norm)
-    return spectral_norm(made) if spectral else made
+        module = DCGANEncoder(shape, outputs, width, activation, norm)
+    return spectral_norm(module) if spectral else module

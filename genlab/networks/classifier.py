@@ -1,4 +1,4 @@
-"""A small convolutional classifier, whose last hidden layer serves the measures as feature space.
+"""A small convolutional classifier, whose last hidden layer is the feature space of the measures.
 
 3x3 convolutions with batch norm and max pooling, in the manner of VGG (K. Simonyan, A. Zisserman, "Very Deep
 Convolutional Networks for Large-Scale Image Recognition", 2015, https://arxiv.org/abs/1409.1556) but much narrower.
@@ -8,16 +8,16 @@ from collections.abc import Sequence
 
 from torch import Tensor, nn
 
-LARGE = 48  # pixels from which on the first convolution takes every second one
+LARGE = 48  # side in pixels from which the first convolution has stride 2
 
 
 class Classifier(nn.Module):
-    """Images -> features and logits. At 28x28: 28 - 14 - 7 - 3 pixels, width - 2 width - 4 width channels.
+    """A net from images to features and logits. At 28x28: 28 - 14 - 7 - 3 pixels, width - 2 width - 4 width channels.
 
     Args:
         shape: (C, H, W) of an image.
         classes: number of logits.
-        width: channels of the first convolution; they double at each level up to fourfold.
+        width: channels of the first convolution; they double at each level, up to 4 width.
         features: length D of the last hidden layer.
     """
 
@@ -32,7 +32,7 @@ class Classifier(nn.Module):
             height, breadth = height // 2, breadth // 2
             wider = min(2 * channels, 4 * width)
             layers += _block(channels, wider)
-            if channels == width:  # a second one where the strokes and seams are
+            if channels == width:  # a second block at the level that shows strokes and seams
                 layers += _block(wider, wider)
             channels = wider
         self.trunk = nn.Sequential(
@@ -45,7 +45,7 @@ class Classifier(nn.Module):
         self.head = nn.Linear(features, classes)
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """(B, C, H, W) in [0, 1] -> features (B, D), not negative, and logits (B, classes)."""
+        """Maps (B, C, H, W) in [0, 1] to non-negative features (B, D) and logits (B, classes)."""
         features = self.trunk(x)
         return features, self.head(features)
 

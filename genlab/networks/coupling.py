@@ -1,12 +1,12 @@
-"""Invertible layers with a cheap log-determinant, the parts of a normalizing flow.
+"""Invertible layers with a cheap log-determinant, from which normalizing flows are built.
 
-Each layer maps x -> z and back, and gives log |det ∂z/∂x| one way, log |det ∂x/∂z| the other. A coupling leaves the
-half a of x = (a, b) as it is and maps b elementwise with parameters computed from a:
+Each layer maps x -> z and back, and returns log |det ∂z/∂x| one way and log |det ∂x/∂z| the other. A coupling leaves
+the half a of x = (a, b) unchanged and maps b elementwise with parameters computed from a:
 
     affine   b' = b exp(s(a)) + t(a),   |s| < s_max            log-determinant Σ s
     spline   b' = a rational-quadratic spline of b             log-determinant Σ log slope
 
-so the Jacobian is triangular and any net may compute the parameters. Halves swap places after each coupling: these are
+so the Jacobian is triangular and any net may compute the parameters. The halves swap after each coupling, which gives
 RealNVP's alternating masks.
 
 L. Dinh, J. Sohl-Dickstein, S. Bengio, "Density estimation using Real NVP", 2017, https://arxiv.org/abs/1605.08803.
@@ -22,24 +22,24 @@ from torch import Tensor, nn
 
 from genlab.networks.spline import spline
 
-LEAST_DEVIATION = 0.1  # that ActNorm divides by; data and what the layers make of them have about 1
-Mapped = tuple[Tensor, Tensor]  # what comes out, and the log-determinant (B,) of the way there
+LEAST_DEVIATION = 0.1  # the least that ActNorm divides by; data and the outputs of layers have about 1
+Mapped = tuple[Tensor, Tensor]  # the output, and the log-determinant (B,) of the map
 
 
 class Invertible(nn.Module):
-    """Base of all layers. `context` is what a conditional flow sees beside x; most layers ignore it."""
+    """Base class of all layers. `context` is the second input of a conditional flow; most layers ignore it."""
 
     def forward(self, x: Tensor, context: Tensor | None = None) -> Mapped:
-        """x (B, ...) -> z and log |det ∂z/∂x| (B,) in nats."""
+        """Maps x (B, ...) to z and log |det ∂z/∂x| (B,) in nats."""
         raise NotImplementedError
 
     def inverse(self, z: Tensor, context: Tensor | None = None) -> Mapped:
-        """z (B, ...) -> x and log |det ∂x/∂z| (B,) in nats: `forward` at x gives its negative."""
+        """Maps z (B, ...) to x and log |det ∂x/∂z| (B,) in nats, the negative of what `forward` returns at x."""
         raise NotImplementedError
 
 
 class Chain(Invertible):
-    """Layers one after the other: log-determinants add up."""
+    """Layers applied in sequence; their log-determinants add up."""
 
     def __init__(self, *layers: Invertible) -> None:
         super().__init__()
@@ -61,7 +61,7 @@ class Chain(Invertible):
 
 
 class Permute(Invertible):
-    """A fixed order of the channels: z_i = x_order[i]."""
+    """A fixed permutation of the channels: z_i = x_order[i]."""
 
     order: Tensor
 
@@ -79,13 +79,13 @@ class Permute(Invertible):
 class ActNorm(Invertible):
     """z = (x - m) / d · exp(s) + t for each channel (Glow, section 3.1).
 
-    m and d are the mean and the standard deviation of the first batch that comes in training mode (the trainer shows
-    the family 256 samples or more before the first step): buffers, so that a resume and the averaged twin have the very
-    same ones. s and t start at 0 and are learned.
+    m and d are the mean and the standard deviation of the first batch in training mode (the trainer shows the family at
+    least 256 samples before the first step). They are buffers, so that a resumed run and the EMA copy have the same
+    values. s and t start at 0 and are learned.
 
     d is at least `LEAST_DEVIATION`. A channel that is constant in the first batch (a column with two ones in a thousand
-    rows) need not be so in the next, and dividing by almost 0 would throw its values so far out that training cannot
-    recover. For a single value d is 1.
+    rows) may vary in the next, and dividing by almost 0 would make its values so large that training cannot recover.
+    For a single value d is 1.
     """
 
     mean: Tensor
@@ -102,7 +102,7 @@ class ActNorm(Invertible):
 
     @torch.no_grad()
     def initialise(self, x: Tensor) -> None:
-        """Take mean and deviation of the batch x (B, C, ...), if none were taken before; the host does not ask."""
+        """Sets mean and deviation from the batch x (B, C, ...) if they are not yet set, without a host sync."""
         variance, mean = torch.var_mean(x, dim=(0, *range(2, x.dim())), correction=0)
         if x[:, 0].numel() == 1:
             variance = torch.ones_like(variance)
@@ -114,13 +114,13 @@ class ActNorm(Invertible):
     def forward(self, x: Tensor, context: Tensor | None = None) -> Mapped:
         if self.training:
             self.initialise(x)
-        log_scale, wide = self.log_scale - self.log_deviation, (-1, *[1] * (x.dim() - 2))
-        z = (x - self.mean.view(wide)) * log_scale.exp().view(wide) + self.shift.view(wide)
+        log_scale, column = self.log_scale - self.log_deviation, (-1, *[1] * (x.dim() - 2))
+        z = (x - self.mean.view(column)) * log_scale.exp().view(column) + self.shift.view(column)
         return z, (log_scale.sum() * x[0, 0].numel()).expand(len(x))
 
     def inverse(self, z: Tensor, context: Tensor | None = None) -> Mapped:
-        log_scale, wide = self.log_scale - self.log_deviation, (-1, *[1] * (z.dim() - 2))
-        x = (z - self.shift.view(wide)) * (-log_scale).exp().view(wide) + self.mean.view(wide)
+        log_scale, column = self.log_scale - self.log_deviation, (-1, *[1] * (z.dim() - 2))
+        x = (z - self.shift.view(column)) * (-log_scale).exp().view(column) + self.mean.view(column)
         return x, (-log_scale.sum() * z[0, 0].numel()).expand(len(z))
 
 
@@ -147,7 +147,7 @@ class InvertibleConv(Invertible):
         self.register_buffer("unit", torch.eye(channels))
 
     def factors(self) -> tuple[Tensor, Tensor]:
-        """L and U + diag(d)."""
+        """Returns L and U + diag(d)."""
         return self.lower.tril(-1) + self.unit, self.upper.triu(1) + (self.sign * self.log_diagonal.exp()).diag()
 
     def forward(self, x: Tensor, context: Tensor | None = None) -> Mapped:
@@ -168,13 +168,13 @@ class InvertibleConv(Invertible):
 class Affine:
     """b' = b exp(s) + t with s = s_max tanh(raw / s_max), so that no single layer can blow up."""
 
-    size = 2  # parameters for each number
+    size = 2  # parameters per element
 
     def __init__(self, largest: float = 2.0) -> None:
         self.largest = largest
 
     def __call__(self, b: Tensor, raw: Tensor, inverse: bool = False) -> tuple[Tensor, Tensor]:
-        """b (*shape), raw (*shape, 2) -> b' and log |∂b'/∂b|, both (*shape)."""
+        """Maps b (*shape), raw (*shape, 2) to b' and log |∂b'/∂b|, both (*shape)."""
         log_scale, shift = raw.unbind(-1)
         log_scale = self.largest * (log_scale / self.largest).tanh()
         if inverse:
@@ -189,16 +189,16 @@ class Spline:
         self.size, self.bound = 3 * bins - 1, bound
 
     def __call__(self, b: Tensor, raw: Tensor, inverse: bool = False) -> tuple[Tensor, Tensor]:
-        """b (*shape), raw (*shape, 3 bins - 1) -> b' and log |∂b'/∂b|, both (*shape)."""
+        """Maps b (*shape), raw (*shape, 3 bins - 1) to b' and log |∂b'/∂b|, both (*shape)."""
         return spline(b, raw, self.bound, inverse)
 
 
 class Coupling(Invertible):
-    """(a, b) -> (g(b; net(a)), a): the second part is mapped given the first, and they swap places.
+    """(a, b) -> (g(b; net(a)), a): the second part is mapped given the first, then the parts swap.
 
     Args:
         net: (B, |a| + context channels, ...) -> (B, |b| · transform.size, ...).
-        kept: |a|, the channels at the front that stay as they are.
+        kept: |a|, the number of leading channels that stay unchanged.
         transform: the elementwise map g, Affine or Spline.
     """
 
@@ -207,7 +207,7 @@ class Coupling(Invertible):
         self.net, self.kept, self.transform = net, kept, transform
 
     def parameters_of(self, a: Tensor, context: Tensor | None) -> Tensor:
-        """The parameters of g: (B, |b|, ..., transform.size), in a's precision."""
+        """Returns the parameters of g: (B, |b|, ..., transform.size), in a's precision."""
         raw = self.net(a if context is None else torch.cat([a, context], dim=1)).to(a.dtype)
         return raw.unflatten(1, (-1, self.transform.size)).movedim(2, -1)
 

@@ -1,8 +1,8 @@
-"""The convolutional pair of DCGAN, sized for any image whose side can be halved.
+"""The convolutional decoder and encoder of DCGAN, for any image whose side can be halved.
 
 A. Radford, L. Metz, S. Chintala, "Unsupervised Representation Learning with Deep Convolutional Generative Adversarial
 Networks", 2016, https://arxiv.org/abs/1511.06434. At 64x64 with width 64 this is the paper's net: 512-256-128-64
-channels, 4x4 kernels. At 28x28 it has the two levels 7 and 14, at 32x32 three.
+channels, 4x4 kernels. At 28x28 it has two levels, 7 and 14, at 32x32 three.
 """
 
 from collections.abc import Sequence
@@ -16,7 +16,7 @@ NORMS = ("auto", "none", "batch", "layer")  # auto: batch, as in the paper
 
 
 def levels(side: int) -> tuple[int, int]:
-    """How often a side is halved, and what is left: 64 -> (4, 4), 32 -> (3, 4), 28 -> (2, 7)."""
+    """Returns how often a side can be halved, and the side that is left: 64 -> (4, 4), 32 -> (3, 4), 28 -> (2, 7)."""
     halvings = 0
     while side % 2 == 0 and side > 4:
         side, halvings = side // 2, halvings + 1
@@ -24,7 +24,7 @@ def levels(side: int) -> tuple[int, int]:
 
 
 def _checked(shape: Sequence[int], norm: str, activation: str) -> str:
-    """The norm, `auto` resolved, of options that a DCGAN net can have."""
+    """Checks the options of a DCGAN net, and returns the norm with `auto` resolved."""
     choose("activation", activation, ACTIVATIONS)
     choose("norm", norm, NORMS)
     if len(shape) != 3 or shape[1] != shape[2] or shape[1] % 2 or levels(shape[1])[1] > 8:
@@ -46,7 +46,7 @@ def _block(conv: nn.Module, channels: int, norm: str, activation: str) -> list[n
 
 
 def _initialise(net: nn.Module, norm: str) -> None:
-    """N(0, 0.02²) for all convolutions (section 3 of the paper), where BatchNorm sets the scale anew."""
+    """Draws all convolutions from N(0, 0.02²) (section 3 of the paper) if BatchNorm rescales their outputs."""
     if norm != "batch":
         return
     for module in net.modules():
@@ -55,7 +55,7 @@ def _initialise(net: nn.Module, norm: str) -> None:
 
 
 class DCGANDecoder(nn.Module):
-    """Vector -> image by strided transposed convolutions.
+    """A net from vectors to images, of strided transposed convolutions.
 
     Args:
         inputs: length of the vector.
@@ -86,12 +86,12 @@ class DCGANDecoder(nn.Module):
         _initialise(self, norm)
 
     def forward(self, z: Tensor) -> Tensor:
-        """(B, inputs) -> (B, C, H, W)."""
+        """Maps (B, inputs) to (B, C, H, W)."""
         return self.layers(z[:, :, None, None])
 
 
 class DCGANEncoder(nn.Module):
-    """Image -> vector by strided convolutions; no norm on the first layer, as in the paper.
+    """A net from images to vectors, of strided convolutions; no norm on the first layer, as in the paper.
 
     Args:
         shape: (C, H, W) of the image.
@@ -122,9 +122,9 @@ class DCGANEncoder(nn.Module):
         _initialise(self, norm)
 
     def forward(self, x: Tensor) -> Tensor:
-        """(B, C, H, W) -> (B, *outputs)."""
+        """Maps (B, C, H, W) to (B, *outputs)."""
         return self.layers(x).view(len(x), *self.outputs)
 
     def features(self, x: Tensor) -> Tensor:
-        """What the last layer sees, flattened: (B, C, H, W) -> (B, channels * side * side)."""
+        """Returns the input of the last layer, flattened: (B, C, H, W) -> (B, channels * side * side)."""
         return self.layers[:-1](x).flatten(1)

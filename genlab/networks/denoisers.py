@@ -1,7 +1,7 @@
-"""Which net denoises what: `net=auto` picks a residual MLP for points and codes, a U-Net for images.
+"""The choice of denoisers: `net=auto` picks a residual MLP for points and codes, a U-Net for images.
 
-A denoiser maps (x, t, y) to something of the shape of x: x (B, *shape), times t (B,) in [0, 1], labels y (B,) or None.
-Whether that is the noise, the clean sample or a velocity is the family's affair.
+A denoiser maps (x, t, y) to an output of the shape of x: x (B, *shape), times t (B,) in [0, 1], labels y (B,) or None.
+Whether the output is the noise, the clean sample or a velocity is up to the family.
 """
 
 from collections.abc import Callable, Sequence
@@ -26,14 +26,14 @@ def denoiser(
     dropout: float = 0.0,
     features: int | None = None,
 ) -> nn.Module:
-    """A net (x, t, y) -> (B, *shape).
+    """Builds a net (x, t, y) -> (B, *shape).
 
     Args:
         classes: number of classes, 0 for none; the label `classes` then stands for "no class".
         net: auto, mlp or unet.
-        hidden, blocks: width and residual blocks of an mlp.
-        width, patch: of a unet, channels at full size, and side of the patches that it works on.
-        dropout: share of the hidden numbers set to 0 in training.
+        hidden, blocks: width and number of residual blocks of an mlp.
+        width, patch: channels at full size and patch side of a unet.
+        dropout: share of the hidden units set to 0 in training.
         features: octaves of sines and cosines of each coordinate that an mlp sees; None: 4 in the plane, else 0.
     """
     if pick("denoiser", net, shape) == "unet":

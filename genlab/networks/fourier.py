@@ -1,8 +1,8 @@
-"""Coordinates as sines and cosines of growing frequency: small nets can then follow very fine details.
+"""Fourier features: sines and cosines of coordinates at growing frequencies let small nets fit very fine details.
 
     φ(x) = (x, sin ω_0 x, ..., sin ω_{n-1} x, cos ω_0 x, ..., cos ω_{n-1} x),    ω_k = 2^k ω_0
 
-A plain net learns low frequencies first and high ones hardly at all. M. Tancik et al., "Fourier Features Let Networks
+A plain net learns low frequencies first, and high ones hardly at all. M. Tancik et al., "Fourier Features Let Networks
 Learn High Frequency Functions in Low Dimensional Domains", 2020, https://arxiv.org/abs/2006.10739.
 """
 
@@ -11,11 +11,11 @@ from torch import Tensor, nn
 
 
 class Fourier(nn.Module):
-    """φ of each coordinate: (B, D) -> (B, D (1 + 2 n)).
+    """The features φ of each coordinate: (B, D) -> (B, D (1 + 2 n)).
 
     Args:
-        octaves: n, the frequencies; 0 leaves x as it is.
-        lowest: ω_0, in radians for a unit of x. Wavelengths that fit into the spacing of modes make them look alike.
+        octaves: n, the number of frequencies; 0 leaves x unchanged.
+        lowest: ω_0, in radians per unit of x. A wavelength that divides the spacing of modes makes them look alike.
     """
 
     frequencies: Tensor
@@ -25,7 +25,7 @@ class Fourier(nn.Module):
         self.register_buffer("frequencies", lowest * 2.0 ** torch.arange(octaves), persistent=False)
 
     def widened(self, size: int) -> int:
-        """How many numbers φ makes of `size` coordinates."""
+        """Returns the number of features of `size` coordinates."""
         return size * (1 + 2 * len(self.frequencies))
 
     def forward(self, x: Tensor) -> Tensor:

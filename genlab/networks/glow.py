@@ -1,4 +1,4 @@
-"""Whole flows from the invertible layers: RealNVP for vectors, a multiscale Glow for images, and a dequantizer.
+"""Complete flows of the invertible layers: RealNVP for vectors, a multiscale Glow for images, and a dequantizer.
 
 L. Dinh, J. Sohl-Dickstein, S. Bengio, "Density estimation using Real NVP", 2017, https://arxiv.org/abs/1605.08803
 (squeeze and multiscale architecture: section 3.6).
@@ -29,7 +29,7 @@ from genlab.networks.mlp import MLP
 
 
 class Flatten(Invertible):
-    """(B, *shape) -> (B, D)."""
+    """Flattening: (B, *shape) -> (B, D)."""
 
     def __init__(self, shape: Sequence[int]) -> None:
         super().__init__()
@@ -43,7 +43,7 @@ class Flatten(Invertible):
 
 
 class Squeeze(Invertible):
-    """Each 2x2 block of pixels becomes four channels: (B, C, H, W) -> (B, 4 C, H/2, W/2)."""
+    """Squeezing of each 2x2 block of pixels into four channels: (B, C, H, W) -> (B, 4 C, H/2, W/2)."""
 
     def forward(self, x: Tensor, context: Tensor | None = None) -> Mapped:
         return F.pixel_unshuffle(x, 2), x.new_zeros(len(x))
@@ -53,7 +53,7 @@ class Squeeze(Invertible):
 
 
 class Split(Invertible):
-    """Half of the channels go on through `rest`, the others are done: (B, *shape) -> (B, D).
+    """A split: half of the channels pass through `rest`, the others are output as they are: (B, *shape) -> (B, D).
 
     Args:
         shape: (C, H, W) of x, C even.
@@ -77,7 +77,7 @@ class Split(Invertible):
 
 
 def conv_net(inputs: int, outputs: int, width: int) -> nn.Module:
-    """The net of Glow's coupling, 3x3 - 1x1 - 3x3 convolutions: (B, inputs, H, W) -> (B, outputs, H, W); 0 at first."""
+    """Builds Glow's coupling net, 3x3 - 1x1 - 3x3 convolutions: (B, inputs, H, W) -> (B, outputs, H, W), 0 at first."""
     last = nn.Conv2d(width, outputs, 3, padding=1)
     for parameter in last.parameters():
         nn.init.zeros_(parameter)
@@ -85,7 +85,7 @@ def conv_net(inputs: int, outputs: int, width: int) -> nn.Module:
 
 
 class Constant(nn.Module):
-    """Learned numbers, 0 at first, the same for all samples: (B, ...) -> (B, outputs)."""
+    """Learned values, 0 at first, the same for all samples: (B, ...) -> (B, outputs)."""
 
     def __init__(self, outputs: int) -> None:
         super().__init__()
@@ -103,11 +103,11 @@ def realnvp(
     activation: str = "relu",
     octaves: int = 0,
 ) -> Chain:
-    """RealNVP on the flattened sample, (B, *shape) -> (B, D): couplings that alternate between even and odd places.
+    """Builds a RealNVP on the flattened sample, (B, *shape) -> (B, D): couplings alternate between even and odd places.
 
-    An ActNorm stands first: it brings data of any scale to mean 0 and deviation 1. All couplings are the identity at
-    first. A single number has no other half to be mapped by: its couplings have constant parameters, so that it stays
-    Gaussian under affine ones, and does not under splines.
+    An ActNorm comes first, which brings data of any scale to mean 0 and deviation 1. All couplings start as the
+    identity. A single number has no other half to depend on, so its couplings have constant parameters: affine ones can
+    then only fit a Gaussian, splines can fit more.
     """
     size = math.prod(shape)
     layers: list[Invertible] = [Flatten(shape)] if len(shape) > 1 else []
@@ -128,12 +128,12 @@ def realnvp(
 
 
 def glow(shape: Sequence[int], transform: Affine | Spline, levels: int = 2, steps: int = 8, width: int = 64) -> Chain:
-    """Multiscale flow, (B, C, H, W) -> (B, D): squeeze, `steps` steps, split, and so on for `levels` levels.
+    """Builds a multiscale flow, (B, C, H, W) -> (B, D): at each of `levels` levels squeeze, `steps` steps, split.
 
     One step is ActNorm, invertible 1x1 convolution, coupling.
 
     Args:
-        shape: (C, H, W) with sides that halve `levels` times.
+        shape: (C, H, W) with sides that can be halved `levels` times.
         width: channels of the couplings' nets.
     """
     channels, height, side = 4 * shape[0], shape[1] // 2, shape[2] // 2
@@ -150,9 +150,9 @@ def glow(shape: Sequence[int], transform: Affine | Spline, levels: int = 2, step
 
 
 class Dequantizer(nn.Module):
-    """q(u|x), u in (0, 1)^D: a conditional flow on noise ε ~ N(0, I), u = Φ(f(ε; x)) (Flow++, section 3.1).
+    """The noise q(u|x), u in (0, 1)^D: a conditional flow on noise ε ~ N(0, I), u = Φ(f(ε; x)) (Flow++, section 3.1).
 
-    Φ is the normal distribution function, so that with f the identity, as at first, q is exactly uniform.
+    Φ is the normal distribution function, so q is exactly uniform if f is the identity, as it is at first.
 
     Args:
         shape: (C, H, W) with even sides.
@@ -166,7 +166,7 @@ class Dequantizer(nn.Module):
         )
 
     def forward(self, noise: Tensor, x: Tensor) -> Mapped:
-        """ε and pixels x in [0, 1], (B, C, H, W) -> u and log q(u|x) in nats (B,)."""
+        """Maps ε and pixels x in [0, 1], (B, C, H, W), to u and log q(u|x) in nats (B,)."""
         squeezed, log_det = self.flow(F.pixel_unshuffle(noise, 2), F.pixel_unshuffle(2 * x - 1, 2))
         # log q(u|x) = log N(ε) - log |∂f/∂ε| - Σ log φ(f); the constants of both normals cancel.
         log_q = 0.5 * (squeezed.square() - F.pixel_unshuffle(noise, 2).square()).flatten(1).sum(1) - log_det

@@ -1,4 +1,4 @@
-"""Multi-layer perceptrons: (B, *shape) -> (B, *shape), flattened inside. They return raw values, no squashing."""
+"""Multi-layer perceptrons (B, *inputs) -> (B, *outputs), which flatten samples inside and return raw values."""
 
 import math
 from collections.abc import Sequence
@@ -9,7 +9,7 @@ from genlab.errors import choose
 from genlab.networks.activation import ACTIVATIONS
 from genlab.networks.fourier import Fourier
 
-# post_batch stands behind the activation, as many tutorials have it; batch and layer stand before it.
+# post_batch comes after the activation, as in many tutorials; batch and layer come before it.
 NORMS = {"auto": None, "none": None, "batch": nn.BatchNorm1d, "layer": nn.LayerNorm, "post_batch": nn.BatchNorm1d}
 
 
@@ -17,11 +17,11 @@ class MLP(nn.Module):
     """Fully connected layers `inputs` - hidden[0] - ... - `outputs`.
 
     Args:
-        inputs, outputs: the shape of one sample on either side, () for a single number.
+        inputs, outputs: shapes of one sample's input and output, () for a single number.
         hidden: widths of the hidden layers.
         activation: relu, leaky_relu (slope 0.2), silu, gelu, elu or tanh.
-        norm: auto (none), none, batch, layer (both before the activation), or post_batch (BatchNorm behind it).
-        octaves: of sines and cosines of each input that the first layer sees beside it (`Fourier`), 0 for none.
+        norm: auto (none), none, batch, layer (both before the activation), or post_batch (BatchNorm after it).
+        octaves: octaves of sines and cosines of each input that the first layer sees too (`Fourier`), 0 for none.
     """
 
     def __init__(
@@ -51,9 +51,9 @@ class MLP(nn.Module):
         self.layers = nn.Sequential(*layers)
 
     def forward(self, x: Tensor) -> Tensor:
-        """(B, *inputs) -> (B, *outputs)."""
+        """Maps (B, *inputs) to (B, *outputs)."""
         return self.layers(self.fourier(x.flatten(1))).view(len(x), *self.outputs)
 
     def features(self, x: Tensor) -> Tensor:
-        """What the last layer sees: (B, *inputs) -> (B, hidden[-1])."""
+        """Returns the input of the last layer: (B, *inputs) -> (B, hidden[-1])."""
         return self.layers[:-1](self.fourier(x.flatten(1)))

@@ -1,4 +1,4 @@
-"""A pool of past samples: a discriminator is shown some of what the generator made earlier, not only its latest.
+"""A pool of past samples, which shows a discriminator some older fakes and not only the latest.
 
 For each new sample in turn: while the pool is not full, store the sample and return it; after that, with probability
 1/2 return it, and otherwise return a stored one, drawn uniformly, and put the new one in its place.
@@ -18,14 +18,14 @@ class PastSamples(nn.Module):
     """Up to `capacity` past samples, in buffers: they survive a resume and follow the module from device to device.
 
     Args:
-        shape: of one sample.
-        capacity: how many are kept; 0 returns every sample as it is.
-        labelled: whether each sample is kept with its label.
+        shape: the shape of one sample.
+        capacity: the number of samples kept; 0 returns every sample unchanged.
+        labelled: whether to keep each sample's label.
     """
 
     stored: Tensor  # (capacity, *shape)
-    labels: Tensor  # (capacity,) int64, of a labelled pool
-    count: Tensor  # () int64: how many slots are filled
+    labels: Tensor  # (capacity,) int64, if labelled
+    count: Tensor  # () int64, the number of filled slots
 
     def __init__(self, shape: Sequence[int], capacity: int, labelled: bool = False) -> None:
         super().__init__()
@@ -37,9 +37,9 @@ class PastSamples(nn.Module):
 
     @torch.no_grad()
     def forward(self, x: Tensor, y: Tensor | None = None) -> tuple[Tensor, Tensor | None]:
-        """Exchange new samples for what the discriminator is shown. Draws randomness.
+        """Exchanges new samples for those to show the discriminator, at random.
 
-        Samples (B, *shape) and, of a labelled pool, labels (B,) -> the same shapes; without labels, None.
+        Samples (B, *shape) and, in a labelled pool, labels (B,) -> the same shapes; without labels, None.
         """
         if self.capacity == 0:
             return x, y
@@ -48,27 +48,27 @@ class PastSamples(nn.Module):
         return self.exchange(x, y, slot, swap)
 
     def exchange(self, x: Tensor, y: Tensor | None, slot: Tensor, swap: Tensor) -> tuple[Tensor, Tensor | None]:
-        """Exchange samples as `forward` does, with slots (B,) and coins (B,) that were drawn already.
+        """Exchanges samples as `forward` does, with slots (B,) and coin flips (B,) already drawn.
 
-        The result is that of going through the batch one by one, without a loop and without asking the device for the
-        count: two samples of a batch may hit one slot, and then the later one gets the earlier one out of it.
+        The result is that of going through the batch one by one, without a loop or a host sync for the count: if two
+        samples of a batch hit the same slot, the later one gets the earlier one out of it.
         """
         order = torch.arange(len(x), device=x.device)
         fills = self.count + order < self.capacity
         slot = torch.where(fills, self.count + order, slot)
         hits = (fills | swap) & (slot[:, None] == slot)  # (B, B): [j, i] sample i writes into the slot of sample j
-        earlier = torch.where(hits & (order < order[:, None]), order, -1).amax(1)  # the last one to do so before j
-        last = torch.where(hits, order, -1).amax(1)  # the last one of all: its sample is what the slot keeps
+        earlier = torch.where(hits & (order < order[:, None]), order, -1).amax(1)  # the last i < j that does so
+        last = torch.where(hits, order, -1).amax(1)  # the last i of all, whose sample the slot keeps
         draws = swap & ~fills
 
         def through(pool: Tensor, new: Tensor) -> Tensor:
             def or_old(source: Tensor) -> Tensor:
-                """The new samples `source` points at; where it is -1, what was in the slot."""
+                """Returns the new samples that `source` points at; where it is -1, the old content of the slot."""
                 old = (source < 0).view(-1, *[1] * (new.dim() - 1))
                 return torch.where(old, pool[slot], new[source.clamp(min=0)])
 
             shown = torch.where(draws.view(-1, *[1] * (new.dim() - 1)), or_old(earlier), new)
-            pool[slot] = or_old(last)  # samples of one slot all write the same values, so their order does not matter
+            pool[slot] = or_old(last)  # samples of one slot all write the same values, in any order
             return shown
 
         shown = through(self.stored, x.to(self.stored.dtype))

@@ -1,8 +1,8 @@
 """Nets that keep the shape of a sample, and nets that judge it patch by patch.
 
-`translator` picks the generator of an image-to-image translation, (B, *shape) -> (B, *shape), and `patches` its
-discriminator. Images: a ResNet and a PatchGAN. Points: an MLP around the identity, G(x) = x + mlp(x), whose last layer
-starts at 0; and a plain MLP with one number a point.
+`translator` builds the generator of an image-to-image translation, (B, *shape) -> (B, *shape), and `patches` its
+discriminator. For images, these are a ResNet and a PatchGAN. For points, they are an MLP around the identity, G(x) =
+x + mlp(x), whose last layer starts at 0, and a plain MLP with one output per point.
 
 J.-Y. Zhu et al., "Unpaired Image-to-Image Translation using Cycle-Consistent Adversarial Networks", 2017,
 https://arxiv.org/abs/1703.10593 (section 7.2 has both nets, for 128 to 256 pixels; here they are cut down to 28 to 64).
@@ -21,7 +21,7 @@ from genlab.networks.mlp import MLP
 from genlab.networks.table import pick, quarters
 
 Translator = Callable[[Sequence[int]], nn.Module]  # from the shape of a sample
-LARGE = 64  # pixels from which on the nets halve the side once more
+LARGE = 64  # side in pixels from which the nets halve it once more
 
 
 def translator(
@@ -32,11 +32,11 @@ def translator(
     blocks: int = 3,
     activation: str = "relu",
 ) -> nn.Module:
-    """A net from samples to samples of the same shape; raw values, squashing is the family's part.
+    """Builds a net from samples to raw values of the same shape, which the family maps to the data's range.
 
     Args:
         net: auto (resnet for images, mlp for points), mlp or resnet.
-        hidden, activation: of an mlp.
+        hidden, activation: widths and activation of an mlp.
         width, blocks: channels at full size and residual blocks of a resnet.
     """
     if _pick(net, shape) == "mlp":
@@ -51,9 +51,9 @@ def patches(
     width: int = 32,
     activation: str = "leaky_relu",
 ) -> nn.Module:
-    """A net from samples to numbers: (B, h, w), one for each patch of an image, or (B,) from an mlp.
+    """Builds a net from samples to numbers: (B, h, w), one for each patch of an image, or (B,) from an mlp.
 
-    The options are those of `translator`, with resnet standing for the PatchGAN; `width` is at half the side.
+    The options are those of `translator`; resnet stands for the PatchGAN, whose `width` is that at half the side.
     """
     if _pick(net, shape) == "mlp":
         return MLP(shape, (), hidden, activation)
@@ -72,7 +72,7 @@ def _pick(net: str, shape: Sequence[int]) -> str:
 
 
 class ResidualMLP(nn.Module):
-    """x + mlp(x): the identity when training begins, so that training starts from the map that moves nothing."""
+    """x + mlp(x), the identity when training begins, so that it starts from the map that moves nothing."""
 
     def __init__(self, shape: Sequence[int], hidden: Sequence[int], activation: str) -> None:
         super().__init__()
@@ -83,7 +83,7 @@ class ResidualMLP(nn.Module):
         nn.init.zeros_(last.bias)
 
     def forward(self, x: Tensor) -> Tensor:
-        """(B, *shape) -> (B, *shape)."""
+        """Maps (B, *shape) to (B, *shape)."""
         return x + self.mlp(x)
 
 
@@ -92,7 +92,7 @@ def _normed(convolution: nn.Module, channels: int, activation: nn.Module) -> lis
 
 
 def _initialise(net: nn.Module) -> None:
-    """N(0, 0.02²) for all convolutions (section 7.1 of the paper); instance norm sets the scale anew."""
+    """Draws all convolutions from N(0, 0.02²) (section 7.1 of the paper); instance norm rescales their outputs."""
     for module in net.modules():
         if isinstance(module, (nn.Conv2d, nn.ConvTranspose2d)):
             nn.init.normal_(module.weight, 0.0, 0.02)
@@ -101,7 +101,7 @@ def _initialise(net: nn.Module) -> None:
 
 
 class ResidualBlock(nn.Module):
-    """x + two 3x3 convolutions with instance norm; reflection padding leaves no dark frame."""
+    """x + two 3x3 convolutions with instance norm; reflection padding avoids a dark frame."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()
@@ -120,7 +120,7 @@ class ResNet(nn.Module):
     """7x7 convolution, strided convolutions, residual blocks, transposed convolutions, 7x7 convolution.
 
     Args:
-        shape: (C, H, W); the side is halved once, twice from 64 pixels on.
+        shape: (C, H, W); the side is halved once, or twice from 64 pixels.
         width: channels at full size; they double at each halving.
         blocks: residual blocks at the lowest size (the paper has 6 at 128 pixels).
     """
@@ -128,8 +128,8 @@ class ResNet(nn.Module):
     def __init__(self, shape: Sequence[int], width: int, blocks: int) -> None:
         super().__init__()
         channels, halvings = width, 2 if min(shape[1:]) >= LARGE else 1
-        ends = {"padding": 3, "padding_mode": "reflect"}
-        layers = _normed(nn.Conv2d(shape[0], width, 7, **ends, bias=False), width, nn.ReLU())
+        reflect = {"padding": 3, "padding_mode": "reflect"}
+        layers = _normed(nn.Conv2d(shape[0], width, 7, **reflect, bias=False), width, nn.ReLU())
         for _ in range(halvings):
             layers += _normed(nn.Conv2d(channels, 2 * channels, 3, 2, 1, bias=False), 2 * channels, nn.ReLU())
             channels *= 2
@@ -138,16 +138,16 @@ class ResNet(nn.Module):
             up = nn.ConvTranspose2d(channels, channels // 2, 3, 2, 1, output_padding=1, bias=False)
             channels //= 2
             layers += _normed(up, channels, nn.ReLU())
-        self.layers = nn.Sequential(*layers, nn.Conv2d(width, shape[0], 7, **ends))
+        self.layers = nn.Sequential(*layers, nn.Conv2d(width, shape[0], 7, **reflect))
         _initialise(self)
 
     def forward(self, x: Tensor) -> Tensor:
-        """(B, C, H, W) -> (B, C, H, W)."""
+        """Maps (B, C, H, W) to (B, C, H, W)."""
         return self.layers(x)
 
 
 class PatchGAN(nn.Module):
-    """4x4 convolutions whose every output sees a patch of 16x16 pixels (34x34 from 64 pixels on), not the image.
+    """4x4 convolutions; each output sees a patch of 16x16 pixels (34x34 in images of 64 or more), not the image.
 
     Args:
         width: channels after the first convolution; they double at each further one.
@@ -165,5 +165,5 @@ class PatchGAN(nn.Module):
         _initialise(self)
 
     def forward(self, x: Tensor) -> Tensor:
-        """(B, C, H, W) -> (B, h, w), a logit for each patch."""
+        """Maps (B, C, H, W) to (B, h, w), a logit for each patch."""
         return self.layers(x).squeeze(1)

@@ -4,7 +4,7 @@
 
 so that each layer is 1-Lipschitz in the Euclidean norm (a convolution's matrix is its kernel flattened to
 (outputs, inputs x height x width), as in the paper). One power iteration runs at each forward pass in training mode,
-and none in eval mode; u and v are buffers, so that a resumed run goes on with them.
+and none in eval mode; u and v are buffers, so that a resumed run continues with them.
 
 T. Miyato, T. Kataoka, M. Koyama, Y. Yoshida, "Spectral Normalization for Generative Adversarial Networks", 2018,
 https://arxiv.org/abs/1802.05957.
@@ -19,7 +19,7 @@ Net = TypeVar("Net", bound=nn.Module)
 
 
 def spectral_norm(net: Net) -> Net:
-    """Normalize the weight of every linear and convolutional layer of `net`, in place; return it."""
+    """Normalizes the weight of every linear and convolutional layer of `net` in place, and returns the net."""
     for module in list(net.modules()):
         if isinstance(module, (nn.Linear, nn.Conv2d, nn.ConvTranspose2d)):
             parametrizations.spectral_norm(module)

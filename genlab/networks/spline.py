@@ -1,4 +1,4 @@
-"""Monotone rational-quadratic splines: elementwise bijections of the line with a closed inverse.
+"""Monotone rational-quadratic splines: elementwise bijections of the line with an inverse in closed form.
 
 On [-B, B] the map runs through K + 1 knots (x_k, y_k) with slopes δ_k > 0 there; between two knots it is a ratio of
 two quadratics in ξ = (x - x_k) / w_k, w_k = x_{k+1} - x_k. With the height h_k = y_{k+1} - y_k and the chord's slope
@@ -6,7 +6,7 @@ s_k = h_k / w_k,
 
     y = y_k + h_k (s_k ξ² + δ_k ξ (1 - ξ)) / (s_k + (δ_k + δ_{k+1} - 2 s_k) ξ (1 - ξ))                         (eq. 4)
 
-Outside of [-B, B] it is the identity, and the slopes at both ends are 1 ("linear tails").
+Outside [-B, B] it is the identity, and the slopes at both ends are 1 ("linear tails").
 
 C. Durkan, A. Bekasov, I. Murray, G. Papamakarios, "Neural Spline Flows", 2019, https://arxiv.org/abs/1906.04032.
 """
@@ -17,12 +17,12 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-SMALLEST_BIN = 1e-4  # part of 2B that a bin has at least, in width and height
+SMALLEST_BIN = 1e-4  # least width and height of a bin, as a share of 2B
 SMALLEST_SLOPE = 1e-4
 
 
 def spline(x: Tensor, raw: Tensor, bound: float, inverse: bool = False) -> tuple[Tensor, Tensor]:
-    """Map each number of x by its own spline, or back.
+    """Maps each number of x by its own spline, or by the inverse of it.
 
     Args:
         x: (*shape).
@@ -49,13 +49,13 @@ def spline(x: Tensor, raw: Tensor, bound: float, inverse: bool = False) -> tuple
     s = h / w
     bend = left + right - 2 * s
     if inverse:
-        # eq. 6 to 8: ξ is the root of a ξ² + b ξ + c, in the form that loses no digits.
+        # eq. 6 to 8: ξ is the root of a ξ² + b ξ + c, in the numerically stable form.
         rise = x - y_k
         a = h * (s - left) + rise * bend
         b = h * left - rise * bend
         c = -s * rise
         root = (b.square() - 4 * a * c).clamp(min=0).sqrt()
-        # In fp32 the root of a steep bin may lie a little outside of it, where the slope below could be negative.
+        # In fp32 the root of a steep bin may lie slightly outside it, where the slope below could be negative.
         xi = (2 * c / (-b - root)).clamp(0, 1)
         y = x_k + xi * w
     else:
@@ -72,7 +72,7 @@ def spline(x: Tensor, raw: Tensor, bound: float, inverse: bool = False) -> tuple
 
 
 def _knots(raw: Tensor, bound: float) -> tuple[Tensor, Tensor]:
-    """K unconstrained numbers -> K + 1 knots from -B to B, and the K distances between them."""
+    """Maps K unconstrained numbers to K + 1 knots from -B to B, and the K distances between them."""
     bins = raw.shape[-1]
     parts = SMALLEST_BIN + (1 - SMALLEST_BIN * bins) * raw.softmax(-1)
     inner = 2 * bound * parts.cumsum(-1)[..., :-1] - bound

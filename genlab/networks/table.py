@@ -1,7 +1,7 @@
-"""Which net stands where: by its role in a family and the layout of a sample, the best first.
+"""A table of nets by their role in a family and the layout of a sample, best first.
 
-A net with a condition on the shape is passed over where the shape does not meet it. The nets themselves say what they
-need when they are asked for by name.
+A net with a condition on the shape is skipped if the shape does not meet it. The nets themselves raise an error if they
+are asked for by name and do not fit.
 """
 
 from collections.abc import Callable, Sequence
@@ -27,16 +27,16 @@ TABLE: dict[tuple[str, str], tuple[str, ...]] = {
 
 
 def pick(role: str, net: str, shape: Shape, option: str = "net") -> str:
-    """The net that is asked for, `auto` resolved by the table: ("decoder", "auto", (1, 28, 28)) -> "dcgan".
+    """Returns the name of the net, with `auto` resolved by the table: ("decoder", "auto", (1, 28, 28)) -> "dcgan".
 
     Args:
         role: decoder, encoder, denoiser, translator, classifier or flow.
-        option: the name of the option, for the message.
+        option: the name of the option, for error messages.
 
     Raises:
         UserError: the role has no net of that name.
     """
-    names = dict.fromkeys(name for (of, _), row in TABLE.items() if of == role for name in row)
+    names = dict.fromkeys(name for (key, _), row in TABLE.items() if key == role for name in row)
     choose(option, net, ("auto", *names))
     if net != "auto":
         return net
@@ -45,22 +45,22 @@ def pick(role: str, net: str, shape: Shape, option: str = "net") -> str:
 
 
 def halves_to_8(shape: Shape) -> bool:
-    """Whether images are square, and their side halves down to 8 or less."""
+    """Returns whether images are square and their side halves down to 8 or less."""
     return shape[1] == shape[2] and shape[1] % 2 == 0 and dcgan.levels(shape[1])[1] <= 8
 
 
 def halves_at_all(shape: Shape) -> bool:
-    """Whether both sides halve."""
+    """Returns whether both sides can be halved."""
     return all(dcgan.levels(side)[0] > 0 for side in shape[1:])
 
 
 def quarters(shape: Shape) -> bool:
-    """Whether both sides divide by 4 and are 16 or more."""
+    """Returns whether both sides are divisible by 4 and 16 or more."""
     return all(side % 4 == 0 and side >= 16 for side in shape[1:])
 
 
 def has_levels(shape: Shape) -> bool:
-    """Whether a U-Net can be made for the shape."""
+    """Returns whether a U-Net can be built for the shape."""
     try:
         return bool(unet.sides(shape))
     except UserError:

@@ -1,10 +1,10 @@
-"""A residual multi-layer perceptron that knows the time: (x, t, y) -> (B, *shape), for points and codes.
+"""A residual multi-layer perceptron conditioned on time: (x, t, y) -> (B, *shape), for points and codes.
 
     h <- h + W₂ silu(W₁ silu(h) + E(t, y)),    E: the sum of the embeddings of time and class
 
 Time enters through sines and cosines of many frequencies (section 3.5 of A. Vaswani et al., "Attention Is All You
 Need", 2017, https://arxiv.org/abs/1706.03762), as in J. Ho, A. Jain, P. Abbeel, "Denoising Diffusion Probabilistic
-Models", 2020, https://arxiv.org/abs/2006.11239. Coordinates may enter so as well (`fourier.py`).
+Models", 2020, https://arxiv.org/abs/2006.11239. Coordinates may be encoded in the same way (`fourier.py`).
 """
 
 import math
@@ -19,7 +19,7 @@ TIMES = 1000.0  # t in [0, 1] is embedded as the step 1000 t
 
 
 def sinusoids(t: Tensor, width: int) -> Tensor:
-    """Sines and cosines of 1000 t at h = width / 2 frequencies 10000^(-i / h), i = 0 ... h - 1: (B,) -> (B, width)."""
+    """Embeds t as sine and cosine of 1000 t at h = width / 2 frequencies 10000^(-i / h), i < h: (B,) -> (B, width)."""
     half = width // 2
     frequency = torch.exp(-math.log(10000.0) / half * torch.arange(half, device=t.device, dtype=t.dtype))
     angle = TIMES * t[:, None] * frequency
@@ -27,11 +27,11 @@ def sinusoids(t: Tensor, width: int) -> Tensor:
 
 
 class TimeEmbedding(nn.Module):
-    """(t, y) -> one vector: a small net on the sinusoids of t, plus a learned vector for each class.
+    """An embedding of (t, y) as one vector: a small net on the sinusoids of t, plus a learned vector per class.
 
     Args:
         width: length of the sinusoids; the result has 4 width numbers.
-        classes: 0 for none; else there is one vector more, of the label `classes`, which stands for "no class".
+        classes: number of classes, 0 for none; the additional label `classes` stands for "no class".
     """
 
     def __init__(self, width: int, classes: int = 0) -> None:
@@ -41,20 +41,20 @@ class TimeEmbedding(nn.Module):
         self.labels = nn.Embedding(classes + 1, self.size) if classes else None
 
     def forward(self, t: Tensor, y: Tensor | None = None) -> Tensor:
-        """(B,) times in [0, 1], (B,) labels -> (B, 4 width)."""
+        """Maps (B,) times in [0, 1] and (B,) labels to (B, 4 width)."""
         embedded = self.layers(sinusoids(t, self.width))
         return embedded if self.labels is None else embedded + self.labels(y)
 
 
 class TimedMLP(nn.Module):
-    """Residual MLP with time and class embedding, zero at the start.
+    """Residual MLP with time and class embedding, whose output is 0 at first.
 
     Args:
         shape: of one sample, flattened inside.
         classes: number of classes, 0 for none.
         hidden: width of the residual stream.
         blocks: residual blocks.
-        dropout: share of the hidden numbers of a block set to 0.
+        dropout: share of a block's hidden units set to 0.
         features: octaves of sines and cosines added to each coordinate, 0 for none.
     """
 
@@ -79,7 +79,7 @@ class TimedMLP(nn.Module):
         nn.init.zeros_(self.last.bias)
 
     def forward(self, x: Tensor, t: Tensor, y: Tensor | None = None) -> Tensor:
-        """(B, *shape), (B,) times in [0, 1], (B,) labels -> (B, *shape)."""
+        """Maps (B, *shape), (B,) times in [0, 1] and (B,) labels to (B, *shape)."""
         h, embedded = self.first(self.fourier(x.flatten(1))), nn.functional.silu(self.embedding(t, y))
         for block in self.blocks:
             h = block(h, embedded)
@@ -87,7 +87,7 @@ class TimedMLP(nn.Module):
 
 
 class Block(nn.Module):
-    """h + W₂ silu(W₁ silu(h) + E): (B, hidden), (B, size) -> (B, hidden)."""
+    """Residual block h + W₂ silu(W₁ silu(h) + E): (B, hidden), (B, size) -> (B, hidden)."""
 
     def __init__(self, hidden: int, size: int, dropout: float) -> None:
         super().__init__()

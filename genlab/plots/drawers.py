@@ -1,4 +1,4 @@
-"""How samples are shown, by the layout of the data: images in grids, points over real ones."""
+"""Draws samples according to the layout of the data: images in grids, points over real points."""
 
 from collections.abc import Callable, Mapping
 from typing import ClassVar
@@ -12,48 +12,48 @@ from genlab.models.base import Family, Measured, Sampler
 from genlab.plots.images import classes_in_turn, grid, known_classes, rows
 from genlab.plots.points import POINTS, landscape, plot
 
-IN_A_FILE = 100  # images in grid.png
+IN_A_FILE = 100  # maximum number of images in grid.png
 
 
 class Drawer:
     """Draws samples of one layout, in data units."""
 
-    shown: ClassVar[int]  # samples in a picture beside what belongs to them
-    blends: ClassVar[bool]  # whether what lies between two samples can be seen
+    shown: ClassVar[int]  # samples in a picture that pairs them with their reconstructions or translations
+    blends: ClassVar[bool]  # whether an interpolation between two samples can be shown
 
     def samples(self, family: Family, data: Dataset, n: int) -> np.ndarray:
-        """What a sampler draws while it trains, n where that is a matter of choice."""
+        """Draws samples during training; `n` is how many, if the layout leaves a choice."""
         raise NotImplementedError
 
     def again(self, spec: Spec, real: Tensor, again: Tensor) -> np.ndarray:
-        """Samples and their reconstructions."""
+        """Draws samples and their reconstructions."""
         raise NotImplementedError
 
     def moved(self, spec: Spec, source: Tensor, there: Tensor, back: Tensor, target: Tensor) -> np.ndarray:
-        """Samples, their translations, what comes back, and the domain that they were to be carried to."""
+        """Draws samples, their translations, the translations back, and samples of the target domain."""
         raise NotImplementedError
 
     def sheet(
         self, spec: Spec, arrays: Mapping[str, Tensor], columns: int | None, real: Callable[[], Tensor | None]
     ) -> np.ndarray:
-        """What `genlab sample` drew.
+        """Draws the output of `genlab sample`.
 
         Args:
-            arrays: `samples`; of translations `originals` and `cycles` as well.
-            columns: of a grid; None: as square as can be.
-            real: real samples to draw over, where they can be read.
+            arrays: `samples`; for translations also `originals` and `cycles`.
+            columns: columns of a grid; None: as square as possible.
+            real: returns real samples to draw over, or None if they cannot be read.
         """
         raise NotImplementedError
 
 
 class ImageDrawer(Drawer):
-    """Grids of images (N, C, H, W) in [0, 1]; what belongs together one under the other."""
+    """Draws grids of images (N, C, H, W) in [0, 1], with corresponding images below one another."""
 
     shown = 32
     blends = True
 
     def samples(self, family: Family, data: Dataset, n: int) -> np.ndarray:
-        """A grid of n samples, of a conditional family a class a column."""
+        """Draws a grid of n samples, with one class per column for a conditional family."""
         assert isinstance(family, Sampler)
         labels = classes_in_turn(family, n)
         columns = None if labels is None else min(n, len(known_classes(family)))
@@ -74,13 +74,13 @@ class ImageDrawer(Drawer):
 
 
 class PointDrawer(Drawer):
-    """Scatter plots in the plane, pair plots of tables and of more dimensions: points (N, D) over real ones."""
+    """Draws points (N, D) over real ones: scatter plots in the plane, pair plots for tables and other dimensions."""
 
     shown = POINTS
     blends = False
 
     def samples(self, family: Family, data: Dataset, n: int) -> np.ndarray:
-        """As many samples as test points, over these, of a conditional family of the same classes."""
+        """Draws samples over test points; a conditional family samples the classes of these points."""
         assert isinstance(family, Sampler)
         labels = data.labels("test", POINTS) if family.conditional else None
         real = None if isinstance(family, Measured) else data.real("test", POINTS)

@@ -1,4 +1,4 @@
-"""Draws batches of images side by side, those of a class in one column. Pictures are (H, W, 3) uint8 arrays."""
+"""Draws batches of images as grids, with one class per column. Pictures are (H, W, 3) uint8 arrays."""
 
 import math
 
@@ -10,9 +10,9 @@ from genlab.models.base import Family
 
 
 def grid(images: Tensor, columns: int | None = None) -> np.ndarray:
-    """Images (N, C, H, W) in [0, 1] side by side with a gray line between; as square as N allows.
+    """Draws images (N, C, H, W) in [0, 1] in a grid with gray lines, as square as N allows by default.
 
-    Of other than 1 or 3 channels their mean is shown.
+    Images that have neither 1 nor 3 channels are shown as the mean of their channels.
     """
     if images.shape[1] not in (1, 3):
         images = images.mean(1, keepdim=True)
@@ -28,9 +28,9 @@ def grid(images: Tensor, columns: int | None = None) -> np.ndarray:
 
 
 def rows(*batches: Tensor, columns: int = 8) -> np.ndarray:
-    """Batches of images (N, C, H, W) that belong together, one under the other, `columns` at a time.
+    """Draws corresponding images of several batches (N, C, H, W) below one another, `columns` at a time.
 
-    What is left over after the last full row is not shown.
+    Images after the last full row are not shown.
     """
     columns = min(columns, len(batches[0]))
     kept = len(batches[0]) // columns * columns
@@ -39,10 +39,10 @@ def rows(*batches: Tensor, columns: int = 8) -> np.ndarray:
 
 
 def classes_in_turn(family: Family, n: int) -> Tensor | None:
-    """The classes with training samples in turn, (n,): a row of a grid shows one of each. None if unlabelled.
+    """Cycles through the classes with training samples, (n,): a grid row shows each once. None if unconditional.
 
-    Even shares are for looking at classes side by side, and for who asks for them; samples that are measured are drawn
-    in the shares of the data.
+    Equal shares are for comparing classes by eye, or on request; samples for measures are drawn in the shares of the
+    data.
     """
     if not family.conditional:
         return None
@@ -51,6 +51,6 @@ def classes_in_turn(family: Family, n: int) -> Tensor | None:
 
 
 def known_classes(family: Family) -> Tensor:
-    """The classes that have training samples: (K,) int64. A model knows nothing of any other."""
+    """Returns the classes that have training samples, (K,) int64; a model cannot know the others."""
     shares = torch.tensor(family.spec.shares, device=family.device)
     return shares.nonzero().flatten()

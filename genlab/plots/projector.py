@@ -1,7 +1,7 @@
-"""The latent space for TensorBoard's Projector: codes of validation samples, with their labels and thumbnails.
+"""Writes the latent space for TensorBoard's Projector: codes of validation samples with labels and thumbnails.
 
 TensorBoard reads plain files: `projector_config.pbtxt` in the run folder names the ones in `projector/`. They are
-written anew each time, so they show the latest state, and stay a few MiB.
+overwritten each time, so they show the latest state and take only a few MiB.
 """
 
 import math
@@ -16,14 +16,14 @@ from genlab.data.base import Dataset
 from genlab.models.base import Codec, Family
 from genlab.plots.drawers import DRAWERS
 
-SHOWN = 1000  # samples
-DIMENSIONS = 64  # of a longer code its first principal components
-THUMBNAIL = 32  # pixels at most
+SHOWN = 1000  # number of samples
+DIMENSIONS = 64  # longer codes are reduced to this many principal components
+THUMBNAIL = 32  # largest side in pixels
 
 
 @torch.no_grad()
 def write_codes(folder: Path, family: Family, data: Dataset) -> bool:
-    """Write the codes of the first validation samples into a run folder; False where the family has no encoder."""
+    """Writes the codes of the first validation samples to a run folder; returns False if the family has no encoder."""
     if not isinstance(family, Codec) or "x" not in (batch := data.head("validation", SHOWN)):
         return False
     from google.protobuf import text_format
@@ -36,7 +36,7 @@ def write_codes(folder: Path, family: Family, data: Dataset) -> bool:
     np.savetxt(target / "codes.tsv", codes.cpu().numpy(), fmt="%.5g", delimiter="\t")
     config = ProjectorConfig()
     embedding = config.embeddings.add(tensor_name="latent space", tensor_path="projector/codes.tsv")
-    if "y" in batch:  # a table of one column has no heading
+    if "y" in batch:  # TensorBoard expects no header in a table with one column
         lines = "".join(f"{label}\n" for label in batch["y"].tolist())
         (target / "labels.tsv").write_text(lines, encoding="utf-8")
         embedding.metadata_path = "projector/labels.tsv"
@@ -50,7 +50,7 @@ def write_codes(folder: Path, family: Family, data: Dataset) -> bool:
 
 
 def principal(codes: Tensor) -> Tensor:
-    """Codes (N, D) themselves, or where D is large their first principal components (N, DIMENSIONS)."""
+    """Returns the codes (N, D), or their first principal components (N, DIMENSIONS) if D is larger than that."""
     if codes.shape[1] <= DIMENSIONS:
         return codes
     centered = codes - codes.mean(0)
@@ -58,7 +58,7 @@ def principal(codes: Tensor) -> Tensor:
 
 
 def sprite(images: Tensor) -> tuple[np.ndarray, tuple[int, int]]:
-    """Images (N, C, H, W) in [0, 1] as one square sheet (S, S, 3) uint8, row by row; and (width, height) of one."""
+    """Returns images (N, C, H, W) in [0, 1] as a sheet (S, T, 3) uint8, row by row, and the (width, height) of one."""
     n, _, height, width = images.shape
     scale = min(1.0, THUMBNAIL / max(height, width))
     size = (max(1, round(scale * height)), max(1, round(scale * width)))

@@ -1,4 +1,4 @@
-"""Draws what a family can do, by its abilities and its data. Pictures are (H, W, 3) uint8 arrays."""
+"""Draws the pictures that suit the abilities and the data of a family. Pictures are (H, W, 3) uint8 arrays."""
 
 from collections.abc import Callable
 
@@ -14,11 +14,11 @@ from genlab.plots.images import grid
 
 
 def interpolation(family: Codec, x: Tensor, steps: int = 10) -> Tensor:
-    """Rows from one image to the next, decoded from codes between theirs: (2 R, *shape) -> (R * steps, *shape).
+    """Decodes codes between those of pairs of images, R rows: (2 R, *shape) -> (R * steps, *shape).
 
-    Along straight lines. A great circle (T. White, "Sampling Generative Networks", 2016,
-    https://arxiv.org/abs/1609.04468) keeps to the shell that draws of a Gaussian prior lie on, but the ends here are
-    posterior means, which lie well inside of it, and a plain autoencoder has no prior at all.
+    Interpolates along straight lines. A great circle (T. White, "Sampling Generative Networks", 2016,
+    https://arxiv.org/abs/1609.04468) stays on the shell of draws from a Gaussian prior, but the ends here are posterior
+    means, which are well inside that shell, and a plain autoencoder has no prior at all.
     """
     start, end = family.encode(x).float().chunk(2)
     weight = torch.linspace(0, 1, steps, device=x.device).view(-1, *[1] * (start.dim() - 1))
@@ -26,7 +26,7 @@ def interpolation(family: Codec, x: Tensor, steps: int = 10) -> Tensor:
 
 
 def latent_grid(family: Codec, device: torch.device, side: int = 20) -> Tensor:
-    """What a plane of codes stands for: (side², *shape), at even steps of the prior's probability in each direction.
+    """Decodes a grid of two-dimensional codes, (side², *shape), at equal steps of the prior's probability per axis.
 
     The codes are the inverse of the Gaussian distribution function at (i + ½) / side (figure 4 of D. P. Kingma,
     M. Welling, "Auto-Encoding Variational Bayes", 2014, https://arxiv.org/abs/1312.6114); the first coordinate grows
@@ -38,16 +38,16 @@ def latent_grid(family: Codec, device: torch.device, side: int = 20) -> Tensor:
 
 @torch.no_grad()
 def snapshot(family: Family, data: Dataset, n: int = 64, reasons: Reasons | None = None) -> dict[str, np.ndarray]:
-    """Pictures of what a family can do, by name. Draws from the global generator.
+    """Draws pictures by name, depending on what the family can do. Uses the global random generator.
 
-    Images: `samples`, a grid of n (of a conditional family a class a column); `reconstructions`, rows of real images
-    over theirs; `interpolation` between test images; `latent_grid` where the code of a sampler has two dimensions;
-    `translations`, rows of images over their translation and the way back.
-    Points: scatter plots over test data, of the other domain for translations; pair plots of tables, and where points
-    have not two coordinates.
+    Images: `samples`, a grid of n (with one class per column if the family is conditional); `reconstructions`, rows of
+    real images above theirs; `interpolation` between test images; `latent_grid` if the codes of a sampler have two
+    dimensions; `translations`, rows of images above their translations and the translations back.
+    Points: scatter plots over test data (of the other domain for translations); pair plots for tables and for points
+    that do not have two coordinates.
 
     Args:
-        reasons: takes in, by name, why a picture cannot be drawn, and the others go on; None raises.
+        reasons: collects by name why a picture cannot be drawn, so that the others are still drawn; None: raise.
     """
     makers: dict[str, Callable[[], np.ndarray]] = {}
     if isinstance(family, Sampler):
@@ -65,38 +65,38 @@ def snapshot(family: Family, data: Dataset, n: int = 64, reasons: Reasons | None
 
 
 def draw_samples(family: Family, data: Dataset, n: int) -> np.ndarray:
-    """Samples as their layout shows them."""
+    """Draws samples in the way of their layout."""
     return DRAWERS[data.spec.layout].samples(family, data, n)
 
 
 def draw_reconstructions(family: Reconstructor, data: Dataset) -> np.ndarray:
-    """Test samples and their reconstructions."""
+    """Draws test samples and their reconstructions."""
     drawer = DRAWERS[data.spec.layout]
     x = data.head("test", drawer.shown)["x"]
     return drawer.again(data.spec, data.decode(x), data.decode(family.reconstruct(x)))
 
 
 def draw_interpolation(family: Codec, data: Dataset) -> np.ndarray:
-    """Rows between pairs of test images.
+    """Draws interpolations between pairs of test images, one per row.
 
     Raises:
-        ValueError: there is only one.
+        ValueError: there are fewer than two test images.
     """
     x = data.head("test", 16)["x"]
     if len(x) < 2:
-        raise ValueError("needs two test images at least")
+        raise ValueError("needs at least two test images")
     return grid(data.decode(interpolation(family, x[: len(x) // 2 * 2])), columns=10)
 
 
 def is_plane(family: Codec, data: Dataset) -> bool:
-    """Whether codes of images have two dimensions."""
+    """Returns whether the codes of images have two dimensions."""
     return family.encode(data.head("test", 1)["x"]).shape[1:] == (2,)
 
 
 def draw_translations(family: Translator, data: Dataset) -> np.ndarray:
-    """Images with their translations and what comes back; or translated points over those of the other domain."""
+    """Draws images with their translations and translations back, or translated points over the other domain."""
     drawer = DRAWERS[data.spec.layout]
     batch = data.head("test", drawer.shown)
-    there, back = round_trip(family, batch["a"])
-    source, target, there, back = map(data.decode, (batch["a"], batch["b"], there, back))
-    return drawer.moved(data.spec, source, there, back, target)
+    translated, back = round_trip(family, batch["a"])
+    source, target, translated, back = map(data.decode, (batch["a"], batch["b"], translated, back))
+    return drawer.moved(data.spec, source, translated, back, target)

@@ -1,1 +1,1 @@
-"""Compares finished runs and shows them: as tables, as one picture, as a page of HTML."""
+"""Compares finished runs and presents them as tables, one picture, or an HTML page."""

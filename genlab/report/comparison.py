@@ -1,8 +1,8 @@
-"""Runs side by side: which belong together, what they differ in, who is best by one measure. Imports no torch.
+"""Compares runs: groups them, finds the settings they differ in, ranks them by a measure. Imports no torch.
 
-Runs whose configs differ in the seed alone are one configuration; its figures are means over the seeds with their
-standard deviation (over n - 1). Figures are compared only where they were measured alike: by the same feature net, from
-as many samples, against the same real ones. What was not is said.
+Runs whose configs differ only in the seed form one configuration; its figures are means over the seeds with their
+standard deviation (over n - 1). Figures compare only if they were measured in the same way: with the same feature net
+and number of samples, against the same real samples. `unlike` lists the differences.
 """
 
 import math
@@ -16,16 +16,16 @@ from genlab.errors import UserError, choose
 from genlab.metrics.measure import cost, known_word
 from genlab.runs.history import History
 
-# Keys that make no other model: what differs in these alone is one configuration.
+# Keys that do not change the model: runs that differ only in these form one configuration.
 INTERVALS = tuple(f"trainer.{what}_every" for what in ("log", "sample", "evaluate", "checkpoint", "histogram"))
-NAMED = ("model._target_", "data._target_")  # which a table has as the run's name
+NAMED = ("model._target_", "data._target_")  # which tables show as the name of the run
 ASIDE = ("seed", "name", "resume", "net", "data.root", "trainer.device", "trainer.threads", "trainer.keep", *INTERVALS)
-# What to rank by when nobody says: the first of these that every run has, or else that most have.
+# The default measure to rank by is the one of these that most runs have, the first of several.
 PREFERRED = (
     *("fid", "w2", "sliced_w2", "translation_error", "bits_per_dim", "nll", "iwae_nll", "reconstruction_mse"),
     *("eval/fid", "eval/sliced_w2", "eval/translation_error", "eval/loss"),
 )
-SHOWN = (  # of all measures, those that a narrow table has room for
+SHOWN = (  # the measures that a narrow table has room for
     *("fid", "kid", "precision", "recall", "classes", "balance", "modes", "high_quality", "w2", "sliced_w2"),
     *("nll", "bits_per_dim", "elbo", "iwae_nll", "reconstruction_mse", "active_units", "label_preservation"),
     *("translation_error", "cycle_error"),
@@ -33,15 +33,15 @@ SHOWN = (  # of all measures, those that a narrow table has room for
 
 
 class Figure(NamedTuple):
-    """A measure of a configuration: mean and standard deviation over its seeds."""
+    """A measure of a configuration: its mean and standard deviation over the seeds."""
 
     mean: float
-    deviation: float | None  # None of a single run
+    deviation: float | None  # None for a single run
     count: int
 
 
 class Configuration:
-    """Runs that differ in the seed alone."""
+    """Runs that differ only in the seed."""
 
     def __init__(self, runs: Sequence[History]) -> None:
         self.runs = list(runs)
@@ -49,17 +49,17 @@ class Configuration:
 
     @cached_property
     def states(self) -> list[str]:
-        """How each run ended: finished, interrupted, failed, ..."""
+        """The status of each run: finished, interrupted, failed, ..."""
         return [str(run.status.get("status", "unknown")) for run in self.runs]
 
     @property
     def state(self) -> str:
-        """One word for all, or how many of each."""
+        """The status that all runs share, or how many runs have each status."""
         kinds = {state: self.states.count(state) for state in self.states}
         return next(iter(kinds)) if len(kinds) == 1 else ", ".join(f"{n} {state}" for state, n in kinds.items())
 
     def figure(self, name: str) -> Figure | None:
-        """The measure over the runs that have it and did not fail; None where no run has."""
+        """Returns the measure over the runs that have it and did not fail; None if there are none."""
         found = [
             values[name]
             for run in self.runs
@@ -71,7 +71,7 @@ class Configuration:
 
 
 def measured(run: History) -> dict[str, float]:
-    """What is known of a run, by name: what `genlab evaluate` found, and the last eval/... of the training loop."""
+    """Returns the measures of a run by name: those of `genlab evaluate`, and the last eval/... of the training loop."""
     during = run.result.get("measures") or {
         tag: curve[-1][1] for tag, curve in run.metrics.items() if tag.startswith("eval/") and curve
     }
@@ -82,12 +82,12 @@ def measured(run: History) -> dict[str, float]:
 
 
 def find_runs(folders: Iterable[str | Path]) -> list[History]:
-    """The runs that these folders are, or hold at any depth; each once, in their order.
+    """Returns the runs in these folders at any depth, each once, in their order. A folder may itself be a run.
 
-    Files are left out, and so are jobs of a sweep that never began: a shell gives both for `SWEEP/*`.
+    Skips files, and jobs of a sweep that never began: `SWEEP/*` in a shell expands to both.
 
     Raises:
-        UserError: a folder is absent or holds no run, or nothing is left.
+        UserError: a folder does not exist or contains no run, or no run is left.
     """
     found: dict[Path, History] = {}
     named = list(map(Path, folders))
@@ -98,7 +98,7 @@ def find_runs(folders: Iterable[str | Path]) -> list[History]:
             raise UserError(f"no folder {folder}")
         inside = run_folders(folder)
         if not inside and not (folder / "job.log").is_file():
-            raise UserError(f"{folder} is no run folder and holds none: there is no config.yaml")
+            raise UserError(f"{folder} is not a run folder and contains none: it has no config.yaml")
         for path in inside:
             found.setdefault(path.resolve(), History(path))
     if not found:
@@ -107,26 +107,26 @@ def find_runs(folders: Iterable[str | Path]) -> list[History]:
 
 
 def run_folders(folder: Path) -> list[Path]:
-    """The folder itself where it has a config.yaml, else those below it that have one."""
+    """Returns the folder itself if it has a config.yaml, else the folders below it that have one."""
     if (folder / "config.yaml").is_file():
         return [folder]
     return sorted(path.parent for path in folder.rglob("config.yaml"))
 
 
 def group(runs: Iterable[History]) -> list[Configuration]:
-    """The runs by configuration, in the order of their first run."""
+    """Groups the runs into configurations, in the order of their first runs."""
     groups: dict[tuple, list[History]] = {}
     for run in runs:
         key = tuple(sorted((k, repr(v)) for k, v in run.settings.items() if k not in ASIDE))
-        key += (("fingerprint of the data", str(run.environment.get("data"))),)  # a file may have changed
+        key += (("fingerprint of the data", str(run.environment.get("data"))),)  # a data file may have changed
         groups.setdefault(key, []).append(run)
     return [Configuration(members) for members in groups.values()]
 
 
 def differing(configurations: Sequence[Configuration]) -> list[str]:
-    """The keys that all configurations have, and whose values differ.
+    """Returns the keys that all configurations have and whose values differ.
 
-    A key that one model has and another lacks says no more than the name of the model does.
+    A key that only some models have says no more than the model's name.
     """
     shared = set.intersection(*(set(c.settings) for c in configurations))
     return [
@@ -137,10 +137,10 @@ def differing(configurations: Sequence[Configuration]) -> list[str]:
 
 
 def choose_measure(configurations: Sequence[Configuration], word: str | None) -> str:
-    """The measure to rank by: `word`, or the first preferred one that the most configurations have.
+    """Returns the measure to rank by: `word`, or the preferred one that most configurations have.
 
     Raises:
-        UserError: no run has the measure of that name, or any at all.
+        UserError: no run has that measure, or no run has any.
     """
     names = {name: None for c in configurations for run in c.runs for name in measured(run)}
     if word is not None:
@@ -148,12 +148,12 @@ def choose_measure(configurations: Sequence[Configuration], word: str | None) ->
         return word
     counts = {name: sum(c.figure(name) is not None for c in configurations) for name in PREFERRED if name in names}
     if not counts:
-        raise UserError("none of these runs has been measured: genlab evaluate run=RUN does that")
+        raise UserError("none of these runs has a measure to rank by; measure them with genlab evaluate run=RUN")
     return max(counts, key=lambda name: counts[name])
 
 
 def rank(configurations: Sequence[Configuration], measure: str, better: str) -> list[Configuration]:
-    """The best first by the mean of a measure; those without it last."""
+    """Sorts by the mean of a measure, the best first; configurations without it come last."""
 
     def place(c: Configuration) -> tuple[bool, float]:
         figure = c.figure(measure)
@@ -163,7 +163,7 @@ def rank(configurations: Sequence[Configuration], measure: str, better: str) -> 
 
 
 def direction(runs: Iterable[History], measure: str) -> str:
-    """What is better of a measure, as in Measure.better: as is known of it, else as these runs' evaluations say."""
+    """Returns which values of a measure are better, as in Measure.better: by the catalogue, else by the evaluations."""
     from genlab.metrics.catalogue import MEASURES  # imports torch
 
     known = MEASURES.get(measure.removeprefix("eval/"))
@@ -174,7 +174,7 @@ def direction(runs: Iterable[History], measure: str) -> str:
 
 
 def calibration(runs: Iterable[History], column: str) -> dict[str, float]:
-    """The `floor` or `noise` column of the first evaluation that has it, by measure."""
+    """Returns the `floor` or `noise` of each measure, from the first evaluation that has it."""
     found: dict[str, float] = {}
     for run in runs:
         for name, row in run.evaluation.get("measures", {}).items():
@@ -184,13 +184,13 @@ def calibration(runs: Iterable[History], column: str) -> dict[str, float]:
 
 
 def trained_on(run: History) -> bool:
-    """Whether a run went on after its last checkpoint was evaluated."""
+    """Whether a run was trained further after its last checkpoint was evaluated."""
     step, now = run.evaluation.get("step"), run.status.get("step")
     return run.evaluation.get("checkpoint") == "last" and None not in (step, now) and step != now
 
 
 def unlike(runs: Sequence[History]) -> list[str]:
-    """In what the evaluations of these runs are not alike, a sentence each; nothing where all figures compare."""
+    """Returns how the evaluations of these runs differ, a sentence each; nothing if all figures compare."""
 
     def kinds(name: str, of: Mapping[str, Any]) -> str:
         if name == "net":
@@ -206,16 +206,16 @@ def unlike(runs: Sequence[History]) -> list[str]:
         found.append(f"{len(runs) - len(evaluations)} of {len(runs)} runs have not been evaluated")
     older = [run for run in runs if run.evaluation and trained_on(run)]
     if older:
-        found.append(f"{len(older)} of {len(runs)} runs were trained on after they were evaluated")
+        found.append(f"{len(older)} of {len(runs)} runs were trained further after they were evaluated")
     for name, text in (
         ("data", "data"),
-        ("split", "split"),
-        ("samples", "number of samples"),
-        ("reference", "number of real samples"),
-        ("net", "feature net"),
-        ("checkpoint", "checkpoint"),
+        ("split", "splits"),
+        ("samples", "numbers of samples"),
+        ("reference", "numbers of real samples"),
+        ("net", "feature nets"),
+        ("checkpoint", "checkpoints"),
     ):
         values = sorted({kinds(name, each) for each in evaluations})
         if len(values) > 1:
-            found.append(f"not measured alike: {text} {', '.join(values)}")
+            found.append(f"evaluated with different {text}: {', '.join(values)}")
     return found

@@ -1,4 +1,4 @@
-"""Pictures inside the page, as data: small enough to send by mail, sharp where they are small."""
+"""Embeds pictures in a page as data, small enough for a mail and never scaled up by the browser."""
 
 import base64
 import io
@@ -10,12 +10,14 @@ from genlab.errors import UserError, brief
 from genlab.report.html import Markup, tag
 from genlab.runs.history import Picture
 
-LARGE, SMALL = 720, 240  # pixels, the longer side at most
-SHARP = 400  # pictures up to this size show their pixels
+LARGE, MEDIUM, SMALL = 720, 480, 240  # pixels, the longer side at most
 
 
 def picture(source: Picture, alt: str, size: int = LARGE) -> Markup:
-    """An <img> with the picture in it, scaled down to `size` pixels.
+    """Returns an <img> that contains the picture, scaled to fit `size` pixels.
+
+    Small pictures are enlarged by a whole factor, so that their pixels stay sharp. Below `LARGE` a picture gets a
+    palette of 256 colours, a third of the bytes.
 
     Raises:
         UserError: the file is damaged.
@@ -28,27 +30,28 @@ def picture(source: Picture, alt: str, size: int = LARGE) -> Markup:
     image.thumbnail((size, size), Image.Resampling.LANCZOS)
     red, green, blue = image.split()
     if red.tobytes() == green.tobytes() == blue.tobytes():
-        image = red  # a third of the bytes
+        image = red  # grey: one channel is enough
+    elif size < LARGE:
+        image = image.quantize(256, dither=Image.Dither.NONE)
+    factor = size // max(image.size)
+    width, height = (factor * side for side in image.size)
     buffer = io.BytesIO()
-    image.save(buffer, "PNG", optimize=True)
+    image.resize((width, height), Image.Resampling.NEAREST).save(buffer, "PNG", optimize=True)
     data = base64.b64encode(buffer.getvalue()).decode()
-    kind = "sharp" if max(image.size) <= SHARP else None
-    width, height = image.size
-    return tag("img", src=f"data:image/png;base64,{data}", alt=alt, width=width, height=height, class_=kind)
+    return tag("img", src=f"data:image/png;base64,{data}", alt=alt, width=width, height=height)
 
 
 def strip(name: str, pictures: Sequence[Picture], frames: int) -> Markup:
-    """A film strip: up to `frames` of the pictures, the first and the last among them, evenly spaced between."""
-    shown = spaced(pictures, frames)
+    """Returns a film strip of up to `frames` evenly spaced pictures, the first and the last among them."""
     cells = [
-        tag("li", picture(each, f"{name} at step {each.step:,}", SMALL), tag("span", f"step {each.step:,}"))
-        for each in shown
+        tag("li", picture(frame, f"{name} at step {frame.step:,}", SMALL), tag("span", f"step {frame.step:,}"))
+        for frame in spaced(pictures, frames)
     ]
     return tag("ol", cells, class_="strip", tabindex="0", aria_label=f"{name} over training")
 
 
 def spaced(items: Sequence[Picture], count: int) -> list[Picture]:
-    """At most `count` of the items, evenly spaced, both ends among them."""
+    """Returns at most `count` evenly spaced items, including the first and the last."""
     if len(items) <= count:
         return list(items)
     return [items[round(i * (len(items) - 1) / (count - 1))] for i in range(count)]

@@ -1,4 +1,4 @@
-"""One picture of several runs: the last samples of each side by side, and below them the curves over one another."""
+"""Draws one picture of several runs: the last samples of each side by side, above the curves of all of them."""
 
 import math
 from collections.abc import Sequence
@@ -7,15 +7,17 @@ import numpy as np
 from PIL import Image
 
 from genlab.report.comparison import Configuration, differing
+from genlab.report.titles import shorten
 from genlab.runs.history import History
 
-STRIP = 300  # pixels that a picture of samples is cut to, from its upper left corner
-SHOWN = 10  # configurations in one picture, the best first
-ACROSS = 5  # of them side by side
+STRIP = 300  # pixels that a grid of images is cropped to, from its upper left corner
+SHOWN = 10  # configurations in one picture, from the first
+ACROSS = 5  # configurations in a row
+TITLE, LEGEND = 36, 72  # characters of a name
 
 
 def newest_picture(run: History) -> Image.Image | None:
-    """The newest picture of samples (of reconstructions, of translations) of a run; None where there is none."""
+    """Returns the newest picture of samples, else of translations or reconstructions; None if the run has none."""
     for name in ("samples", "translations", "reconstructions"):
         if run.pictures.get(name):
             return Image.open(run.pictures[name][-1].path).convert("RGB")
@@ -23,13 +25,13 @@ def newest_picture(run: History) -> Image.Image | None:
 
 
 def curve_tag(configurations: Sequence[Configuration], measure: str) -> str | None:
-    """The tag whose curve is drawn: that of the measure in training, else the eval/... that the most runs have."""
-    runs = [run for each in configurations for run in each.runs]
+    """Returns the tag to draw: that of the measure during training, else the eval/... tag that most runs have."""
     counts: dict[str, int] = {}
-    for run in runs:
-        for tag in run.metrics:
-            if tag.startswith("eval/"):
-                counts[tag] = counts.get(tag, 0) + 1
+    for configuration in configurations:
+        for run in configuration.runs:
+            for tag in run.metrics:
+                if tag.startswith("eval/"):
+                    counts[tag] = counts.get(tag, 0) + 1
     for tag in (measure, f"eval/{measure}"):
         if tag in counts:
             return tag
@@ -37,9 +39,9 @@ def curve_tag(configurations: Sequence[Configuration], measure: str) -> str | No
 
 
 def sheet(configurations: Sequence[Configuration], measure: str) -> Image.Image:
-    """Samples of each configuration (of its first run) in the order given, over the curves of a measure of training.
+    """Draws samples of each configuration (from its first run), in the order given, above the curves of a measure.
 
-    Each run's curve is thin; those of one configuration share a colour.
+    Each run has a curve; those of one configuration share a colour, which also frames its samples.
     """
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
@@ -52,24 +54,29 @@ def sheet(configurations: Sequence[Configuration], measure: str) -> Image.Image:
     figure.set_layout_engine("constrained", h_pad=0.1)  # room for titles of two lines
     canvas = FigureCanvasAgg(figure)
     above, below = np.ravel(np.asarray(figure.subfigures(2, 1, height_ratios=[down, 1.15])))
-    for i, each in enumerate(shown):
+    for i, configuration in enumerate(shown):
         axes = above.add_subplot(down, across, i + 1)
-        axes.set_axis_off()
-        figure_of = each.figure(measure)
-        value = f"\n{measure} {figure_of.mean:.4g}" if figure_of else f"\n{each.state}"
-        axes.set_title(f"{names[i]}{value}", fontsize=9)
-        image = newest_picture(each.runs[0])
+        axes.set(xticks=[], yticks=[])
+        axes.spines[:].set(color=f"C{i}", linewidth=3)
+        figure_of = configuration.figure(measure)
+        value = f"{measure} {figure_of.mean:.4g}" if figure_of else configuration.state
+        axes.set_title(f"{shorten(names[i], TITLE)}\n{value}", fontsize=9)
+        image = newest_picture(configuration.runs[0])
         if image is not None:
-            side = min(*image.size, STRIP) if each.settings.get("data.size") else min(image.size)
-            axes.imshow(np.asarray(image.crop((0, 0, side, side))), interpolation="nearest")
+            side = min(*image.size, STRIP)
+            shows_images = configuration.settings.get("data.size")
+            axes.imshow(
+                np.asarray(image.crop((0, 0, side, side)) if shows_images else image), interpolation="antialiased"
+            )
     tag = curve_tag(shown, measure)
     axes = below.add_subplot()
-    for i, each in enumerate(shown):
-        for k, run in enumerate(each.runs):
+    for i, configuration in enumerate(shown):
+        for k, run in enumerate(configuration.runs):
             points = run.metrics.get(tag or "", [])
             if points:
                 steps, values = zip(*points, strict=True)
-                axes.plot(steps, values, color=f"C{i}", linewidth=1.2, marker=".", label=names[i] if k == 0 else None)
+                label = shorten(names[i], LEGEND) if k == 0 else None
+                axes.plot(steps, values, color=f"C{i}", linewidth=1.2, marker=".", label=label)
     axes.set(xlabel="training step", ylabel=tag or "")
     if axes.get_legend_handles_labels()[0]:
         axes.legend(fontsize=8)
@@ -79,12 +86,12 @@ def sheet(configurations: Sequence[Configuration], measure: str) -> Image.Image:
 
 
 def captions(configurations: Sequence[Configuration]) -> list[str]:
-    """The model of each; of several with the same model also what they differ in."""
-    models = [str(each.settings.get("model._target_", "?")).rpartition(".")[2] for each in configurations]
+    """Returns the model of each configuration, and where several have the same model also how they differ."""
+    models = [str(c.settings.get("model._target_", "?")).rpartition(".")[2] for c in configurations]
     found = []
-    for model, each in zip(models, configurations, strict=True):
+    for model, configuration in zip(models, configurations, strict=True):
         alike = [other for name, other in zip(models, configurations, strict=True) if name == model]
         keys = differing(alike) if len(alike) > 1 else []
-        settings = ", ".join(f"{key.rpartition('.')[2]} {each.settings[key]}" for key in keys[:3])
+        settings = ", ".join(f"{key.rpartition('.')[2]} {configuration.settings[key]}" for key in keys[:3])
         found.append(f"{model} {settings}".strip())
     return found

@@ -1,1 +1,1 @@
-"""What a run leaves on the disk: its folder, its curves, its status, and how all that is read back."""
+"""What a run writes to disk (its folder, curves and status), and how it is read back."""

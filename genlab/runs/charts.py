@@ -1,4 +1,4 @@
-"""Which curves belong in one chart; it follows from their tags: train/PHASE/KEY, eval/KEY, lr/PHASE, time/KEY."""
+"""Groups curves into charts by their tags: train/PHASE/KEY, eval/KEY, lr/PHASE, time/KEY."""
 
 import re
 from collections.abc import Iterable
@@ -8,19 +8,19 @@ Charts = dict[str, list[str]]  # title -> tags
 
 
 def custom_scalars(tags: Iterable[str]) -> dict[str, dict[str, list[Any]]]:
-    """The charts as a layout for TensorBoard's Custom Scalars tab (`SummaryWriter.add_custom_scalars`).
+    """Returns the charts as a layout for TensorBoard's Custom Scalars tab (`SummaryWriter.add_custom_scalars`).
 
-    All categories are always there, empty or not: TensorBoard adds the charts of several runs to the first run's
-    categories.
+    All categories are present, even if empty, because TensorBoard adds the charts of all runs to the categories of the
+    first one.
     """
     return {
-        category: {title: ["Multiline", [f"{re.escape(tag)}$" for tag in each]] for title, each in charts.items()}
+        category: {title: ["Multiline", [f"{re.escape(tag)}$" for tag in group]] for title, group in charts.items()}
         for category, charts in arrange(tags).items()
     }
 
 
 def arrange(tags: Iterable[str]) -> dict[str, Charts]:
-    """The charts for these tags, by category: losses, measures, training."""
+    """Returns the charts for these tags, by category: losses, measures, training."""
     names = sorted(tags)
     train = [tag.split("/") for tag in names if re.fullmatch(r"train/[^/]+/[^/]+", tag)]
     held_out = {tag for tag in names if tag.startswith("eval/")}
@@ -43,13 +43,13 @@ def arrange(tags: Iterable[str]) -> dict[str, Charts]:
         if tag.startswith("time/"):
             training[tag.removeprefix("time/").replace("_", " ")] = [tag]
     charts = {"losses": losses, "measures": related(sorted(held_out - seen)), "training": training}
-    return {category: {title: each for title, each in chart.items() if each} for category, chart in charts.items()}
+    return {category: {title: group for title, group in chart.items() if group} for category, chart in charts.items()}
 
 
 def related(tags: list[str]) -> Charts:
-    """Measures in charts: names that differ in the first or last word alone share one, as cycle and identity error do.
+    """Groups measures into charts: names that differ only in their first or last word share one.
 
-    The rest have a chart each: measures come in units of their own.
+    For example, cycle_error and identity_error. Every other measure has its own chart, since units differ.
     """
     charts: Charts = {}
     left = list(tags)

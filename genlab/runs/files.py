@@ -1,4 +1,4 @@
-"""Replaces files so that each is at every moment either the old one or the whole new one, even after a power cut."""
+"""Replaces files atomically: at any moment a file is the old or the complete new one, even after a power cut."""
 
 import os
 import tempfile
@@ -16,16 +16,16 @@ def write_atomically(
     shared: bool = False,
     sync_folder: bool = False,
 ) -> None:
-    """Write a temporary file beside `path`, flush it to the disk and move it into the place of `path`.
+    """Write a temporary file beside `path`, flush it to disk and move it to `path`.
 
     Args:
-        content: text, which becomes UTF-8, or bytes, or a function that writes them into the open file.
-        temporary: name of the temporary file; None: that of `path` with .tmp after it.
-        shared: several processes may write `path` at once, so that each needs a temporary file of its own.
-        sync_folder: flush the folder too, so that the new name outlives a power cut.
+        content: text (encoded as UTF-8), bytes, or a function that writes to the open file.
+        temporary: the temporary file; None: `path` with .tmp appended.
+        shared: several processes may write `path` at the same time, so each needs its own temporary file.
+        sync_folder: flush the folder too, so that the new name survives a power cut.
 
     Raises:
-        OSError: the disk does not take it; nothing of the attempt is left.
+        OSError: the write failed; the temporary file has been removed.
     """
     content = content.encode() if isinstance(content, str) else content
     if shared:
@@ -36,25 +36,25 @@ def write_atomically(
         with open(temporary, "wb") as file:
             content(file) if callable(content) else file.write(content)
             file.flush()
-            os.fsync(file.fileno())  # or a power cut may leave the new name with nothing in it
+            os.fsync(file.fileno())  # without this, a power cut may leave an empty file under the new name
         if shared:
-            os.chmod(temporary, 0o644)  # mkstemp lets nobody else read it
+            os.chmod(temporary, 0o644)  # mkstemp makes it readable only by its owner
         move(temporary, path, sync_folder)
 
 
 @contextmanager
 def removed_on_failure(temporary: Path) -> Iterator[Path]:
-    """Within, a file is made that will be moved to its place; where it does not come to that, it is removed."""
+    """Context in which a temporary file is written; removes it if an exception is raised."""
     try:
         yield temporary
     except BaseException:
         with suppress(OSError):
-            temporary.unlink(missing_ok=True)  # a full disk needs the room
+            temporary.unlink(missing_ok=True)  # on a full disk, its space is needed
         raise
 
 
 def move(temporary: Path, path: Path, sync_folder: bool = False) -> None:
-    """Give a whole file its name, in the place of an older one; `sync_folder` flushes the folder to the disk."""
+    """Move a complete file to `path`, replacing an older one; `sync_folder` flushes the folder to disk."""
     os.replace(temporary, path)
     if sync_folder:
         folder = os.open(path.parent, os.O_RDONLY)

@@ -1,7 +1,7 @@
-"""The run folder: the one place that knows its names.
+"""The run folder: the only module that knows its file names.
 
 config.yaml  metrics.jsonl  events...  checkpoints/{last,best,step_N}.pt  samples/  status.json  result.json
-environment.json  evaluation.json  samples.npz  samples.csv  grid.png  autoencoder.pt (where the model has one)
+environment.json  evaluation.json  samples.npz  samples.csv  grid.png  autoencoder.pt (if the model has one)
 """
 
 import json
@@ -38,45 +38,45 @@ class Run:
         self.grid = folder / "grid.png"
 
     def part(self, key: str) -> Path:
-        """The copy of the trained family that the model's key names: a run needs no other run's folder."""
+        """Returns the file with the run's own copy of the trained family that the model option `key` names."""
         return self.folder / f"{key}.pt"
 
     @classmethod
     def open(cls, folder: str | Path) -> "Run":
-        """The run in an existing folder.
+        """Opens the run in an existing folder.
 
         Raises:
-            UserError: the folder is absent, or is no run.
+            UserError: the folder is absent or not a run folder.
         """
         run = cls(Path(folder))
         try:
             if not run.folder.is_dir():
-                raise UserError(f"no folder {folder}; a run folder is what 'genlab train' names at its end")
+                raise UserError(f"no folder {folder}; give the run folder that 'genlab train' printed")
             if not run.config.is_file():
-                raise UserError(f"{folder} is no run folder: it has no config.yaml")
+                raise UserError(f"{folder} is not a run folder: it has no config.yaml")
             _check_plain(run.folder)
         except OSError as error:
             raise UserError(f"cannot read {error.filename or folder}: {error.strerror}") from error
         return run
 
     def discard(self) -> None:
-        """Remove the folder, and the one above, if nothing but a lock has been written there."""
+        """Remove the folder, and then its parent, if they contain nothing but a lock."""
         with suppress(OSError):
             if os.listdir(self.folder) == [".lock"]:
                 (self.folder / ".lock").unlink()
         for folder in (self.folder, self.folder.parent):
             try:
-                if not folder.samefile(Path.cwd()):  # an empty folder that the user stands in
+                if not folder.samefile(Path.cwd()):  # keep the current working directory
                     folder.rmdir()
             except OSError:  # not empty, or not ours
                 return
 
     def read_config(self) -> DictConfig:
-        """The run's own config, closed to new keys.
+        """Reads the run's own config, closed to new keys.
 
         Raises:
-            UserError: the file cannot be read as one, or it holds what genlab never writes: an interpolation such as
-                `${oc.env:SECRET}`, or a YAML alias, by which a small file can fill the memory.
+            UserError: the file is not a readable config, or it contains what genlab never writes: an interpolation such
+                as `${oc.env:SECRET}`, or a YAML alias, with which a small file can fill the memory.
         """
         try:
             text = self.config.read_text(encoding="utf-8")
@@ -88,7 +88,7 @@ class Run:
         write_atomically(self.config, OmegaConf.to_yaml(config, resolve=True))
 
     def write_status(self, state: str, reason: str = "", **details: Any) -> None:
-        """Say in status.json that the run is `running`, `finished`, `failed` or `interrupted`, and why."""
+        """Write to status.json that the run is `running`, `finished`, `failed` or `interrupted`, and why."""
         status = {
             "status": state,
             "reason": reason,
@@ -99,7 +99,7 @@ class Run:
         write_atomically(self.status, to_json(status, indent=2) + "\n")
 
     def write_environment(self, environment: dict[str, Any]) -> None:
-        """Keep what this start of the run was made with; a resumed run keeps its `earlier` ones as well."""
+        """Write the environment of this start of the run; a resumed run keeps the `earlier` ones as well."""
         earlier: list[Any] = []
         with suppress(OSError, ValueError, TypeError, AttributeError, RecursionError):  # absent or damaged
             before = json.loads(self.environment.read_text(encoding="utf-8"))
@@ -114,10 +114,10 @@ class Run:
 
     @contextmanager
     def lock(self) -> Iterator[None]:
-        """Hold the folder, so that no second process trains in it; a process that dies lets go of it.
+        """Context that locks the folder, so that no other process trains in it; the lock ends with the process.
 
         Raises:
-            UserError: another process holds it.
+            UserError: another process holds the lock.
         """
         try:
             import fcntl
@@ -139,14 +139,14 @@ class Run:
                 yield
                 return
             if not path.exists() or not os.path.samestat(os.fstat(file.fileno()), path.stat()):
-                raise UserError(f"{self.folder} is just being removed by another process")
-            with suppress(OSError):  # a full disk: the lock holds, only the name of its holder is missing
+                raise UserError(f"{self.folder} is being removed by another process")
+            with suppress(OSError):  # on a full disk, the lock works, but does not name its holder
                 os.ftruncate(file.fileno(), 0)
                 os.write(file.fileno(), f"process {os.getpid()} on {socket.gethostname()}".encode())
             yield
 
     def held(self) -> bool:
-        """Whether a process holds the lock of the folder, as far as this machine can know; if it cannot, it does."""
+        """Returns whether a process holds the lock of the folder; True if this machine cannot tell."""
         try:
             import fcntl
 
@@ -160,26 +160,26 @@ class Run:
 
 
 def _check_plain(folder: Path) -> None:
-    """Refuse what could lead a write out of the folder, or hang a read: links, pipes, devices."""
+    """Refuse links, pipes and devices, which could redirect a write out of the folder or make a read hang."""
     with os.scandir(folder) as entries:
-        found = list(entries)
-    for entry in found:
+        content = list(entries)
+    for entry in content:
         if entry.is_dir(follow_symlinks=False):
             _check_plain(Path(entry.path))
         elif not entry.is_file(follow_symlinks=False):
             raise UserError(
-                f"{entry.path} is a link or no plain file; genlab writes into run folders of plain files only"
+                f"{entry.path} is not a plain file or folder; a run folder must not contain links, pipes or devices"
             )
 
 
 def to_json(value: Any, **options: Any) -> str:
-    """JSON that every reader takes: it has no NaN and no infinity, so numbers that are not finite become null."""
+    """Returns strict JSON, which has no NaN or infinity: numbers that are not finite become null."""
     return json.dumps(_without_nan(value), allow_nan=False, **options)
 
 
 def _without_nan(value: Any) -> Any:
     if isinstance(value, dict):
-        return {key: _without_nan(each) for key, each in value.items()}
+        return {key: _without_nan(item) for key, item in value.items()}
     if isinstance(value, (list, tuple)):
-        return [_without_nan(each) for each in value]
+        return [_without_nan(item) for item in value]
     return None if isinstance(value, float) and not math.isfinite(value) else value

@@ -1,11 +1,11 @@
-"""The row of a run in TensorBoard's table of runs (its HParams tab).
+"""Writes the row of a run in TensorBoard's table of runs (the HParams tab).
 
-A run writes its own settings and how it ended, and no list of columns. TensorBoard then makes the table itself
-from all runs that it sees: the union of their settings, those that differ first, and every curve as a live measure. (A
-list of columns written by one run would stand for all of them, without the keys that only other models have.)
+A run writes its own settings and how it ended, but no list of columns. TensorBoard then builds the table from all runs
+it sees: the union of their settings, those that differ first, and every curve as a live measure. (A list of columns
+written by one run would apply to all of them, without the keys that only other models have.)
 """
 
-# Protobuf makes the names of its modules when they are imported.
+# Protobuf creates the names in its modules at import time.
 # pyright: reportAttributeAccessIssue=false
 
 from collections.abc import Mapping
@@ -18,25 +18,25 @@ from torch.utils.tensorboard import FileWriter
 
 
 def row(settings: Mapping[str, Any]) -> dict[str, bool | float | str]:
-    """Settings by dotted key -> the columns of a run: `model._target_` becomes `model`, lists become text.
+    """Converts settings by dotted key to the columns of a run: `model._target_` becomes `model`, lists become text.
 
-    What is null is left out (an empty cell), so that a column of numbers stays one that can be sorted; so is the run's
-    own name, by which the row is called.
+    Null values are left out (an empty cell), so that a column of numbers can still be sorted; so is the run's own name,
+    which names the row.
     """
-    found: dict[str, bool | float | str] = {}
+    columns: dict[str, bool | float | str] = {}
     for key, value in settings.items():
         if value is None or key == "name" or key.endswith("_partial_"):
             continue
         if key.endswith("._target_"):
             key, value = key.removesuffix("._target_"), str(value).rpartition(".")[2]
-        found[key] = value if isinstance(value, (bool, int, float, str)) else str(value)
-    return found
+        columns[key] = value if isinstance(value, (bool, int, float, str)) else str(value)
+    return columns
 
 
 class Session:
-    """The row of a run in the HParams table: its settings, and in the end how it went.
+    """The row of a run in the HParams table: its settings and, once it has ended, its status.
 
-    In an event file of its own, which a resumed run writes anew: of two sessions of a run TensorBoard keeps the first.
+    It has its own event file, which a resumed run replaces, because TensorBoard keeps only the first of two sessions.
     """
 
     SUFFIX = ".session"
@@ -45,13 +45,13 @@ class Session:
         for old in folder.glob(f"events.*{self.SUFFIX}"):
             old.unlink()
         self._writer = FileWriter(str(folder), filename_suffix=self.SUFFIX)
-        # Two folders of different sweeps may bear the same name: rows of one name would be averaged.
+        # Folders of different sweeps may have the same name, and rows with the same name would be averaged.
         name = "/".join(folder.resolve().parts[-2:])
         self._writer.add_summary(summary_v2.hparams_pb(row(settings), trial_id=name))
         self._writer.flush()
 
     def close(self, success: bool | None) -> None:
-        """Say how the run ended. None: it has not; its status stays "unknown", like that of a run cut off."""
+        """Write how the run ended. None: it has not ended; its status stays "unknown", like that of a killed run."""
         if success is not None:
             status = api_pb2.STATUS_SUCCESS if success else api_pb2.STATUS_FAILURE
             end = plugin_data_pb2.HParamsPluginData(session_end_info=plugin_data_pb2.SessionEndInfo(status=status))

@@ -1,4 +1,4 @@
-"""The config that a run has stored, read back: checked before it is believed, for it may come from someone else."""
+"""Reads the config stored in a run folder, and checks it first, because it may come from someone else."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -9,18 +9,18 @@ from omegaconf import DictConfig, OmegaConf
 
 from genlab.errors import UserError, brief
 
-LARGEST = 2**15  # characters of a config; a long one has 3000
-DEEPEST = 32  # tables and lists within one another; a deep one has 5
-# Data sets that name the version of their rules of reading; where a run names none, it is older than the second one.
+LARGEST = 2**15  # characters; a long config has 3000
+DEEPEST = 32  # levels of nested tables and lists; a deep config has 5
+# Data sets that record the version of their reading rules; a run that records none is from version 1.
 VERSIONED = ("genlab.data.array.Array", "genlab.data.folder.Folder")
 
 
 def parse(text: str, source: Path) -> DictConfig:
-    """The config of a run from its text, closed to new keys; `source` is where it stands.
+    """Parses the config of a run, closed to new keys; `source` is its file, for messages.
 
     Raises:
-        UserError: it is none, or it holds what genlab never writes: an interpolation such as `${oc.env:SECRET}`, or a
-            YAML alias, by which a small file can fill the memory.
+        UserError: it is not a run's config, or it contains what genlab never writes: an interpolation such as
+            `${oc.env:SECRET}`, or a YAML alias, with which a small file can fill the memory.
     """
     try:
         _check_yaml(text)
@@ -28,14 +28,14 @@ def parse(text: str, source: Path) -> DictConfig:
     except Exception as error:  # YAML errors come from two libraries
         raise UserError(f"damaged {source}: {brief(error)}") from error
     if not isinstance(config, DictConfig) or not {"model", "data", "trainer", "optimizer", "seed"} <= set(config):
-        raise UserError(f"{source} is no config of a run: model, data, trainer, optimizer or seed is missing")
-    if any("${" in each for each in _strings(OmegaConf.to_container(config))):
-        raise UserError(f"{source}: holds ${{...}}; the config of a run is written with all values resolved")
+        raise UserError(f"{source} is not the config of a run: model, data, trainer, optimizer or seed is missing")
+    if any("${" in text for text in _strings(OmegaConf.to_container(config))):
+        raise UserError(f"{source}: contains ${{...}}, but the config of a run has all values resolved")
     if foreign := {"hydra", "defaults"} & set(config):
         raise UserError(f"{source}: has a {min(foreign)} section, which the config of a run never has")
     for key in ("model", "data", "trainer", "optimizer"):
         if not isinstance(config[key], DictConfig):
-            raise UserError(f"{source}: {key} is no table of keys and values")
+            raise UserError(f"{source}: {key} must be a table of keys and values")
     if config.data.get("_target_") in VERSIONED and "version" not in config.data:
         config.data.version = 1
     OmegaConf.set_struct(config, True)
@@ -43,10 +43,10 @@ def parse(text: str, source: Path) -> DictConfig:
 
 
 def _check_yaml(text: str) -> None:
-    """Refuse what would take long to read.
+    """Refuse YAML that could take very long to read.
 
     Raises:
-        ValueError, YAMLError: too large, too deep, with aliases, or no YAML.
+        ValueError, YAMLError: too large, too deep, with aliases, or not YAML.
     """
     if len(text) > LARGEST:
         raise ValueError("too large")

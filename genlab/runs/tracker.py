@@ -1,6 +1,6 @@
-"""What a run says of itself: TensorBoard, metrics.jsonl, pictures, a progress bar.
+"""Logs a run to TensorBoard, metrics.jsonl, pictures and a progress bar.
 
-This is the only place where the host waits for the device.
+This is the only place where the training loop waits for the device.
 """
 
 import json
@@ -26,7 +26,7 @@ from genlab.runs.hparams import Session
 
 
 class Meter:
-    """Collects the logs of every update on the device; reads them all at once, as means over the window."""
+    """Collects the logs of all updates on the device; `read` returns their means over the window in one transfer."""
 
     def __init__(self) -> None:
         self._values: dict[str, list[Tensor]] = {}
@@ -38,7 +38,7 @@ class Meter:
             self._values.setdefault(f"{phase}/{key}", []).append(value)
 
     def read(self) -> dict[str, float]:
-        """Means since the last `clear`, by "phase/key".
+        """Returns the means since the last `clear`, by "phase/key".
 
         Raises:
             RunFailed: a loss was not finite; the message names the phase and the step.
@@ -59,7 +59,7 @@ class Meter:
         return {key: values.mean().item() for key, values in columns.items()}
 
     def apply(self, function: Callable[[Tensor], Tensor]) -> None:
-        """Put all values through a function of one tensor (n,): their mean over several processes, say."""
+        """Apply a function of one tensor (n,) to all values, such as the mean over several processes."""
         if self._values:
             flat = function(torch.stack([v.float() for values in self._values.values() for v in values]))
             pieces = flat.split([len(values) for values in self._values.values()])
@@ -69,42 +69,42 @@ class Meter:
         self._values, self._steps = {}, {}
 
     def state_dict(self) -> dict:
-        """A window that is still open, for the checkpoint: a resumed run logs the same means."""
+        """Returns the current window for the checkpoint, so that a resumed run logs the same means."""
         return {"values": {k: torch.stack(v).cpu() for k, v in self._values.items()}, "steps": self._steps}
 
     def load_state_dict(self, state: dict, device: torch.device | None = None) -> None:
-        """Take up a window that was open, on the device where the rest of it will be.
+        """Restore a window, on the device where the rest of it will be collected.
 
         Raises:
-            KeyError, ValueError: a phase without its losses.
+            KeyError, ValueError: the losses of a phase are missing or do not match its steps.
         """
         self._values = {key: list(values.to(device).unbind()) for key, values in state["values"].items()}
         self._steps = {phase: list(steps) for phase, steps in state["steps"].items()}
         for phase, steps in self._steps.items():
             if len(self._values[f"{phase}/loss"]) != len(steps):
-                raise ValueError(f"{len(steps)} steps of phase {phase} with another number of losses")
+                raise ValueError(f"phase {phase} has {len(steps)} steps but another number of losses")
 
 
 class Tracker:
-    """Writes what a run logs into its folder and onto the terminal.
+    """Writes the logs of a run into its folder and to the terminal.
 
     Args:
-        folder: of the run; None writes nothing to disk.
-        start, steps: where this call begins and where the run ends.
-        settings: of the run, by dotted key, for TensorBoard's table of runs.
+        folder: the run folder; None: nothing is written to disk.
+        start, steps: the steps at which this call begins and the run ends.
+        settings: the run's settings by dotted key, for TensorBoard's table of runs.
     """
 
     def __init__(self, folder: Path | None, start: int, steps: int, settings: Mapping[str, Any] | None = None) -> None:
         self.folder, self.start, self.steps = folder, start, steps
-        self.complete = True  # whether an end without an exception is the end of the run
+        self.complete = True  # whether leaving without an exception means that the run has ended
         self._writer: SummaryWriter | None = None
         self._file: TextIO | None = None
         self._session: Session | None = None
         self._tags: set[str] = set()
         self._told: set[str] = set()
-        # disable=None: no bar where the output is no terminal; a plain line now and then instead.
+        # disable=None: no bar if the output is not a terminal; `_say` prints a line now and then instead.
         self._bar = tqdm(total=steps, initial=start, disable=None, unit="step", dynamic_ncols=True, file=sys.stderr)
-        # TensorBoard writes in a thread of its own and hands an error on to the next call: no need to print it there.
+        # TensorBoard writes in its own thread and raises an error at the next call, so it need not be printed there.
         self._excepthook = threading.excepthook
         threading.excepthook = lambda error: issubclass(error.exc_type, OSError) or self._excepthook(error)
         if folder is not None:
@@ -120,7 +120,7 @@ class Tracker:
         self._began = self._spoke = time.monotonic()
 
     def log(self, step: int, values: dict[str, float], partial: bool = False) -> None:
-        """Write scalars at a step. `partial`: the window ends early; a resumed run writes it anew."""
+        """Write scalars at a step. `partial`: the window ended early; a resumed run rewrites it."""
         if self._writer:
             for tag, value in values.items():
                 self._writer.add_scalar(tag, value, step)
@@ -138,12 +138,12 @@ class Tracker:
             self._writer.add_text(tag, text)
 
     def warn(self, step: int, text: str) -> None:
-        """A line that the user must see: on the terminal and on TensorBoard's page."""
+        """Show a warning on the terminal and in TensorBoard."""
         self._bar.write(f"warning: step {step}: {text}", file=sys.stderr)
         self.text("warning", f"step {step}: {text}")
 
     def tell(self, step: int, left_out: Mapping[str, str]) -> None:
-        """Warn of each measure and picture that could not be had, by name with its reason, once."""
+        """Warn once of each measure or picture that was left out, with its reason."""
         for name in [name for name in left_out if name not in self._told]:
             self._told.add(name)
             self.warn(step, f"{name} is left out: {left_out[name]}")
@@ -156,7 +156,7 @@ class Tracker:
                 self._writer.add_histogram(tag, array, step)
 
     def picture(self, step: int, name: str, image: np.ndarray) -> None:
-        """Write an image (H, W, 3) uint8 into samples/ and onto TensorBoard's page."""
+        """Write an image (H, W, 3) uint8 into samples/ and to TensorBoard."""
         from PIL import Image
 
         if self.folder and self._writer:
@@ -169,7 +169,7 @@ class Tracker:
         self._bar.update(step - self._bar.n)
 
     def close(self, success: bool | None = None) -> None:
-        """Close all of it, whichever part fails. `success`: how the run ended; None: it has not.
+        """Close everything, even if a part fails. `success`: how the run ended; None: it has not ended.
 
         Raises:
             OSError: the last lines could not be written.
@@ -178,9 +178,9 @@ class Tracker:
             stack.callback(setattr, threading, "excepthook", self._excepthook)
             if self._session:
                 stack.callback(self._session.close, success)
-            for each in (self._bar, self._file, self._writer):
-                if each:
-                    stack.callback(each.close)
+            for output in (self._bar, self._file, self._writer):
+                if output:
+                    stack.callback(output.close)
 
     def __enter__(self) -> "Tracker":
         return self
@@ -189,7 +189,7 @@ class Tracker:
         self.close(False if error else True if self.complete else None)
 
     def _say(self, step: int, values: dict[str, float]) -> None:
-        """Losses on the bar, or a line on a plain output at most every 20 seconds."""
+        """Show losses on the bar; without a bar, print a line at most every 20 seconds."""
         losses = {
             tag.split("/")[-2]: v for tag, v in values.items() if tag.startswith("train/") and tag.endswith("loss")
         }
@@ -208,23 +208,23 @@ class Tracker:
 
 
 def scalars(folder: Path, step: int, values: dict[str, float]) -> None:
-    """Add scalars to the TensorBoard page of a run that is not training."""
+    """Add scalars to TensorBoard for a run that is not training."""
     with SummaryWriter(folder, filename_suffix=".evaluation") as writer:
         for tag, value in values.items():
             writer.add_scalar(tag, value, step)
 
 
 def rewind(path: Path, step: int) -> None:
-    """Drop the lines of metrics.jsonl that a run resumed at `step` writes anew: later, partial or torn ones."""
+    """Drop the lines of metrics.jsonl that a run resumed at `step` will rewrite: later, partial or truncated ones."""
     if not path.exists():
         return
     kept = []
     for line in path.read_text(encoding="utf-8", errors="replace").split("\n"):
         try:
             record = json.loads(line)
-            whole = record["step"] <= step and not record.get("partial")
+            keep = record["step"] <= step and not record.get("partial")
         except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
             continue
-        if whole:
+        if keep:
             kept.append(line + "\n")
     write_atomically(path, "".join(kept))

@@ -1,6 +1,6 @@
-"""The sweep's folder: which jobs there are, how each of them stands; the table at the end.
+"""The folder of a sweep: its jobs and their status, and the table at the end.
 
-sweep.json (the whole state, written anew when a job starts or ends)  sweep.csv (the table)  a run folder for each job
+sweep.json (the full state, rewritten when a job starts or ends)  sweep.csv (the table)  a run folder for each job
 """
 
 import csv
@@ -26,38 +26,38 @@ class Job:
     """One run of a sweep."""
 
     number: int
-    folder: str  # its name below the sweep's folder
+    folder: str  # path relative to the sweep's folder
     overrides: list[str]  # the words after `genlab train`
     status: str = "queued"  # queued, running, finished, failed, interrupted, pruned
     reason: str = ""
-    measure: str = ""  # the monitored one
-    better: str = "min"  # what is better of it, as in Measure.better
-    value: float | None = None  # its best value
+    measure: str = ""  # name of the monitored measure
+    better: str = "min"  # which values are better, as in Measure.better
+    value: float | None = None  # best value of the measure
     step: int | None = None
-    seconds: float = 0.0  # from start to end of its processes, resumed ones added
+    seconds: float = 0.0  # total run time of its processes, including resumed ones
 
 
 @dataclass
 class Sweep:
-    """The jobs of one `genlab train -m`, and what is needed to go on with it."""
+    """The jobs of one `genlab train -m`, and what is needed to resume it."""
 
     folder: Path
     jobs: list[Job] = field(default_factory=list)
-    flags: list[str] = field(default_factory=list)  # of Hydra, for every job: where more configs are
+    flags: list[str] = field(default_factory=list)  # Hydra's flags for every job: further config folders
     launcher: dict[str, Any] = field(default_factory=dict)
-    search: list[str] | None = None  # the words of a search, which makes its jobs as it goes
+    search: list[str] | None = None  # the command line of a search, which makes its jobs while it runs
 
     @classmethod
     def open(cls, folder: Path) -> "Sweep":
-        """The sweep in an existing folder.
+        """Reads the sweep in an existing folder.
 
         Raises:
-            UserError: sweep.json cannot be read as one.
+            UserError: sweep.json is damaged or cannot be read.
         """
         path = folder / "sweep.json"
         try:
             state = json.loads(path.read_text(encoding="utf-8"))
-            sweep = cls(folder, **{**state, "jobs": [Job(**each) for each in state["jobs"]]})
+            sweep = cls(folder, **{**state, "jobs": [Job(**job) for job in state["jobs"]]})
         except (OSError, ValueError, TypeError, KeyError) as error:
             raise UserError(f"damaged {path}: {brief(error)}") from error
         for job in sweep.jobs:
@@ -69,7 +69,7 @@ class Sweep:
         return (folder / "sweep.json").is_file()
 
     def save(self) -> None:
-        """Write sweep.json, so that at every moment it is whole."""
+        """Writes sweep.json atomically."""
         self.folder.mkdir(parents=True, exist_ok=True)
         state = {key: value for key, value in asdict(self).items() if key != "folder"}
         write_atomically(self.folder / "sweep.json", to_json(state, indent=1) + "\n")
@@ -78,11 +78,11 @@ class Sweep:
         return Run(self.folder / job.folder)
 
     def add(self, jobs: Iterable[Job]) -> None:
-        """Take in new jobs, all or none.
+        """Adds new jobs, all or none.
 
         Raises:
-            UserError: the folder of one is not below the sweep's, is another job's (also where a file system takes
-                small and capital letters for the same), or holds a run already, which is not this sweep's.
+            UserError: the folder of a job is not below the sweep's, is also another job's (even if they differ only in
+                case, which some file systems ignore), or already holds a run that is not part of this sweep.
         """
         new, taken = list(jobs), {job.folder.casefold() for job in self.jobs}
         for job in new:
@@ -95,13 +95,13 @@ class Sweep:
                 )
             if self.run(job).config.exists():
                 raise UserError(
-                    f"{self.run(job).folder} holds a run that is not of this sweep: choose another hydra.sweep.dir"
+                    f"{self.run(job).folder} holds a run that is not part of this sweep: choose another hydra.sweep.dir"
                 )
             taken.add(job.folder.casefold())
         self.jobs += new
 
     def read_result(self, job: Job) -> None:
-        """Take over from the job's own files what it reached."""
+        """Reads the results of a job from its own files."""
         result = _read(self.run(job).folder / "result.json")
         best = result.get("best") or {}
         job.measure, job.value = best.get("measure", ""), _finite(best.get("value"))
@@ -109,24 +109,24 @@ class Sweep:
         job.step = result.get("step") or _read(self.run(job).folder / "status.json").get("step")
 
     def differing(self, job: Job) -> str:
-        """The overrides in which this job differs from others."""
-        common = set.intersection(*(set(each.overrides) for each in self.jobs)) if len(self.jobs) > 1 else set()
-        return " ".join(each for each in job.overrides if each not in common)
+        """Returns the overrides of a job that not all jobs have."""
+        common = set.intersection(*(set(other.overrides) for other in self.jobs)) if len(self.jobs) > 1 else set()
+        return " ".join(word for word in job.overrides if word not in common)
 
     def ranks(self) -> dict[int, int]:
-        """The places, from 1, of the jobs that have a value, by number; jobs of unlike measures are not compared."""
+        """Returns the rank, from 1, of each job number with a value; ranks only compare jobs with the same measure."""
         places: dict[int, int] = {}
         for measure in {job.measure for job in self.jobs}:
             rated = [job for job in self.jobs if job.measure == measure and job.value is not None]
             words = [job.better for job in rated]
-            # Of a measure that was found to be best near a value, older jobs still say "max".
+            # Older jobs still say "max" for a measure that was later found to be best near a value.
             better = next((word for word in words if word.startswith(NEAR)), words[0] if words else "")
             rated.sort(key=lambda job: (cost(job.value or 0.0, better), job.number))
             places |= {job.number: place for place, job in enumerate(rated, 1)}
         return places
 
     def rows(self) -> list[dict[str, Any]]:
-        """The table: the best first, then those without a value."""
+        """Returns the rows of the table: the best jobs first, those without a value last."""
         ranks = self.ranks()
         last = len(self.jobs) + 1
         order = sorted(self.jobs, key=lambda job: (job.value is None, job.measure, ranks.get(job.number, last)))
@@ -137,7 +137,7 @@ class Sweep:
         ]
 
     def table(self) -> str:
-        """The table as text; also written as sweep.csv."""
+        """Returns the table as text, and writes it to sweep.csv."""
         rows = self.rows()
         with open(self.folder / "sweep.csv", "w", encoding="utf-8", newline="") as file:
             writer = csv.DictWriter(file, COLUMNS)
@@ -156,11 +156,11 @@ class Sweep:
         widths = [max(len(line[column]) for line in lines) for column in range(5)]
         text = ["  ".join([*(cell.ljust(w) for cell, w in zip(line, widths, strict=False)), line[5]]) for line in lines]
         if len({job.measure for job in self.jobs if job.measure}) > 1:
-            text.append("The jobs follow unlike measures: ranks are within each. trainer.monitor=... makes it one.")
+            text.append("The jobs monitor different measures; ranks are per measure. Set trainer.monitor to use one.")
         return "\n".join(text)
 
     def conclude(self, interrupted: bool = False) -> None:
-        """Print the table and the sweep's folder.
+        """Prints the table and the sweep's folder.
 
         Raises:
             RunFailed: a job failed.
@@ -169,22 +169,22 @@ class Sweep:
         print(f"\n{self.table()}\nsweep folder: {self.folder}", flush=True)
         failed = [job for job in self.jobs if job.status not in ("finished", "pruned")]
         if failed and not interrupted:
-            hint = f"each says why in its job.log; try them again with: {again(self.folder)}"
+            hint = f"see the job.log of each; try them again with: {again(self.folder)}"
             raise RunFailed(f"{len(failed)} of {len(self.jobs)} jobs did not finish; {hint}")
 
 
 def again(folder: Path) -> str:
-    """The command that goes on with a sweep or a run."""
+    """Returns the command that resumes a sweep or a run."""
     return f"genlab train {shlex.quote(f'resume={folder}')}"
 
 
 def assignment(key: str, value: object) -> str:
-    """`key=value` in Hydra's grammar, whatever characters (=, comma, blank) the value has."""
+    """Returns `key=value` in Hydra's grammar, quoted so that the value may contain any characters."""
     return f"{key}={quote(str(value))}"
 
 
 def _finite(value: object) -> float | None:
-    """A number that can be ranked, else None: an older genlab could write NaN."""
+    """Returns a number that can be ranked, else None: older versions of genlab could write NaN."""
     return float(value) if isinstance(value, (int, float)) and math.isfinite(value) else None
 
 

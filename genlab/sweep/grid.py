@@ -1,7 +1,7 @@
-"""Hydra's sweep over a grid, by a launcher that gives each job a process of its own, and with a table at the end.
+"""Sweeps over a grid with Hydra: a launcher that runs each job in its own process, and a sweeper that prints a table.
 
-Hydra loads plugins of the package `hydra_plugins` alone; `register_plugins` enters ours under that name, so that the
-configs hydra/launcher/processes.yaml and hydra/sweeper/{grid,optuna}.yaml find them.
+Hydra only loads plugins of the package `hydra_plugins`; `register_plugins` registers genlab's plugins under that name,
+so that the configs hydra/launcher/processes.yaml and hydra/sweeper/{grid,optuna}.yaml find them.
 """
 
 import os
@@ -34,7 +34,7 @@ PLUGINS = {"Processes": "genlab.sweep.grid", "Grid": "genlab.sweep.grid", "Searc
 
 
 def register_plugins() -> None:
-    """Make our plugins known to Hydra."""
+    """Registers genlab's plugins with Hydra."""
     for name, module in PLUGINS.items():
         Plugins.instance().class_name_to_class[f"hydra_plugins.genlab.{name}"] = getattr(import_module(module), name)
 
@@ -42,10 +42,10 @@ def register_plugins() -> None:
 def prepare_job(
     context: HydraContext, config: DictConfig, overrides: Sequence[str], number: int
 ) -> tuple[Job, DictConfig]:
-    """A job and its whole config, composed and checked before any job starts.
+    """Returns a job and its full config, composed and checked before any job starts.
 
     Raises:
-        UserError: an option of the trainer is wrong, or nothing would read a key.
+        UserError: a trainer option is wrong, or nothing reads a key.
     """
     job, composed = compose_job(context, config, overrides, number)
     build.options(composed)
@@ -56,51 +56,54 @@ def prepare_job(
 def compose_job(
     context: HydraContext, config: DictConfig, overrides: Sequence[str], number: int
 ) -> tuple[Job, DictConfig]:
-    """A job, with the name of its folder, and its whole config."""
+    """Returns a job, with the name of its folder, and its full config."""
     composed = context.config_loader.load_sweep_config(config, list(overrides))
     with open_dict(composed):
         composed.hydra.job.id = composed.hydra.job.num = number
-    HydraConfig.instance().set_config(composed)  # ${hydra:...} in the folder's name
-    own = [each for each in overrides if not each.startswith("++hydra.")]
+    HydraConfig.instance().set_config(composed)  # for ${hydra:...} in the folder's name
+    own = [word for word in overrides if not word.startswith("++hydra.")]
     return Job(number, str(OmegaConf.select(composed, "hydra.sweep.subdir")), own), composed
 
 
 def readable(overrides: Sequence[Override]) -> str:
-    """The override by which the folders of jobs are named after the keys that are swept over, and no others."""
-    fixed = {each.get_key_element().lstrip("+~") for each in overrides if not each.is_sweep_override()}
+    """Returns an override that names the folders of jobs after the swept keys only."""
+    fixed = {item.get_key_element().lstrip("+~") for item in overrides if not item.is_sweep_override()}
     return f"++hydra.job.config.override_dirname.exclude_keys=[{','.join(sorted(fixed | {'name'}))}]"
 
 
 def flags(config: DictConfig) -> list[str]:
-    """The flags of the sweep that its jobs need too: where more configs are, and which is the main one."""
+    """Returns the flags of the sweep that its jobs need too: further config folders and the primary config."""
     more = [s.path.removeprefix("file://") for s in config.hydra.runtime.config_sources if s.provider == "command-line"]
     name = config.hydra.job.config_name
     words = [word for path in more for word in ("--config-dir", path)]
     words += rerun.flags() if name == rerun.NAME else ["-cn", name] if name != "train" else []
-    path = ",".join(f"'{each}'" for each in config.hydra.searchpath)
+    path = ",".join(f"'{folder}'" for folder in config.hydra.searchpath)
     return [*words, f"hydra.searchpath=[{path}]"] if path else words
 
 
 def new_sweep(config: DictConfig, resumed: bool = False) -> Sweep:
-    """The sweep in the folder that the config names.
+    """Returns the sweep in the folder that the config names.
+
+    Args:
+        resumed: open the sweep that the folder already holds, if any.
 
     Raises:
-        UserError: the folder holds a sweep already.
+        UserError: the folder already holds a sweep, and `resumed` is false.
     """
     folder = Path(os.path.abspath(config.hydra.sweep.dir))
     if Sweep.is_one(folder):
         if resumed:
             return Sweep.open(folder)
-        raise UserError(f"{folder} holds a sweep already: go on with {again(folder)}, or choose another folder")
+        raise UserError(f"{folder} already holds a sweep: go on with {again(folder)}, or choose another folder")
     return Sweep(folder, flags=flags(config))
 
 
 class Processes(Launcher):
-    """Runs each job in a process of its own on this machine.
+    """Launcher that runs each job in its own process on this machine.
 
     Args:
-        n_jobs: at a time; "auto": one for each visible GPU, without one half the CPU's cores.
-        threads: CPU threads of a job; "auto": the cores divided by n_jobs.
+        n_jobs: jobs at a time; "auto": one per visible GPU, or half the CPU cores without a GPU.
+        threads: CPU threads per job; "auto": the cores divided by n_jobs.
     """
 
     def __init__(self, n_jobs: int | str = "auto", threads: int | str = "auto") -> None:
@@ -111,15 +114,15 @@ class Processes(Launcher):
         self.context, self.config = hydra_context, config
 
     def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> list[JobReturn]:
-        """Run the jobs to their end, whatever becomes of some of them.
+        """Runs all jobs to their end, even if some fail.
 
         Raises:
-            Interrupted: the jobs were ended by a signal.
+            Interrupted: a signal ended the jobs.
         """
         setup_globals()
         prepared = [
-            prepare_job(self.context, self.config, each, number)
-            for number, each in enumerate(job_overrides, initial_job_idx)
+            prepare_job(self.context, self.config, overrides, number)
+            for number, overrides in enumerate(job_overrides, initial_job_idx)
         ]
         self.sweep = self.sweep or new_sweep(self.config)
         self.sweep.launcher = {"n_jobs": self.n_jobs, "threads": self.threads}
@@ -134,11 +137,13 @@ class Processes(Launcher):
 
 
 class Grid(Sweeper):
-    """All combinations of the values given; folders named after what differs; a table at the end, for any launcher.
+    """Sweeper over all combinations of values; names folders after what differs, and prints a table at the end.
+
+    Works with any launcher.
 
     Args:
-        max_batch_size: jobs handed to the launcher at once; None: all.
-        params: overrides from the config, by key; those of the command line come after them.
+        max_batch_size: jobs passed to the launcher at once; None: all.
+        params: overrides from the config, by key; those of the command line take precedence.
     """
 
     def __init__(self, max_batch_size: int | None = None, params: dict[str, str] | None = None) -> None:
@@ -149,30 +154,31 @@ class Grid(Sweeper):
 
     def setup(self, *, hydra_context: HydraContext, task_function: Any, config: DictConfig) -> None:
         self.context, self.base = hydra_context, config
-        self.hydra_context, self.config = hydra_context, config  # where Hydra's own methods look
+        self.hydra_context, self.config = hydra_context, config  # the names that Hydra's own methods use
         self.launcher: Launcher = Plugins.instance().instantiate_launcher(hydra_context, task_function, config)
 
     def sweep(self, arguments: list[str]) -> list[Sequence[JobReturn]]:
-        """Run the sweep.
+        """Runs the sweep.
 
         Raises:
+            UserError: a key has no values to sweep over.
             RunFailed: a job failed; the others ran to their end.
         """
         parser = OverridesParser.create(config_loader=self.context.config_loader)
         overrides = parser.parse_overrides([*(f"{key}={value}" for key, value in self.params.items()), *arguments])
-        for each in overrides:
-            if each.is_sweep_override() and not list(each.sweep_string_iterator()):
-                raise UserError(f"{each.input_line}: there are no values to sweep over")
+        for item in overrides:
+            if item.is_sweep_override() and not list(item.sweep_string_iterator()):
+                raise UserError(f"{item.input_line}: there are no values to sweep over")
         returns: list[Sequence[JobReturn]] = []
         number, interrupted = 0, True
         planned = None if isinstance(self.launcher, Processes) else new_sweep(self.base)
         try:
             for batch in BasicSweeper.split_arguments(overrides, self.max_batch_size):
-                batch = [[*each, readable(overrides)] for each in batch]
+                batch = [[*words, readable(overrides)] for words in batch]
                 self.validate_batch_is_legal(batch)
-                if planned:  # the launcher makes the folders itself
+                if planned:  # this launcher makes the folders itself
                     planned.add(
-                        compose_job(self.context, self.base, each, number + i)[0] for i, each in enumerate(batch)
+                        compose_job(self.context, self.base, words, number + i)[0] for i, words in enumerate(batch)
                     )
                 returns.append(self.launcher.launch(batch, initial_job_idx=number))
                 number += len(batch)
@@ -185,7 +191,7 @@ class Grid(Sweeper):
 
 
 def returned(job: Job, config: DictConfig) -> JobReturn:
-    """What became of a job, as Hydra's sweepers expect it."""
+    """Returns the result of a job in the form that Hydra's sweepers expect."""
     done = job.status in ("finished", "pruned")
     result = JobReturn(job.overrides, config, config, status=JobStatus.COMPLETED if done else JobStatus.FAILED)
     result.return_value = job.value if done else RunFailed(job.reason)
@@ -193,20 +199,20 @@ def returned(job: Job, config: DictConfig) -> JobReturn:
 
 
 def gather(config: DictConfig, returns: Sequence[Sequence[JobReturn]]) -> Sweep | None:
-    """The sweep that another launcher ran, from what it returned and what the jobs left in their folders."""
+    """Reconstructs the sweep that another launcher ran, from its results and from the folders of the jobs."""
     sweep = new_sweep(config)
-    for number, each in enumerate(result for batch in returns for result in batch):
-        assert each.hydra_cfg is not None
-        folder = Path(each.hydra_cfg.hydra.runtime.output_dir)
-        job = Job(number, os.path.relpath(folder, sweep.folder), list(each.overrides or []))
+    for number, result in enumerate(item for batch in returns for item in batch):
+        assert result.hydra_cfg is not None
+        folder = Path(result.hydra_cfg.hydra.runtime.output_dir)
+        job = Job(number, os.path.relpath(folder, sweep.folder), list(result.overrides or []))
         sweep.read_result(job)
         job.status = "finished"
-        if each.status == JobStatus.FAILED:
-            error = each._return_value
+        if result.status == JobStatus.FAILED:
+            error = result._return_value
             job.status = "interrupted" if isinstance(error, Interrupted) else "failed"
             job.reason = f"{type(error).__name__}: {brief(error)}"
             folder.mkdir(parents=True, exist_ok=True)
-            # As a job of our own launcher leaves it.
+            # The same files as a job of genlab's own launcher leaves.
             with open(folder / "job.log", "a", encoding="utf-8", errors="backslashreplace") as log:
                 log.writelines(traceback.format_exception(error))
             Run(folder).write_status(job.status, job.reason, step=job.step)
@@ -215,10 +221,10 @@ def gather(config: DictConfig, returns: Sequence[Sequence[JobReturn]]) -> Sweep 
 
 
 def check_options(sweeper: type[Sweeper], values: Mapping[str, object]) -> None:
-    """Check the options of a sweeper against the types in its signature.
+    """Checks the options of a sweeper against the types in its signature.
 
     Raises:
-        UserError: one is of another type.
+        UserError: an option has the wrong type.
     """
     for name, hint in get_type_hints(sweeper.__init__).items():
         if name in values and not fits(values[name], hint):
@@ -226,7 +232,7 @@ def check_options(sweeper: type[Sweeper], values: Mapping[str, object]) -> None:
 
 
 def count(key: str, value: int | str) -> int | str:
-    """Check a number of jobs or threads.
+    """Returns a number of jobs or threads after checking it.
 
     Raises:
         UserError: it is neither a positive integer nor "auto".

@@ -1,7 +1,7 @@
-"""Runs the jobs of a sweep, each in a process of its own, some at a time; the one place that starts and signals them.
+"""Runs the jobs of a sweep, several at a time, each in its own process; only this module starts and signals them.
 
-A job is the command `genlab train ...` that one could type: a crash, a leak or a kill stays its own. What it prints
-goes to job.log in its folder.
+A job is a `genlab train ...` command that a user could type, so a crash, a leak or a kill affects no other job. Its
+output goes to job.log in its folder.
 """
 
 import os
@@ -21,12 +21,14 @@ from genlab.machine import threads_asked_for
 from genlab.runs.folder import Run
 from genlab.sweep.folder import Job, Sweep, again, assignment
 
-LOOK = 0.1  # seconds between looks at the processes
+LOOK = 0.1  # seconds between checks of the processes
 PROGRAM = [sys.executable, "-m", "genlab"]
-JUDGE = 2.0  # seconds between questions whether a job is hopeless
+JUDGE = 2.0  # seconds between checks whether jobs are hopeless
 
 
 class Running(NamedTuple):
+    """A job and the process that runs it."""
+
     job: Job
     process: subprocess.Popen
     log: IO
@@ -38,9 +40,9 @@ class Pool:
     """Runs jobs `slots` at a time.
 
     Args:
-        threads: CPU threads of each job; 0 leaves them to torch.
-        gpus: devices as CUDA_VISIBLE_DEVICES names them, one a slot in turn; empty: the jobs see what there is.
-        changes: overrides that come after each job's own.
+        threads: CPU threads per job; 0: torch decides.
+        gpus: values of CUDA_VISIBLE_DEVICES, assigned to the slots in turn; empty: the jobs see all devices.
+        changes: overrides to append to those of each job.
     """
 
     def __init__(self, sweep: Sweep, slots: int, threads: int, gpus: list[str], changes: list[str] | None = None):
@@ -54,15 +56,15 @@ class Pool:
         ended: Callable[[Job], None] = lambda job: None,
         hopeless: Callable[[Job], bool] = lambda job: False,
     ) -> None:
-        """Run the jobs that the iterator gives, asked for one whenever a slot is free, to their end.
+        """Runs all jobs of the iterator to their end; takes the next job when a slot is free.
 
         Args:
-            ended: told of each job that has ended.
-            hopeless: asked now and then of each running job; true ends it, as pruned.
+            ended: called with each job that has ended.
+            hopeless: called regularly with each running job; true stops the job as pruned.
 
         Raises:
-            UserError: another process is at this sweep.
-            Interrupted: SIGINT or SIGTERM came; the jobs were handed it and have ended, in good order.
+            UserError: another process is running this sweep.
+            Interrupted: SIGINT or SIGTERM arrived; the jobs received it and have ended cleanly.
         """
         signals = Signals()
         self.sweep.folder.mkdir(parents=True, exist_ok=True)
@@ -70,8 +72,8 @@ class Pool:
             try:
                 self._loop(jobs, ended, hopeless, signals)
             finally:
-                for each in self.running:  # an error of our own leaves no job behind
-                    each.process.terminate()
+                for running in self.running:  # after an error in this process, leave no job behind
+                    running.process.terminate()
             self.sweep.save()
         if signals.number:
             raise Interrupted(f"sweep interrupted; go on with: {again(self.sweep.folder)}", signals.number)
@@ -95,15 +97,15 @@ class Pool:
                     self._pass_on(signals.number)
                 elif time.monotonic() - judged > JUDGE:
                     judged = time.monotonic()
-                    for each in [each for each in self.running if hopeless(each.job)]:
-                        each.job.status = "pruned"
-                        each.process.terminate()
-            except KeyboardInterrupt:  # a second SIGINT: at once, without a checkpoint
-                for each in self.running:
-                    each.process.kill()
+                    for running in [running for running in self.running if hopeless(running.job)]:
+                        running.job.status = "pruned"
+                        running.process.terminate()
+            except KeyboardInterrupt:  # a second SIGINT: stop at once, without a checkpoint
+                for running in self.running:
+                    running.process.kill()
 
     def command(self, job: Job) -> list[str]:
-        """The words after `genlab` that start a job, or go on with it where it has begun."""
+        """Returns the words after `genlab` that start a job, or resume it if it has started before."""
         run = self.sweep.run(job)
         if run.config.is_file():
             return ["train", assignment("resume", run.folder), *self.changes]
@@ -112,10 +114,10 @@ class Pool:
     def _start(self, job: Job) -> None:
         folder = self.sweep.run(job).folder
         folder.mkdir(parents=True, exist_ok=True)
-        slot = min(set(range(self.slots)) - {each.slot for each in self.running})
+        slot = min(set(range(self.slots)) - {running.slot for running in self.running})
         command = self.command(job)
         job.status, job.reason = "running", ""
-        self.sweep.save()  # before the job writes anything, so that its folder is known to be this sweep's
+        self.sweep.save()  # before the job writes anything, to record that its folder belongs to this sweep
         log = open(folder / "job.log", "a", encoding="utf-8", errors="backslashreplace")  # noqa: SIM115 (as for Popen)
         log.write(f"$ genlab {' '.join(command)}\n")
         log.flush()
@@ -125,16 +127,16 @@ class Pool:
             stdout=log,
             stderr=subprocess.STDOUT,
             env=self._environment(slot),
-            process_group=0,  # else Ctrl-C on the terminal reaches the jobs twice: from it and from us
+            process_group=0,  # otherwise Ctrl-C reaches the jobs twice: from the terminal and from this process
         )
         self.running.append(Running(job, process, log, slot, time.monotonic()))
-        self._say(job, "starts")
+        self._say(job, "started")
 
     def _environment(self, slot: int) -> dict[str, str]:
-        package = str(Path(genlab.__file__).parents[1])  # the same genlab as here, whatever is installed
+        package = str(Path(genlab.__file__).parents[1])  # the jobs use this genlab, whatever is installed
         paths = [package, *filter(None, [os.environ.get("PYTHONPATH")])]
         environment = {**os.environ, "PYTHONPATH": os.pathsep.join(paths), "PYTHONUNBUFFERED": "1"}
-        environment["PYTHONIOENCODING"] = "utf-8:backslashreplace"  # of job.log, whatever the terminal takes
+        environment["PYTHONIOENCODING"] = "utf-8:backslashreplace"  # of job.log, whatever the terminal's encoding
         if self.threads:
             environment["OMP_NUM_THREADS"] = str(self.threads)
         if self.gpus:
@@ -142,56 +144,56 @@ class Pool:
         return environment
 
     def _collect(self, ended: Callable[[Job], None]) -> None:
-        for each in [each for each in self.running if each.process.poll() is not None]:
-            each.log.close()
-            self.running.remove(each)
-            job, code = each.job, each.process.returncode
-            job.seconds += time.monotonic() - each.began
+        for done in [running for running in self.running if running.process.poll() is not None]:
+            done.log.close()
+            self.running.remove(done)
+            job, code = done.job, done.process.returncode
+            job.seconds += time.monotonic() - done.began
             self.sweep.read_result(job)
             self._judge(job, code)
             self.sweep.save()
-            figure = f", {job.measure} {job.value:.4g}" if job.value is not None else ""
-            self._say(job, f"{job.status} in {job.seconds:.0f} s{figure}{job.reason and ': ' + job.reason}")
+            value = f", {job.measure} {job.value:.4g}" if job.value is not None else ""
+            self._say(job, f"{job.status} in {job.seconds:.0f} s{value}{job.reason and ': ' + job.reason}")
             ended(job)
 
     def _judge(self, job: Job, code: int) -> None:
-        """What became of a job, from its exit code; said in its status.json too where it could not do so itself."""
+        """Sets the status of an ended job from its exit code, and writes it to status.json for the job."""
         run = self.sweep.run(job)
         if code == 0:
             job.status, job.reason = "finished", ""
             return
-        asked = job.status in ("pruned", "interrupted")  # by us
-        if code in (130, 143) or (asked and code in (-signal.SIGINT, -signal.SIGTERM)):
-            job.status = job.status if asked else "interrupted"
+        stopped = job.status in ("pruned", "interrupted")  # by this process
+        if code in (130, 143) or (stopped and code in (-signal.SIGINT, -signal.SIGTERM)):
+            job.status = job.status if stopped else "interrupted"
             job.reason = f"at step {job.step}" if job.step else ""
         else:
             job.status = "failed"
             job.reason = (
                 f"killed by signal {-code} ({signal.Signals(-code).name})" if code < 0 else last_line(run.folder)
             )
-        if "is in use by" not in job.reason:  # else the status is that of the process which has the folder
+        if "is in use by" not in job.reason:  # otherwise the status belongs to the process that uses the folder
             run.write_status(job.status, job.reason, step=job.step)
 
     def _pass_on(self, number: int) -> None:
-        for each in self.running:
-            if each.job.status == "running":
-                each.job.status = "interrupted"
-                each.process.send_signal(number)
+        for running in self.running:
+            if running.job.status == "running":
+                running.job.status = "interrupted"
+                running.process.send_signal(number)
 
-    def _say(self, job: Job, what: str) -> None:
-        print(f"{time.strftime('%H:%M:%S')} {job.folder}: {what}", flush=True)
+    def _say(self, job: Job, text: str) -> None:
+        print(f"{time.strftime('%H:%M:%S')} {job.folder}: {text}", flush=True)
 
 
 def last_line(folder: Path) -> str:
-    """The last line of a job's log: the error's message."""
+    """Returns the last line of a job's log, which is the error message."""
     lines = (folder / "job.log").read_text(encoding="utf-8", errors="replace").split("\n")
     return re.sub("^genlab: ", "", next((line for line in reversed(lines) if line.strip()), ""))[:200]
 
 
 def resources(n_jobs: int | str, threads: int | str, device: str, devices: int = 1) -> tuple[int, int, list[str]]:
-    """How many jobs at a time, CPU threads of each process, and the GPUs to deal out, `devices` to each job.
+    """Returns the number of jobs at a time, the CPU threads per process, and the GPUs in groups of `devices` per job.
 
-    Without a GPU half the cores: a small model gains more from a core of its own than from a second thread.
+    Without a GPU, "auto" is half the cores: a small model gains more from a core of its own than from a second thread.
     """
     gpus = visible_gpus() if device in ("auto", "cuda") else []
     shares = [",".join(gpus[i : i + devices]) for i in range(0, len(gpus) - devices + 1, devices)]
@@ -203,10 +205,10 @@ def resources(n_jobs: int | str, threads: int | str, device: str, devices: int =
 
 
 def visible_gpus() -> list[str]:
-    """The GPUs that this process may use, as CUDA_VISIBLE_DEVICES names them; asked of the driver, without torch."""
+    """Returns the GPUs that this process may use, as CUDA_VISIBLE_DEVICES names them; asks the driver, not torch."""
     chosen = os.environ.get("CUDA_VISIBLE_DEVICES")
     if chosen is not None:
-        return [each for each in chosen.split(",") if each.strip() not in ("", "-1")]
+        return [name for name in chosen.split(",") if name.strip() not in ("", "-1")]
     try:
         command = ["nvidia-smi", "-L"]
         answer = subprocess.run(command, capture_output=True, encoding="utf-8", errors="replace", timeout=20)

@@ -1,9 +1,9 @@
 """Search with Optuna: `genlab train -m hydra/sweeper=optuna optimizer.model.lr='tag(log, interval(1e-4, 1e-2))'`.
 
 The tree-structured Parzen estimator (J. Bergstra, R. Bardenet, Y. Bengio, B. Kégl, "Algorithms for hyper-parameter
-optimization", 2011, https://papers.nips.cc/paper/4443-algorithms-for-hyper-parameter-optimization) proposes; each
-trial is a job like those of any sweep. A trial whose monitored measure is worse than the median of the others at the
-same step is ended (D. Golovin et al., "Google Vizier: a service for black-box optimization", 2017,
+optimization", 2011, https://papers.nips.cc/paper/4443-algorithms-for-hyper-parameter-optimization) proposes values;
+each trial is a job like those of any sweep. A trial whose monitored measure is worse than the median of the others at
+the same step is stopped (D. Golovin et al., "Google Vizier: a service for black-box optimization", 2017,
 https://doi.org/10.1145/3097983.3098043, section 3.2.2).
 """
 
@@ -28,16 +28,16 @@ from genlab.sweep.pool import Pool, resources
 
 
 class Search(Sweeper):
-    """Tries values where Optuna expects the monitored measure to be best.
+    """Sweeper that tries values where Optuna expects the best monitored measure.
 
-    A trial that failed stays so, for the sampler to learn from; one that was interrupted goes on after a resume.
+    A failed trial stays failed, for the sampler to learn from; an interrupted one continues after a resume.
 
     Args:
-        n_trials: in all, those before a resume among them.
+        n_trials: number of trials in total, including those before a resume.
         storage: database URL; None: SWEEP/optuna.db.
-        seed: of the sampler.
-        startup_trials: drawn at random before the sampler learns from them.
-        prune: end trials that are worse than the median of the others.
+        seed: seed of the sampler.
+        startup_trials: random trials before the sampler learns from them.
+        prune: stop trials that are worse than the median of the others.
         prune_after: trials that must have ended before one is pruned.
         prune_from: step before which no trial is pruned.
     """
@@ -62,10 +62,10 @@ class Search(Sweeper):
         self.context, self.base = hydra_context, config
 
     def sweep(self, arguments: list[str]) -> None:
-        """Run the search, or the rest of it where the folder holds one.
+        """Runs the search, or the rest of it if the folder already holds one.
 
         Raises:
-            UserError: nothing to search over, nothing to measure, or Optuna is not installed.
+            UserError: there is nothing to search over or no measure to monitor, or Optuna is not installed.
             RunFailed: a job failed.
         """
         try:
@@ -74,14 +74,14 @@ class Search(Sweeper):
             raise UserError("hydra/sweeper=optuna needs Optuna: pip install 'genlab[optuna]'") from None
         optuna.logging.set_verbosity(optuna.logging.WARNING)
         overrides = OverridesParser.create(config_loader=self.context.config_loader).parse_overrides(arguments)
-        space = {each.get_key_element(): distribution(each) for each in overrides if each.is_sweep_override()}
-        fixed = [each.input_line or "" for each in overrides if not each.is_sweep_override()]
+        space = {item.get_key_element(): distribution(item) for item in overrides if item.is_sweep_override()}
+        fixed = [item.input_line or "" for item in overrides if not item.is_sweep_override()]
         build.options(self.base)
         options = self.base.trainer
         if not space:
-            raise UserError("nothing to search over: give a key as choice(...), range(...) or interval(...)")
+            raise UserError("nothing to search over: set a key to choice(...), range(...) or interval(...)")
         if not options.evaluate_every:
-            raise UserError("trainer.evaluate_every is 0: a search needs the monitored measure")
+            raise UserError("trainer.evaluate_every must not be 0: a search needs the monitored measure")
         launcher = self.base.hydra.launcher
         resource = resources(
             count("n_jobs", launcher.get("n_jobs", "auto")),
@@ -100,7 +100,7 @@ class Search(Sweeper):
             pruner=optuna.pruners.MedianPruner(self.prune_after, self.prune_from),
             load_if_exists=True,
         )
-        # Another seed after a resume, else it would propose the same values again.
+        # A different seed after a resume, or the sampler would propose the same values again.
         seed = self.seed + len(self.study.trials)
         self.study.sampler = optuna.samplers.TPESampler(n_startup_trials=self.startup_trials, seed=seed)
         self.known = {job.number: job for job in sweep.jobs}
@@ -109,7 +109,7 @@ class Search(Sweeper):
         self.current = sweep
 
         def jobs() -> Iterator[Job]:
-            for old in self.study.get_trials(states=(optuna.trial.TrialState.RUNNING,)):  # when we were stopped
+            for old in self.study.get_trials(states=(optuna.trial.TrialState.RUNNING,)):  # from a stopped search
                 self.reported[old.number] = max(old.intermediate_values, default=0)
                 yield self._job(optuna.trial.Trial(self.study, old._trial_id), fixed, overrides)
             while len(self.study.get_trials(deepcopy=False)) < self.n_trials:
@@ -124,10 +124,10 @@ class Search(Sweeper):
             sweep.conclude(interrupted)
 
     def _storage(self, path: Path) -> Any:
-        """The database that the user names, or the file.
+        """Returns the user's database, or the URL of the file.
 
         Raises:
-            UserError: Optuna cannot open what the user names.
+            UserError: Optuna cannot open the user's database.
         """
         if self.storage is None:
             return f"sqlite:///{path}"
@@ -135,14 +135,14 @@ class Search(Sweeper):
 
         try:
             return optuna.storages.get_storage(self.storage)
-        except Exception as error:  # of any of the libraries for databases
+        except Exception as error:  # raised by any of the database libraries
             raise UserError(f"hydra.sweeper.storage: '{self.storage}' cannot be opened: {brief(error)}") from error
 
     def _job(self, trial: Any, fixed: list[str], overrides: list[Override]) -> Job:
-        """The job of a trial: the one in the folder, else a new one."""
+        """Returns the job of a trial: the existing one, else a new one."""
         self.trials[trial.number] = trial
         if trial.number not in self.known:
-            # Six digits are enough for a job and its folder's name.
+            # Six digits are enough for a value, and keep the folder's name short.
             chosen = [f"{k}={v:.6g}" if isinstance(v, float) else f"{k}={v}" for k, v in trial.params.items()]
             job, _ = prepare_job(self.context, self.base, [*fixed, *chosen, readable(overrides)], trial.number)
             self.known[trial.number] = job
@@ -150,10 +150,10 @@ class Search(Sweeper):
         return self.known[trial.number]
 
     def _tell(self, job: Job) -> None:
-        """Tell the study how a trial ended; one that was interrupted goes on when the search is resumed."""
+        """Tells the study how a trial ended; an interrupted trial continues when the search is resumed."""
         from optuna.trial import TrialState
 
-        self._report(job)  # what others are compared with
+        self._report(job)  # other trials are compared with these values
         if job.status == "finished" and job.value is None:
             job.status, job.reason = "failed", "the monitored measure never had a finite value"
         if job.status == "finished":
@@ -162,34 +162,34 @@ class Search(Sweeper):
             self.study.tell(job.number, state=TrialState.PRUNED if job.status == "pruned" else TrialState.FAIL)
 
     def _hopeless(self, job: Job) -> bool:
-        """Whether a running job should be pruned."""
+        """Returns whether a running job should be pruned."""
         self._report(job)
         return self.prune and job.number in self.reported and self.trials[job.number].should_prune()
 
     def _report(self, job: Job) -> None:
-        """Hand the study what a job has measured since last asked."""
+        """Reports to the study what a job has measured since the last report."""
         for step, value in monitored(self.current.run(job).metrics, self.base.trainer.monitor):
             if step > self.reported.get(job.number, 0):
                 self.reported[job.number] = step
                 self.trials[job.number].report(self._told(value), step)
 
     def _told(self, value: float) -> float:
-        """What Optuna is told: the value, or its distance from the best one where that lies in the middle.
+        """Returns the value for Optuna: the measured one, or its distance from the best value if neither end is best.
 
-        A study that maximises was begun when more of this measure was held to be better, and goes on so.
+        A study that maximises started when a larger value of this measure counted as better, and keeps doing so.
         """
-        way = better(self.base.trainer)
-        return cost(value, way) if way.startswith(NEAR) and self.study.direction.name == "MINIMIZE" else value
+        goal = better(self.base.trainer)
+        return cost(value, goal) if goal.startswith(NEAR) and self.study.direction.name == "MINIMIZE" else value
 
     def _words(self) -> list[str]:
-        """The command line, for a resume."""
+        """Returns the words of the command line, for a resume."""
         own = self.base.hydra.overrides
         words = [*flags(self.base), *map(str, own.hydra), *map(str, own.task)]
         return [word for word in words if not word.startswith(("hydra.mode=", "hydra.sweep.dir="))]
 
 
 def better(options: DictConfig) -> str:
-    """What is better of the monitored measure, as the trainer will see it: as in Measure.better, but never ""."""
+    """Returns which values of the monitored measure are better for the trainer: like Measure.better, but never ""."""
     if options.mode != "auto" or options.monitor == "auto":
         return "max" if options.mode == "max" else "min"
     from genlab.metrics.catalogue import MEASURES  # imports torch
@@ -199,10 +199,10 @@ def better(options: DictConfig) -> str:
 
 
 def distribution(override: Override) -> Any:
-    """Optuna's distribution for values swept over in Hydra's grammar.
+    """Returns Optuna's distribution for a sweep in Hydra's grammar.
 
     Raises:
-        UserError: a range or an interval of something other than numbers.
+        UserError: the values are not a choice, or not a range or interval of numbers.
     """
     from optuna import distributions as d
 
@@ -213,7 +213,7 @@ def distribution(override: Override) -> Any:
             if low is None or stop is None:
                 raise ValueError("a range needs its start and its stop")
             if isinstance(low, int) and isinstance(stop, int) and isinstance(step, int):
-                return d.IntDistribution(low, stop - 1, step=step)  # Hydra's end is excluded, Optuna's is not
+                return d.IntDistribution(low, stop - 1, step=step)  # Hydra excludes the end, Optuna includes it
             return d.FloatDistribution(low, stop - step, step=step)
         if isinstance(value, IntervalSweep):
             low, high = value.start, value.end
@@ -226,12 +226,12 @@ def distribution(override: Override) -> Any:
         raise UserError(f"{override.input_line}: {error}") from error
     if isinstance(value, ChoiceSweep):
         return d.CategoricalDistribution(list(override.sweep_string_iterator()))
-    raise UserError(f"{key}: give its values as choice(...), range(...) or interval(...)")
+    raise UserError(f"{key}: write its values as choice(...), range(...) or interval(...)")
 
 
 def monitored(metrics: Path, monitor: str) -> list[tuple[int, float]]:
-    """Steps and values of the monitored measure so far; "auto" means what it means to the trainer."""
-    found = []
+    """Returns the steps and values of the monitored measure so far; "auto" picks the same measure as the trainer."""
+    history = []
     try:
         lines = metrics.read_text(encoding="utf-8").splitlines()
     except OSError:
@@ -239,11 +239,11 @@ def monitored(metrics: Path, monitor: str) -> list[tuple[int, float]]:
     for line in lines:
         try:
             record = json.loads(line)
-        except ValueError:  # just being written
+        except ValueError:  # a line that is being written
             continue
         name = monitor
         if monitor == "auto":
             name = "eval/loss" if "eval/loss" in record else "eval/sliced_w2"
         if isinstance(value := record.get(name), (int, float)) and math.isfinite(value):
-            found.append((record["step"], value))
-    return found
+            history.append((record["step"], value))
+    return history

@@ -13,25 +13,25 @@ import torch
 from genlab.errors import UserError, brief, out_of_memory
 from genlab.runs.files import move, removed_on_failure, write_atomically
 
-FORMAT = 3  # 2 had no fields; 1 had one monitor, and kept of it a count
+FORMAT = 3  # format 2 stored no fields; format 1 stored only a count, for its one monitor
 State = dict[str, Any]
 
 
 class Damaged(UserError):
-    """The file is not what was written: cut short, bits flipped, or never a checkpoint."""
+    """A file that is not an intact checkpoint: truncated, with flipped bits, or never one at all."""
 
 
 def write(path: Path, state: State) -> None:
-    """Write `state` so that `path` is at every moment either the old file or the whole new one.
+    """Write `state` atomically: at any moment `path` is either the old file or the complete new one.
 
     Raises:
-        OSError: the disk does not take it; nothing of the attempt is left.
+        OSError: the write failed; the temporary file has been removed.
     """
 
     def content(file: BinaryIO) -> None:
         try:
             torch.save({"format": FORMAT, **state}, file)
-        except RuntimeError as error:  # how torch.save says that a write failed, the reason behind it
+        except RuntimeError as error:  # torch.save reports a failed write like this, with the cause as context
             raise error.__context__ if isinstance(error.__context__, OSError) else error from None
 
     try:
@@ -43,61 +43,61 @@ def write(path: Path, state: State) -> None:
 
 
 def read(path: Path, device: torch.device | str = "cpu") -> State:
-    """Read a checkpoint; `weights_only=True` refuses everything but tensors, containers, numbers and strings.
+    """Read a checkpoint; with `weights_only=True`, only tensors, containers, numbers and strings are accepted.
 
     Raises:
-        UserError: it is absent or of a newer format.
-        Damaged: it is not whole, or not a checkpoint.
+        UserError: the file is absent or has a newer format.
+        Damaged: the file is not intact, or not a checkpoint.
     """
     if not path.is_file():
         raise UserError(f"no checkpoint {path}")
     try:
         verify(path)
         state = torch.load(path, map_location=device, weights_only=True)
-    except Exception as error:  # torch.load raises whatever the damage leads to
+    except Exception as error:  # which exception torch.load raises depends on the damage
         if out_of_memory(error):
             raise MemoryError(f"reading {path}") from error
         raise Damaged(f"damaged checkpoint {path}: {brief(error)}") from error
     if not isinstance(state, dict) or not isinstance(state.get("format"), int):
-        raise Damaged(f"{path} is no genlab checkpoint")
+        raise Damaged(f"{path} is not a genlab checkpoint")
     if state["format"] > FORMAT:
         raise UserError(
             f"{path} was written by a newer genlab (format {state['format']}, this one reads up to {FORMAT}): "
-            "update genlab to go on with it"
+            "update genlab to use it"
         )
     if not isinstance(state.get("step"), int) or state["step"] < 0:
-        raise Damaged(f"{path} is no genlab checkpoint: it names no step")
+        raise Damaged(f"{path} is not a genlab checkpoint: it has no step number")
     return state
 
 
 def verify(path: Path) -> None:
-    """Compare every entry of the file with its CRC-32, which torch.load does not look at.
+    """Check every entry of the file against its CRC-32, which torch.load does not do.
 
     Raises:
-        ValueError, BadZipFile and others: the file is damaged; which, depends on the damage.
+        ValueError, BadZipFile and others: the file is damaged; the type depends on the damage.
     """
     with zipfile.ZipFile(path) as archive:
-        for entry in archive.infolist():  # torch.save compresses nothing; a small file could fill the memory
+        for entry in archive.infolist():  # torch.save never compresses: a compressed entry could fill the memory
             sizes_agree = entry.compress_type == zipfile.ZIP_STORED and entry.file_size == entry.compress_size
-            if not sizes_agree or entry.external_attr:  # of what is marked as a folder torch.load reads nothing
+            if not sizes_agree or entry.external_attr:  # torch.load skips entries marked as folders
                 raise ValueError(f"wrong entry {entry.filename}")
         if (name := archive.testzip()) is not None:
             raise ValueError(f"wrong checksum of {name}")
 
 
 def newest(folder: Path) -> tuple[State | None, str]:
-    """The state of last.pt or, where that is damaged or absent, of the good one with most steps; and what to say.
+    """Returns the state in last.pt, else in the intact checkpoint with the most steps, and a warning for the user.
 
-    The state is None where no checkpoint has been written yet. What a killed process left half written is removed.
+    The state is None if no checkpoint has been written yet. Temporary files left by a killed process are removed.
 
     Raises:
-        UserError: all are damaged, or last.pt is of a newer format.
+        UserError: all checkpoints are damaged, or last.pt has a newer format.
     """
-    for torn in folder.glob("*.tmp"):
-        torn.unlink(missing_ok=True)
+    for partial in folder.glob("*.tmp"):
+        partial.unlink(missing_ok=True)
     last, damage = folder / "last.pt", []
 
-    def first(paths: Iterable[Path]) -> list[tuple[State, Path]]:
+    def first_intact(paths: Iterable[Path]) -> list[tuple[State, Path]]:
         for path in paths:
             try:
                 return [(read(path), path)]
@@ -105,21 +105,21 @@ def newest(folder: Path) -> tuple[State | None, str]:
                 damage.append(str(error))
         return []
 
-    if last.is_file() and (found := first([last])):
-        return found[0][0], ""
+    if last.is_file() and (intact := first_intact([last])):
+        return intact[0][0], ""
     best = folder / "best.pt"
-    good = first(reversed(numbered(folder))) + first([best] if best.is_file() else [])
-    if good:
-        state, path = max(good, key=lambda each: each[0]["step"])
-        return state, f"{damage[0] if damage else f'no {last}'}; going on from {path.name}, step {state['step']}"
+    intact = first_intact(reversed(numbered(folder))) + first_intact([best] if best.is_file() else [])
+    if intact:
+        state, path = max(intact, key=lambda pair: pair[0]["step"])
+        return state, f"{damage[0] if damage else f'no {last}'}; continuing from {path.name}, step {state['step']}"
     if damage:
-        raise Damaged(f"{damage[0]}; and there is no good one in {folder}: start a new run with the config of this one")
+        raise Damaged(f"{damage[0]}; no other checkpoint in {folder} is intact: start a new run with this config")
     return None, "no checkpoint yet: the run starts again at step 0"
 
 
 def save(folder: Path, state: State, keep: int) -> Path:
-    """Write `last.pt`, and beside it the newest `keep` numbered ones; return the path of `last.pt`."""
-    folder.mkdir(exist_ok=True)  # not its parents: a run folder that was removed stays so
+    """Write `last.pt` and keep the newest `keep` numbered checkpoints; returns the path of `last.pt`."""
+    folder.mkdir(exist_ok=True)  # no parents: a run folder that was removed is not made again
     last = folder / "last.pt"
     write(last, state)
     if keep:
@@ -130,7 +130,7 @@ def save(folder: Path, state: State, keep: int) -> Path:
 
 
 def copy(source: Path, target: Path) -> None:
-    """Make `target` the same file as `source`: a hard link where the file system has them, else a copy."""
+    """Make `target` a hard link to `source`, or a copy if the file system has no hard links."""
     with removed_on_failure(target.with_suffix(".tmp")) as temporary:
         temporary.unlink(missing_ok=True)
         try:
@@ -141,20 +141,20 @@ def copy(source: Path, target: Path) -> None:
 
 
 def numbered(folder: Path) -> list[Path]:
-    """The numbered checkpoints of a folder, oldest first."""
+    """Returns the numbered checkpoints in a folder, oldest first."""
     return sorted(path for path in folder.glob("step_*.pt") if re.fullmatch(r"step_\d+\.pt", path.name))
 
 
 def find(folder: Path, which: str) -> Path:
-    """The checkpoint that a word names: last, best or a step's number.
+    """Returns the path of the checkpoint `which`: last, best or a step number.
 
     Raises:
-        UserError: there is none of that name; the message lists those there are.
+        UserError: there is no such checkpoint; the message lists the available ones.
     """
     name = f"step_{int(which):08d}.pt" if which.isdecimal() else f"{which}.pt"
     path = folder / name
     if not path.is_file():
         have = [word for word in ("last", "best") if (folder / f"{word}.pt").is_file()]
         have += [str(int(path.stem[5:])) for path in numbered(folder)]
-        raise UserError(f"no checkpoint '{which}' in {folder}; there are: {', '.join(have) or 'none'}")
+        raise UserError(f"no checkpoint '{which}' in {folder}; available: {', '.join(have) or 'none'}")
     return path

@@ -1,4 +1,4 @@
-"""How long training took, without what is done beside it: evaluation, pictures, checkpoints, compilation."""
+"""Measures training time, excluding evaluation, pictures, checkpoints and compilation."""
 
 import time
 from collections.abc import Callable, Iterator
@@ -10,18 +10,18 @@ from genlab.trainer import device
 
 
 class Clock:
-    """Seconds of training since it was made; stands still inside `pause`.
+    """A stopwatch for training: counts from its creation and stands still inside `pause`.
 
     Args:
-        preparation: seconds so far that went into making graphs inside the training; they are no training either.
+        preparation: returns the seconds spent so far on building graphs during training, which are not counted.
     """
 
     def __init__(self, where: torch.device, preparation: Callable[[], float] = lambda: 0.0) -> None:
         self.device, self.preparation = where, preparation
         self._prepared = preparation()
-        self.began = time.monotonic()  # of everything, side work as well
+        self.began = time.monotonic()  # start of everything, including work that `seconds` leaves out
         self._zero = time.perf_counter()
-        self._window = (0, 0.0)  # steps and seconds where the last window ended
+        self._window = (0, 0.0)  # steps and seconds at the end of the last window
 
     @property
     def seconds(self) -> float:
@@ -32,13 +32,13 @@ class Clock:
         return (time.monotonic() - self.began) / 60
 
     def rate(self, steps: int) -> float:
-        """Steps a second since the last call, `steps` being those since the clock was made."""
+        """Returns steps per second since the last call; `steps` counts from the creation of the clock."""
         before, self._window = self._window, (steps, self.seconds)
         return (steps - before[0]) / max(self._window[1] - before[1], 1e-9)
 
     @contextmanager
     def pause(self) -> Iterator[None]:
-        """Time that is not training."""
+        """Stops the clock: the time spent in this context does not count as training."""
         device.synchronize(self.device)
         began = time.perf_counter()
         yield

@@ -1,7 +1,7 @@
-"""Ways to look into a training that goes wrong or slowly: one batch again and again, NaN hunting, a profile.
+"""Tools for debugging a training run that fails or is slow: overfitting a few batches, NaN detection, profiling.
 
-Switched on by `trainer.overfit_batches`, `trainer.anomaly` and `trainer.profile`, or the presets of `debug=`. With all
-of them off nothing here costs anything.
+Switched on by `trainer.overfit_batches`, `trainer.anomaly` and `trainer.profile`, or by the `debug=` presets. When all
+are off, they cost nothing.
 """
 
 from collections.abc import Callable
@@ -13,7 +13,7 @@ from torch.profiler import ProfilerActivity, profile, schedule
 from genlab.data.base import Batch, Stream
 from genlab.trainer.options import Options
 
-BatchSource = Callable[..., Batch]  # from the number of a batch, and of its part (default 0)
+BatchSource = Callable[..., Batch]  # (batch number, part number = 0) -> batch
 
 TRACE = "profile.pt.trace.json"  # the ending that TensorBoard's profiler page looks for
 TABLE = "profile.txt"
@@ -21,20 +21,20 @@ WARM_UP = 3  # steps before the profile: the first ones allocate memory and choo
 
 
 def first_batches(stream: Stream, count: int) -> BatchSource:
-    """The first `count` batches of a stream over and over; 0 leaves the stream as it is.
+    """Repeats only the first `count` batches of a stream; 0 leaves the stream unchanged.
 
-    A model that cannot learn one batch by heart has a mistake in it: the cheapest test there is.
+    A model that cannot memorise a single batch has a bug: this is the cheapest test there is.
     """
     return (lambda number, part=0: stream(number % count, part)) if count else stream
 
 
 class Debug:
-    """Around the training loop: anomaly mode on, a profiler running. `step` is called after each step.
+    """Context of the training loop that enables anomaly mode and runs the profiler; call `step` after each step.
 
     Args:
-        options: `anomaly` makes autograd stop at the first backward operation that gives NaN, and tell which forward
-            operation that was; `profile` is the number of steps to record.
-        folder: where the profile is written; None writes none.
+        options: `anomaly` makes autograd stop at the first backward operation that returns NaN and name the forward
+            operation it belongs to; `profile` is the number of steps to record.
+        folder: where the profile is written; None: nowhere.
     """
 
     def __init__(self, options: Options, folder: Path | None, device: torch.device) -> None:
@@ -63,7 +63,7 @@ class Debug:
             self.profiler.stop()
 
     def _write(self, profiler: profile) -> None:
-        """Write the trace, and the operations that took longest as a table."""
+        """Write the trace, and a table of the slowest operations."""
         assert self.folder is not None
         profiler.export_chrome_trace(str(self.folder / TRACE))
         order = "self_cuda_time_total" if self.device.type == "cuda" else "self_cpu_time_total"

@@ -1,4 +1,4 @@
-"""The machine: which device, how its random numbers are seeded, how much memory was taken."""
+"""The compute device: choosing it, seeding its generators, precision, threads and peak memory."""
 
 import os
 import resource
@@ -13,10 +13,10 @@ from genlab.errors import UserError, brief
 
 
 def resolve(name: str) -> torch.device:
-    """`auto` -> the first CUDA device (of several ranks each its own), else MPS, else the CPU; any other name -> that.
+    """Returns the named device; `auto` is the first CUDA device (each rank its own), else MPS, else the CPU.
 
     Raises:
-        UserError: this machine does not have it.
+        UserError: this machine has no such device.
     """
     mps = torch.backends.mps.is_available()
     if name == "auto":
@@ -25,20 +25,20 @@ def resolve(name: str) -> torch.device:
     try:
         device = torch.device(name)
     except RuntimeError as error:
-        raise UserError(f"trainer.device: '{name}' is no device; this machine has {', '.join(have)}") from error
+        raise UserError(f"trainer.device: '{name}' is not a device; this machine has {', '.join(have)}") from error
     if device.type == "cuda" and device.index is None:
         device = torch.device("cuda", torch.cuda.current_device() if torch.cuda.is_available() else 0)
     if str(device) not in have:
         raise UserError(f"trainer.device: '{name}' is not on this machine, which has {', '.join(have)}")
     if device.type == "cuda":
-        torch.cuda.init()  # its generators are there only from then on
+        torch.cuda.init()  # creates its random generators
     return device
 
 
 def seed(device: torch.device, *numbers: int) -> None:
     """Seed the global generators of the CPU and of `device` from small integers such as (seed, step).
 
-    Only these two: `torch.manual_seed` formats a stack trace for every kind of device that is not in use.
+    `torch.manual_seed` would also format a stack trace for every kind of device that is not in use, which is slow.
     """
     value = mix(*numbers)
     torch.default_generator.manual_seed(value)
@@ -50,10 +50,11 @@ def seed(device: torch.device, *numbers: int) -> None:
 
 @contextmanager
 def deterministic(on: bool) -> Iterator[None]:
-    """Choose kernels that give the same bits each time, or fail where an operation has none.
+    """Context in which torch uses only deterministic kernels, and raises an error where an operation has none.
 
-    On the CPU all of torch's do for one thread count; the flag only makes the few that do not (scatter with repeated
-    indices, say) raise. cuBLAS reads its variable when it is first used: what has used CUDA before is not covered.
+    On the CPU, almost all kernels are deterministic for a fixed number of threads; the flag only makes the few others
+    raise (scatter with repeated indices, say). cuBLAS reads its variable at first use, so a process that has already
+    used cuBLAS is not covered.
 
     Raises:
         UserError: an operation of the model has no deterministic kernel; the message names it.
@@ -64,7 +65,7 @@ def deterministic(on: bool) -> Iterator[None]:
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
     before = torch.are_deterministic_algorithms_enabled(), torch.backends.cudnn.benchmark
     torch.use_deterministic_algorithms(True)  # cuDNN follows
-    torch.backends.cudnn.benchmark = False  # which picks the fastest kernel by trying
+    torch.backends.cudnn.benchmark = False  # benchmarking picks the kernel by timing
     try:
         yield
     except RuntimeError as error:
@@ -78,7 +79,7 @@ def deterministic(on: bool) -> Iterator[None]:
 
 @contextmanager
 def threads(number: int) -> Iterator[None]:
-    """Within, the CPU takes `number` threads for one operation."""
+    """Context in which one CPU operation uses `number` threads."""
     before = torch.get_num_threads()
     torch.set_num_threads(number)
     try:
@@ -88,12 +89,12 @@ def threads(number: int) -> Iterator[None]:
 
 
 def precision(word: str, device: torch.device) -> torch.autocast:
-    """Context in which nets compute in `word`, fp32 or bf16; what a family marks as full precision stays so."""
+    """Returns a context in which nets compute in `word`, fp32 or bf16; parts marked as full precision stay in fp32."""
     return torch.autocast(device.type, torch.bfloat16, enabled=word == "bf16")
 
 
 def synchronize(device: torch.device) -> None:
-    """Wait until the device has done all that it was given."""
+    """Wait until the device has finished all queued work."""
     if device.type == "cuda":
         torch.cuda.synchronize(device)
     elif device.type == "mps":
@@ -101,11 +102,11 @@ def synchronize(device: torch.device) -> None:
 
 
 def peak_memory(device: torch.device) -> float:
-    """Most memory held so far, in MiB: of the device where it counts its own, else of this process."""
+    """Returns the peak memory in MiB: of the CUDA device, else of this process."""
     if device.type == "cuda":
         return torch.cuda.max_memory_allocated(device) / 2**20
     with suppress(OSError, StopIteration), open("/proc/self/status", encoding="utf-8") as file:  # Linux
-        # getrusage would count what the process that started this one held at that moment.
+        # getrusage would include the memory that the parent process held when it started this one.
         return int(next(line for line in file if line.startswith("VmHWM")).split()[1]) / 2**10
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak / (2**20 if sys.platform == "darwin" else 2**10)

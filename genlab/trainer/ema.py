@@ -1,4 +1,4 @@
-"""An exponential moving average of the weights, as a frozen twin of the whole family.
+"""Exponential moving average of the weights, kept as a frozen copy of the whole family.
 
 B. T. Polyak, A. B. Juditsky, "Acceleration of Stochastic Approximation by Averaging", 1992,
 https://doi.org/10.1137/0330046. For GANs: Y. Yazıcı et al., "The Unusual Effectiveness of Averaging in GAN Training",
@@ -18,7 +18,7 @@ class EMA:
     """Keeps `model`, a copy of `family` whose weights follow the original's: w̄ <- d w̄ + (1 - d) w after each step.
 
     Args:
-        decay: d; early on it is (1 + t) / (10 + t) if that is less, so that a short run does not average noise.
+        decay: d; at step t it is at most (1 + t) / (10 + t), so that a short run does not average noise.
     """
 
     def __init__(self, family: Family, decay: float) -> None:
@@ -32,7 +32,7 @@ class EMA:
 
     @torch.no_grad()
     def update(self, step: int) -> None:
-        """Move the twin after training step number `step` (from 0). Buffers (BatchNorm statistics) are copied."""
+        """Update the copy after training step number `step` (from 0). Buffers (BatchNorm statistics) are copied."""
         decay = min(self.decay, (1 + step) / (10 + step))
         torch._foreach_lerp_(*self._weights, 1 - decay)
         for twin, buffer in zip(*self._buffers, strict=True):

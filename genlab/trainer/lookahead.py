@@ -1,7 +1,7 @@
-"""The step of an optimizer as a differentiable function, for losses that depend on where it would go next.
+"""Optimizer steps as differentiable functions, for losses that depend on the optimizer's next steps.
 
 `torch.optim` changes weights in place, and its `differentiable=True` gives NaN where a second moment is 0 (the weights
-of a ReLU that is off). Here a step starts from the optimizer's own moments and leaves them alone:
+of a dead ReLU). Here a step starts from the optimizer's own moments and does not change them:
 
     SGD          b <- μ b + (1 - τ) g              θ <- θ - η b              (with Nesterov: g + μ b)
     RMSprop      v <- α v + (1 - α) g²             θ <- θ - η g / (√v + ε)
@@ -28,17 +28,17 @@ UNSUPPORTED = {SGD: (), RMSprop: ("centered", "momentum"), Adam: ("amsgrad",), A
 
 
 class Lookahead:
-    """Steps that an optimizer would take from where it stands.
+    """Computes the next steps that an optimizer would take from its current state.
 
-    `read` is called before each update, outside of any graph. It copies the learning rate, the step count and the
-    moments into tensors, so that a compiled graph need not be rebuilt when they change.
+    Call `read` before each update, outside of any graph. It copies the learning rate and the step count into tensors
+    and looks up the moments, so that a compiled graph need not be rebuilt when they change.
 
     Args:
-        path: where the config names the optimizer.
-        limit: largest norm of the gradients, as `trainer.clip_grad_norm` has it; 0 for none.
+        path: the optimizer's path in the config.
+        limit: largest gradient norm, as in `trainer.clip_grad_norm`; 0: no clipping.
 
     Raises:
-        UserError: this optimizer, or one of the options that it has on, is not supported.
+        UserError: the optimizer, or one of its enabled options, is not supported.
     """
 
     def __init__(self, optimizer: Optimizer, path: str, limit: float = 0.0) -> None:
@@ -61,14 +61,14 @@ class Lookahead:
         self._seen: object = None
 
     def __deepcopy__(self, memo: dict) -> "Lookahead":
-        return self  # a copy of a family looks ahead by the optimizer of the original
+        return self  # a copy of a family keeps using the optimizer of the original
 
     def read(self) -> None:
-        """Take up the optimizer's rate and state as they are now."""
+        """Read the optimizer's current learning rate and state."""
         group = self.optimizer.param_groups[0]
         self.rate.fill_(group["lr"])
         states = [self.optimizer.state.get(parameter, {}) for parameter in group["params"]]
-        if self.kind is SGD:  # counts no steps; its first is the one that finds no buffer
+        if self.kind is SGD:  # has no step count; its first step is the one without a buffer
             self.count.fill_(states[0].get("momentum_buffer") is not None)
         elif "step" in states[0]:
             self.count.copy_(states[0]["step"])
@@ -77,20 +77,20 @@ class Lookahead:
         self._seen = states[0]
         self._moments = [
             [
-                found if (found := state.get(key)) is not None else torch.zeros_like(parameter)
+                moment if (moment := state.get(key)) is not None else torch.zeros_like(parameter)
                 for parameter, state in zip(group["params"], states, strict=True)
             ]
             for key in KEYS[self.kind]
         ]
 
     def start(self) -> Moments:
-        """The optimizer's moments as `read` found them, for the first step."""
+        """Returns the optimizer's moments as of the last `read`, for the first step."""
         return self._moments
 
     def __call__(
         self, weights: Sequence[Tensor], gradients: Sequence[Tensor], moments: Moments, number: int
     ) -> tuple[list[Tensor], Moments]:
-        """Step `number` (from 1) of those imagined: new weights and moments, differentiable in all that is given."""
+        """Returns weights and moments after lookahead step `number` (from 1), differentiable in all tensors given."""
         group = self.optimizer.param_groups[0]
         if self.limit:
             norm = torch.stack([gradient.square().sum() for gradient in gradients]).sum()
@@ -112,7 +112,7 @@ class Lookahead:
         momentum = group["momentum"]
         if not momentum:
             return list(gradients), moments
-        fresh = torch.where(self.count + number == 1, 1.0, 1.0 - group["dampening"])  # the first is not dampened
+        fresh = torch.where(self.count + number == 1, 1.0, 1.0 - group["dampening"])  # the first step is not dampened
         buffers = [momentum * b + fresh * g for b, g in zip(moments[0], gradients, strict=True)]
         if group["nesterov"]:
             return [g + momentum * b for g, b in zip(gradients, buffers, strict=True)], [buffers]
@@ -136,6 +136,6 @@ class Lookahead:
 
 
 def _root(values: Tensor) -> Tensor:
-    """√v with the slope 0 at v = 0, where autograd would have infinity times 0."""
+    """Returns √v, with derivative 0 at v = 0, where autograd would compute infinity times 0."""
     positive = values > 0
     return torch.where(positive, torch.where(positive, values, 1.0).sqrt(), 0.0)

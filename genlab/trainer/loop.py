@@ -1,7 +1,7 @@
 """The training loop, top to bottom, the same for every family.
 
 Every step reseeds from (seed, step), and batch number n is a pure function of (seed, n). So weights, optimizer state
-and the step's number are all that a checkpoint needs for a resume that is exact to the bit.
+and the step number are all that a checkpoint needs for a bitwise exact resume.
 """
 
 from collections.abc import Callable, Iterator, Mapping
@@ -32,16 +32,16 @@ from genlab.trainer.schedule import factor
 from genlab.trainer.state import State, collect, restore
 from genlab.trainer.validate import Best, validation_losses
 
-LEAST_FIRST = 256  # samples that a family is shown before the first step
+LEAST_FIRST = 256  # samples that a family is shown at least, before the first step
 
 
 class Result(NamedTuple):
     """How a call of `fit` ended."""
 
-    step: int  # steps done in all
-    reason: str  # why it stopped: "steps", "max_minutes", "patience", or what `stop` or a monitor said
-    seconds: float  # of training in this call; evaluation, pictures and checkpoints not counted
-    samples_per_s: float  # batch_size samples a step, however many fresh batches its phases draw
+    step: int  # total steps done
+    reason: str  # why it stopped: "steps", "max_minutes", "patience", or the text from `stop` or a monitor
+    seconds: float  # of training in this call, without evaluation, pictures and checkpoints
+    samples_per_s: float  # counting batch_size per step, however many batches the phases draw
     measures: dict[str, float]  # of the last evaluation
     best: tuple[float, int] | None  # best value of the monitored measure, and its step
 
@@ -50,16 +50,16 @@ class Trainer:
     """Trains a family on a data set.
 
     Args:
-        optimizers: makes the optimizer of each phase from its parameters, by the phase's name.
-        folder: where metrics, pictures and checkpoints go; None keeps nothing.
-        evaluate: measures of the (averaged) family, by name.
-        snapshot: pictures of the (averaged) family, (H, W, 3) uint8, by name.
-        left_out: where `evaluate` and `snapshot` say what they could not measure or draw, and why, by name; each is
-            told once. What they raise is taken in as well: no measure and no picture ends a run.
-        stop: asked after each step; a word other than "" ends the run in good order.
+        optimizers: by phase name, a function that makes the optimizer from the phase's parameters.
+        folder: where metrics, pictures and checkpoints are written; None: nowhere.
+        evaluate: returns measures of the (averaged) family, by name.
+        snapshot: returns pictures of the (averaged) family, (H, W, 3) uint8, by name.
+        left_out: filled by `evaluate` and `snapshot` with the reason for each measure or picture they left out, by
+            name; the user is warned once of each. Their exceptions are recorded here too: they never end a run.
+        stop: called after each step; a non-empty string ends the run cleanly, with that as the reason.
         saving: called before each checkpoint is written.
-        notes: texts for TensorBoard's page, by name: the config, say.
-        settings: of the run, by dotted key, for TensorBoard's table of runs.
+        notes: texts for TensorBoard, by name, such as the config.
+        settings: the run's settings by dotted key, for TensorBoard's HParams table.
 
     Raises:
         UserError: a phase has no optimizer, or this machine does not have the device.
@@ -85,7 +85,7 @@ class Trainer:
         self.device = device.resolve(options.device)
         self.group = Group()
         if options.devices not in (1, self.group.size):
-            raise UserError(f"trainer.devices: {options.devices} ranks are started by 'genlab train', here is one")
+            raise UserError(f"trainer.devices: {options.devices} ranks must be started by 'genlab train' or torchrun")
         self.family, self.data = family.to(self.device).train(), data.to(self.device)
         self.group.align(self.family)
         self.seed, self.folder = seed, folder if self.group.first else None
@@ -99,7 +99,7 @@ class Trainer:
         self.phases = family.phases()
         names = {phase.name for phase in self.phases}
         if not names <= set(optimizers):
-            raise UserError(f"optimizer: has {', '.join(optimizers)}, but the phases are {', '.join(sorted(names))}")
+            raise UserError(f"optimizer: holds {', '.join(optimizers)}, but the phases are {', '.join(sorted(names))}")
         self.optimizers = {p.name: make_optimizer(p, optimizers[p.name], self.device) for p in self.phases}
         self.rates = {name: [g["lr"] for g in o.param_groups] for name, o in self.optimizers.items()}
         self.lookaheads = {
@@ -126,7 +126,7 @@ class Trainer:
         """Train until `steps`, `max_minutes` or `stop`; write a checkpoint at the end.
 
         Raises:
-            RunFailed: a loss is not finite. The last checkpoint on disk is from before that.
+            RunFailed: a loss is not finite. The last checkpoint on disk is from before it.
         """
         options, start, reason, halt = self.options, self.step, "steps", ""
         clock = Clock(self.device, lambda: sum(update.preparation for update in self.updates))
@@ -169,7 +169,7 @@ class Trainer:
                         halt = halt or "patience"
                 if self._due(options.sample_every, ends) and self.group.first:
                     with clock.pause(), self._model() as model:
-                        device.seed(self.device, self.seed)  # one sees the same samples change
+                        device.seed(self.device, self.seed)  # to see the same samples change over time
                         pictures = attempt("pictures", lambda: self.snapshot(model), self.left_out)
                         for name, picture in (pictures or {}).items():
                             tracker.picture(self.step, name, picture)
@@ -190,7 +190,7 @@ class Trainer:
         return Result(self.step, reason, seconds, rate, self.measures, self.best.found)
 
     def train_step(self) -> None:
-        """All phases once: each repeat on a fresh batch, each phase seeing what the earlier ones carried."""
+        """Run all phases once: each repeat on a fresh batch, each phase with what the earlier ones carried."""
         if self.step == 0:
             self._initialise()
         device.seed(self.device, self.seed, self.step)
@@ -213,7 +213,7 @@ class Trainer:
         self.step += 1
 
     def _initialise(self) -> None:
-        """Show the family the first samples: the same on every rank, in as many parts as they are cut into."""
+        """Show the family the first samples, the same on every rank however a batch is cut into parts."""
         if type(self.family).initialise is Family.initialise:
             return
         device.seed(self.device, self.seed, self.step)
@@ -222,7 +222,7 @@ class Trainer:
         self.family.initialise({key: torch.cat([part[key] for part in parts]) for key in parts[0]})
 
     def _parts(self, number: int, carried: list[Batch], now: torch.Tensor) -> Iterator[Batch]:
-        """This rank's parts of batch `number`; of several, each draws from its own seed, whichever rank runs it."""
+        """Yields this rank's parts of batch `number`; with several, each has its own seed, whichever rank runs it."""
         for i, carry in enumerate(carried):
             part = self.group.rank * len(carried) + i
             if self.parts > 1:
@@ -230,7 +230,7 @@ class Trainer:
             yield self.stream(number, part) | carry | {"step": now}
 
     def save(self, best: bool = False) -> None:
-        """Write last.pt, and best.pt as the same file where `best`.
+        """Write last.pt and, if `best`, link it to best.pt.
 
         Raises:
             RunFailed: a loss or a weight is not finite; nothing is written.
@@ -247,20 +247,20 @@ class Trainer:
                 checkpoint.copy(last, folder / "best.pt")
 
     def state_dict(self) -> State:
-        """All that a resume needs."""
+        """Returns everything that a resume needs."""
         return collect(self)
 
     def load_state_dict(self, state: State) -> None:
-        """Take up the state that `state_dict` gave.
+        """Restore a state returned by `state_dict`.
 
         Raises:
-            UserError: it is the state of another model or optimizer, or of training on other data.
+            UserError: the state belongs to another model or optimizer, or to training on other data.
         """
         restore(self, state)
 
     @contextmanager
     def _model(self):
-        """The family as it is sampled and measured: the averaged twin where there is one, else itself."""
+        """Yields the family to sample and evaluate: the averaged copy if there is one, else the family itself."""
         if self.ema:
             yield self.ema.model
             return
@@ -269,7 +269,7 @@ class Trainer:
         self.family.train()
 
     def _watch(self, tracker: Tracker, record: dict[str, float]) -> str:
-        """Show the monitors what was logged. The word that ends the run, in good order after the next step, or ""."""
+        """Pass a record to the monitors and show their warnings; returns why to stop after the next step, or ""."""
         warnings = [] if self.options.on_collapse == "off" else self.monitors(self.step, record)
         for warning in warnings:
             tracker.warn(self.step, warning)
@@ -277,7 +277,7 @@ class Trainer:
 
     def _measure(self) -> dict[str, float]:
         with self._model() as model:
-            device.seed(self.device, self.seed)  # the same noise each time
+            device.seed(self.device, self.seed)  # the same noise at each evaluation
             size = self.options.batch_size
             losses = attempt("eval/loss", lambda: validation_losses(model, self.data, size), self.left_out)
             return (losses or {}) | (attempt("measures", lambda: self.evaluate(model), self.left_out) or {})

@@ -1,4 +1,4 @@
-"""Learning-rate schedules: a factor of each optimizer's own rate, as a pure function of the step."""
+"""Learning-rate schedules: a factor on each optimizer's own rate, as a pure function of the step."""
 
 import math
 
@@ -6,13 +6,13 @@ from genlab.trainer.options import Options
 
 
 def factor(options: Options, step: int, steps: int) -> float:
-    """The factor at training step number `step` (from 0) of `steps`.
+    """Returns the factor at training step number `step` (from 0) of `steps`.
 
     It grows linearly over `warmup` steps; then it stays at 1 (constant), or falls to `decay_to` at `decay_steps` along
     a line or half a cosine (I. Loshchilov, F. Hutter, "SGDR", 2017, https://arxiv.org/abs/1608.03983, eq. 5).
 
-    With `decay_steps` given, it does not depend on `steps`: a run whose `steps` are raised goes on as if they had been
-    that many from the start.
+    If `decay_steps` is set, the factor does not depend on `steps`: a run resumed with more `steps` continues as if it
+    had been started with them.
     """
     if step < options.warmup:
         return (step + 1) / options.warmup

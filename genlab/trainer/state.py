@@ -1,4 +1,4 @@
-"""The state of a training: all that a resume needs, as tensors, numbers, strings and containers of them."""
+"""The training state: everything that a resume needs, as tensors, numbers, strings and containers of them."""
 
 import copy
 import inspect
@@ -23,7 +23,7 @@ State = dict[str, Any]
 
 
 class Stateful(Protocol):
-    """The parts of a trainer that change as it trains, and what they are checked against."""
+    """The parts of a trainer that change during training, and what they are checked against."""
 
     step: int
     seed: int
@@ -38,7 +38,7 @@ class Stateful(Protocol):
 
 
 def collect(trainer: Stateful) -> State:
-    """What a checkpoint holds, the same in every execution mode and for any number of ranks."""
+    """Returns the content of a checkpoint, the same in every execution mode and for any number of ranks."""
     return {
         "step": trainer.step,
         "seed": trainer.seed,
@@ -57,10 +57,10 @@ def collect(trainer: Stateful) -> State:
 
 
 def restore(trainer: Stateful, state: State) -> None:
-    """Take up what `collect` gave.
+    """Restore a state returned by `collect`.
 
     Raises:
-        UserError: it is the state of another model or another optimizer, or of training on other data.
+        UserError: the state belongs to another model or optimizer, or to training on other data.
     """
     check_data(state, trainer.data)
     try:
@@ -70,7 +70,7 @@ def restore(trainer: Stateful, state: State) -> None:
             trainer.ema.model.load_state_dict(state.get("ema") or state["family"])
         for name, optimizer in trainer.optimizers.items():
             load_optimizer(optimizer, state["optimizers"][name], name)
-        # What follows may be absent: an older genlab, or one without that monitor, wrote the file.
+        # These may be absent: the file may come from an older genlab, or one without that monitor.
         trainer.meter.load_state_dict(state.get("meter", Meter().state_dict()), trainer.device)
         trainer.best.load(state.get("best"), int(state.get("stale", 0)))
         format_1 = {"posterior collapse": {"count": state.get("collapse", 0)}}
@@ -80,46 +80,46 @@ def restore(trainer: Stateful, state: State) -> None:
             raise
         reason = brief(error).split(": ", 1)[-1] if "state_dict" in str(error) else brief(error)
         raise UserError(
-            f"the checkpoint does not fit this model; put back the options of its nets that were changed ({reason})"
+            f"the checkpoint does not fit this model; restore the net options that were changed ({reason})"
         ) from error
     trainer.step = state["step"]
 
 
 def check_data(state: State, data: Dataset) -> None:
-    """Refuse data other than those that the run of a checkpoint was trained on.
+    """Refuse data other than those that the checkpoint's run was trained on.
 
-    Other rows, or the same in another order, would be judged by the old scale, and training rows taken for held-out
-    ones.
+    Other rows, or the same rows in another order, would be evaluated with the wrong scale, and training rows would be
+    used as held-out ones.
 
     Raises:
-        UserError: the fingerprints differ, or the range of the values.
+        UserError: the fingerprint, the range of the values or the meaning of the fields differs.
     """
     known = data.fingerprint
     if state.get("data", known) != known:
         raise UserError(
-            f"the data are not those that this run began with (their fingerprint is {known}, and was {state['data']}): "
-            "put the files and the data's options back, or start a new run"
+            f"the data differ from those this run was trained on (fingerprint {known}, was {state['data']}): "
+            "restore the files and the data options, or start a new run"
         )
     try:
         began = Spec.of(state["spec"])
-    except (KeyError, TypeError, ValueError):  # damaged, or of no data; whoever makes a model of it says so
+    except (KeyError, TypeError, ValueError):  # damaged or absent: building the model from it reports that
         return
     if began.values != data.spec.values:
         raise UserError(
-            f"data.range: this run began with {began.values}, not {data.spec.values}: put it back or start a new run"
+            f"data.range: this run began with {began.values}, not {data.spec.values}: restore it, or start a new run"
         )
     if began.meaning != data.spec.meaning:
         raise UserError(
-            "the data's fields are not those that this run began with: put the files and options back, or start a new "
-            "run"
+            "the data's fields differ from those this run was trained on: restore the files and options, or start a "
+            "new run"
         )
 
 
 def check_optimizers(state: State, optimizers: Mapping[str, Optimizer]) -> None:
-    """Refuse an optimizer of another class than the run's: it could do nothing with the state.
+    """Refuse an optimizer of another class than the run's, which could not use the state.
 
     Raises:
-        UserError: one is of another class.
+        UserError: the class of an optimizer has changed.
     """
     classes = state.get("optimizer_classes") or {}
     for name, optimizer in optimizers.items():
@@ -129,12 +129,12 @@ def check_optimizers(state: State, optimizers: Mapping[str, Optimizer]) -> None:
 
 
 def load_optimizer(optimizer: Optimizer, state: State, name: str) -> None:
-    """Take up the state of an optimizer and keep the options that it was made with: a resumed run may change them.
+    """Load the state of an optimizer but keep its current options, which a resumed run may have changed.
 
-    Options are what the optimizer's constructor takes; what else a group holds, a counter say, is state.
+    Options are the arguments of the optimizer's constructor; anything else in a group, such as a counter, is state.
 
     Raises:
-        UserError: options that need a state which the run did not keep.
+        UserError: the options need state that the run did not store.
         ValueError, KeyError and others: the state does not fit.
     """
     named = inspect.signature(type(optimizer)).parameters.keys() - {"params"}
@@ -146,14 +146,14 @@ def load_optimizer(optimizer: Optimizer, state: State, name: str) -> None:
     kept = set().union(*optimizer.state.values()) if optimizer.state else needed
     if lacking := needed - kept:
         raise UserError(
-            f"optimizer.{name}: its options need {', '.join(sorted(lacking))}, which this run did not keep; put the "
-            "options back, or start a new run"
+            f"optimizer.{name}: its options need {', '.join(sorted(lacking))}, which this run did not store; restore "
+            "the options, or start a new run"
         )
     lay_out(optimizer)
 
 
 def state_keys(optimizer: Optimizer) -> set[str]:
-    """What an optimizer with these options keeps of each parameter, found by a step of one like it on one number."""
+    """Returns the keys of an optimizer's state per parameter, found by a step of a copy on a dummy parameter."""
     parameter = torch.nn.Parameter(torch.zeros(1, 1))
     options = {key: value for key, value in optimizer.param_groups[0].items() if key != "params"}
     try:
@@ -163,16 +163,16 @@ def state_keys(optimizer: Optimizer) -> set[str]:
         parameter.grad = torch.ones_like(parameter)
         probe.step()
         return {key for key, value in probe.state[parameter].items() if value is not None}
-    except Exception:  # one that needs more than a gradient: nothing is known, and nothing is refused
+    except Exception:  # it needs more than a gradient: the keys stay unknown, so nothing is refused
         return set()
 
 
 def lay_out(optimizer: Optimizer) -> None:
-    """Have the state of each parameter lie in memory as the parameter does, for fused kernels go through both alike.
+    """Give the state of each parameter the parameter's strides, since fused kernels walk through both in memory order.
 
-    The run that wrote it may have had the channels of its convolutions elsewhere.
+    The run that wrote the state may have used another memory layout for convolutions.
     """
-    for parameter, its in optimizer.state.items():
-        for key, value in its.items():
+    for parameter, state in optimizer.state.items():
+        for key, value in state.items():
             if isinstance(value, torch.Tensor) and value.shape == parameter.shape:
-                its[key] = match_strides(parameter, value)
+                state[key] = match_strides(parameter, value)

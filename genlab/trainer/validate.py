@@ -1,4 +1,4 @@
-"""Losses on held-out data, and which state of the model was the best."""
+"""Computes losses on held-out data and tracks the best state of the model."""
 
 import math
 from collections.abc import Collection, Sequence
@@ -12,23 +12,23 @@ from genlab.metrics.catalogue import MEASURES
 from genlab.metrics.measure import cost
 from genlab.models.base import Family
 
-BATCHES = 20  # at most, for one validation loss
-# Measures that come with another one, and are left out under its name.
+BATCHES = 20  # at most, per validation loss
+# Measures computed together with another one; if they fail, they are left out under its name.
 TAKEN_WITH = {
     "recall": "precision",
     "balance": "classes",
     **dict.fromkeys(("high_quality", "mode_std", "reverse_kl", "std_ratio_min", "std_ratio_max"), "modes"),
     **dict.fromkeys(("cycle_error", "identity_error"), "translation_error"),
 }
-BY_FEATURES = ("fid", "precision", "recall", "classes", "balance")  # all left out where the judge cannot be made
-ANNEALED = 2**31 - 1  # the step that validation losses see: after all annealing, so that they compare over time
+BY_FEATURES = ("fid", "precision", "recall", "classes", "balance")  # all left out if there is no judge
+ANNEALED = 2**31 - 1  # the step given to validation losses: after all annealing, to make values comparable over time
 
 
 @torch.no_grad()
 def validation_losses(model: Family, data: Dataset, size: int) -> dict[str, float]:
-    """Means over validation batches of `size` of the losses and what they log; draws from torch's global generator.
+    """Returns the mean validation losses and the values they log; draws from torch's global generator.
 
-    Named eval/<key> for a family of one phase, else eval/<phase>/<key>.
+    Batches have `size` samples. Keys are eval/<key> for a family of one phase, else eval/<phase>/<key>.
     """
     phases = model.phases()
     length = len(data.splits["validation"].x)
@@ -49,27 +49,27 @@ def validation_losses(model: Family, data: Dataset, size: int) -> dict[str, floa
 
 
 def covering(measure: str) -> set[str]:
-    """The names under which a measure of training is left out: its own, and those of what it is taken with."""
+    """Returns the names under which a measure can be left out: its own, and those of what it is computed with."""
     name = measure.rsplit("/", 1)[-1]
     own = {measure, f"eval/{TAKEN_WITH.get(name, name)}"}
-    # What is no measure of samples is a loss, or what one logs.
+    # A name that is not a measure of samples is a loss, or a value that a loss logs.
     own |= {"eval/fid"} if name in BY_FEATURES else {"eval/loss", "eval/measures"}
     return own | {"eval/samples", "measures"}
 
 
 class Best:
-    """The best value so far of the measure that best.pt follows.
+    """Tracks the best value of the monitored measure, which decides best.pt.
 
     Args:
-        monitor: the measure's name; "auto": the validation loss of a family of one phase, which is a bound or an error
-            and falls as the model gets better. The losses of a game do not: there it is the sliced Wasserstein
-            distance, where that is measured.
-        mode: min or max, what is better; auto: what the catalogue of measures says ("near 1": the nearer to 1), min for
-            one that it does not know.
-        phases: of the family.
+        monitor: the measure's name; "auto": for a family of one phase the validation loss, which is a bound or an error
+            and falls as the model improves. The losses of a game do not, so with several phases it is the sliced
+            Wasserstein distance, where that is measured.
+        mode: min or max, which is better; auto: what the catalogue of measures says ("near 1": the nearer to 1, the
+            better), or min for a measure it does not list.
+        phases: the number of phases of the family.
 
     Raises:
-        UserError: auto, but neither less nor more of this measure is better.
+        UserError: mode is auto, but neither direction is better for this measure.
     """
 
     def __init__(self, monitor: str, mode: str, phases: int) -> None:
@@ -79,23 +79,23 @@ class Best:
             known = MEASURES.get(self.monitor.rsplit("/", 1)[-1])
             mode = known.better if known else "min"
             if not mode:
-                raise UserError(f"trainer.mode: for trainer.monitor={self.monitor} it must be given, min or max")
+                raise UserError(f"trainer.mode: must be min or max for trainer.monitor={self.monitor}")
         self.better = mode
-        self.found: tuple[float, int] | None = None  # the value, always a finite one, and its step
+        self.found: tuple[float, int] | None = None  # the value, always finite, and its step
         self.stale = 0  # evaluations since then
 
     def update(
         self, step: int, measures: dict[str, float], partial: bool = False, left_out: Collection[str] = ()
     ) -> bool:
-        """Whether the measures of this step are better than all before. A value that is not finite never is.
+        """Returns whether the monitored value is the best so far; a value that is not finite never is.
 
         Args:
-            partial: an evaluation between two intervals, at the end of a run; it does not count as one without a
-                better value, because a resumed run would not have had it.
-            left_out: names of measures that could not be had; of those that are taken together, the first.
+            partial: the evaluation at the end of a run falls between two intervals; it does not count towards
+                `patience`, because a resumed run would not have made it.
+            left_out: names of measures that could not be computed; of those computed together, the first.
 
         Raises:
-            UserError: the chosen measure is neither among them nor among those that could not be had.
+            UserError: the chosen measure is neither in `measures` nor in `left_out`.
         """
         if self.monitor not in measures:
             if self.required and not (covering(self.monitor) & set(left_out)):
@@ -112,6 +112,6 @@ class Best:
         return not self.found or cost(value, self.better) < cost(self.found[0], self.better)
 
     def load(self, found: Sequence[float] | None, stale: int) -> None:
-        """Take up what a checkpoint holds. Older runs could follow a first value that was NaN: it is dropped."""
+        """Restore the best value from a checkpoint. Drops a NaN, which older runs could store as their first value."""
         self.found = (float(found[0]), int(found[1])) if found and math.isfinite(found[0]) else None
         self.stale = stale

@@ -1,14 +1,14 @@
-"""Time genlab against loops written by hand and against other packages, in one run, turn by turn (A B A B ...).
+"""Times genlab against hand-written loops and other packages, in one run and in turns (A B A B ...).
 
-    python scripts/benchmarks/benchmark.py                        all cases, all ways of execution
+    python scripts/benchmarks/benchmark.py                        all cases, eager and compiled
     python scripts/benchmarks/benchmark.py gaussian2d_wgan_gp mnist_vae --rounds 7
-    python scripts/benchmarks/benchmark.py mnist_vae --against 'python other.py'  what prints samples_per_s=N
+    python scripts/benchmarks/benchmark.py mnist_vae --against 'python other.py'  a program that prints samples_per_s=N
     python scripts/benchmarks/benchmark.py startup
 
-A machine's speed drifts, so no time is compared across runs: in each round every contender trains for a few seconds,
-and a ratio is taken within the round. Printed are the median of the ratios and their range, samples consumed a second
-(real ones, one batch a step), the share of the machine's own matrix-product rate that the arithmetic of a step is,
-and the most memory that a process with this contender alone takes.
+The speed of a machine drifts, so times of different runs are not comparable: in each round every contender trains for
+a few seconds, and ratios are taken within the round. The script prints the median and the range of the ratios, the
+samples per second (real samples, one batch per step), the arithmetic of a step as a share of the machine's own
+matrix-product rate, and the peak memory of a process that runs only this contender.
 """
 
 import argparse
@@ -32,16 +32,16 @@ from torch.utils.flop_counter import flop_registry, register_flop_formula
 
 from genlab.report.tables import columns, markdown, number
 
-WARM_UP = 8  # steps of a contender before it is timed; compilation is among them
+WARM_UP = 8  # steps before a contender is timed, which include compilation
 
 
 class Contender(NamedTuple):
     name: str
-    burst: Callable[[float], float]  # train for so many seconds -> samples a second
+    burst: Callable[[float], float]  # trains for this many seconds -> samples per second
 
 
 def genlab(case: Case, mode: str) -> tuple[Contender, Callable[[], float]]:
-    """genlab's trainer in one way of execution; and what counts the floating-point operations of a step."""
+    """Returns genlab's trainer with an execution mode, and a function that counts the operations of a step."""
     from genlab.config import build
     from genlab.config.compose import compose
     from genlab.trainer.loop import Trainer
@@ -73,12 +73,12 @@ def genlab(case: Case, mode: str) -> tuple[Contender, Callable[[], float]]:
 
 @register_flop_formula(torch.ops.mkldnn._linear_pointwise)
 def _(x: torch.Size, weight: torch.Size, *_: object, **__: object) -> int:
-    """Of a product by oneDNN: (B, n), (m, n) -> (B, m)."""
+    """Returns the operations of a oneDNN matrix product: (B, n), (m, n) -> (B, m)."""
     return 2 * x[0] * x[1] * weight[0]
 
 
 class Operations(TorchDispatchMode):
-    """Counts floating-point operations. torch's own counter does not allow `autograd.grad`."""
+    """A counter of floating-point operations. torch's own counter does not support `autograd.grad`."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -92,7 +92,7 @@ class Operations(TorchDispatchMode):
 
 
 def by_hand(name: str, make: Callable[[], loops.Step], batch: int) -> Contender:
-    """A loop of this process."""
+    """Returns a contender that runs a hand-written loop in this process."""
     step = make()
     for _ in range(WARM_UP):
         step()
@@ -108,20 +108,20 @@ def by_hand(name: str, make: Callable[[], loops.Step], batch: int) -> Contender:
 
 
 def by_command(command: str) -> Contender:
-    """Another program, run whole in every round; it says its own speed."""
+    """Returns a contender that runs another program in every round, which prints its own speed."""
 
     def burst(seconds: float) -> float:
         run = subprocess.run(shlex.split(command), capture_output=True, text=True, check=False)
-        found = re.search(r"samples_per_s=([\d.]+)", run.stdout)
-        if not found:
+        match = re.search(r"samples_per_s=([\d.]+)", run.stdout)
+        if not match:
             raise SystemExit(f"'{command}' printed no samples_per_s=N: {run.stdout[-200:]} {run.stderr[-300:]}")
-        return float(found[1])
+        return float(match[1])
 
     return Contender("command", burst)
 
 
 def matrix_rate(seconds: float = 1.0, size: int = 1024) -> float:
-    """Floating-point operations a second of a product of square fp32 matrices, with the threads that torch takes."""
+    """Measures floating-point operations per second of a product of square fp32 matrices, on torch's threads."""
     a = torch.randn(size, size)
     torch.mm(a, a)
     count, begun = 0, time.perf_counter()
@@ -132,7 +132,7 @@ def matrix_rate(seconds: float = 1.0, size: int = 1024) -> float:
 
 
 def contenders(case: Case, modes: list[str], command: str | None) -> tuple[list[Contender], Callable[[], float]]:
-    """The references first, then genlab; and the counter of operations of a step."""
+    """Returns the contenders, references first and then genlab, and the counter of operations of a step."""
     others = [by_hand(name, make, case.batch) for name, make in case.others.items()]
     if command:
         others.append(by_command(command))
@@ -141,7 +141,7 @@ def contenders(case: Case, modes: list[str], command: str | None) -> tuple[list[
 
 
 def compare(name: str, modes: list[str], rounds: int, seconds: float, command: str | None) -> list[tuple[str, ...]]:
-    """A row for each contender: samples a second, its ratio to every reference with the range over the rounds."""
+    """Returns a row for each contender: samples per second, and the ratio to every reference with its range."""
     case = CASES[name]
     modes = [mode for mode in modes if mode in case.modes]
     field, operations = contenders(case, modes, command)
@@ -151,30 +151,31 @@ def compare(name: str, modes: list[str], rounds: int, seconds: float, command: s
         for contender in field:
             threads = torch.get_num_threads()
             speeds[contender.name].append(contender.burst(seconds))
-            torch.set_num_threads(threads)  # a trainer chooses its own
+            torch.set_num_threads(threads)  # a trainer sets its own number
     rate, flops = matrix_rate(), operations()
     rows = []
     for contender in field:
-        mine = speeds[contender.name]
+        own = speeds[contender.name]
         ratios = []
         for reference in references:
-            pairs = [a / b for a, b in zip(mine, speeds[reference], strict=True)]
+            pairs = [a / b for a, b in zip(own, speeds[reference], strict=True)]
             same = reference == contender.name
             ratios.append("" if same else f"{statistics.median(pairs):.2f} ({min(pairs):.2f}-{max(pairs):.2f})")
-        share = 100 * flops * statistics.median(mine) / case.batch / rate
+        share = 100 * flops * statistics.median(own) / case.batch / rate
         memory = "" if contender.name == "command" else number(alone(name, contender.name))
-        rows.append((name, contender.name, f"{statistics.median(mine):,.0f}", *ratios, f"{share:.0f} %", memory))
+        rows.append((name, contender.name, f"{statistics.median(own):,.0f}", *ratios, f"{share:.0f} %", memory))
     return [("case", "", "samples/s", *(f"to {r}" for r in references), "of matmul rate", "MiB"), *rows]
 
 
 def alone(case: str, contender: str) -> float:
-    """Most memory, in MiB, of a process that trains with this contender alone for a second."""
+    """Returns the peak memory in MiB of a process that runs only this contender, for a second."""
     command = [sys.executable, __file__, case, "--alone", contender]
     run = subprocess.run(command, capture_output=True, text=True, check=True)
     return json.loads(run.stdout.splitlines()[-1])["mib"]
 
 
 def run_alone(name: str, contender: str) -> None:
+    """Runs a contender in this process and prints its peak memory, for `alone`."""
     from genlab.trainer.device import peak_memory
 
     case = CASES[name]
@@ -187,7 +188,7 @@ def run_alone(name: str, contender: str) -> None:
 
 
 def startup(rounds: int) -> list[tuple[str, ...]]:
-    """Seconds of whole processes, in turn, and their ratio to importing torch and torchvision."""
+    """Times whole processes in turn, and their ratio to importing torch and torchvision."""
     commands = {
         "import torch, torchvision": [sys.executable, "-c", "import torch, torchvision"],
         "genlab --help": [sys.executable, "-m", "genlab", "--help"],
@@ -201,7 +202,7 @@ def startup(rounds: int) -> list[tuple[str, ...]]:
             times[name].append(time.perf_counter() - begun)
     first, rows = next(iter(commands)), []
     for name, all_times in times.items():
-        counted = all_times[1:]  # the first round fills the caches of the file system
+        counted = all_times[1:]  # the first round fills the file system's caches
         pairs = [a / b for a, b in zip(counted, times[first][1:], strict=True)]
         ratio = f"{statistics.median(pairs):.3f} ({min(pairs):.3f}-{max(pairs):.3f})"
         rows.append((name, f"{statistics.median(counted):.2f}", ratio))
@@ -213,9 +214,9 @@ def main() -> None:
     parser.add_argument("cases", nargs="*", choices=[*CASES, "startup", []], help="default: all")
     parser.add_argument("--modes", nargs="+", default=["eager", "compile"], choices=["eager", "compile", "graph"])
     parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--seconds", type=float, default=3.0, help="of each contender in a round")
+    parser.add_argument("--seconds", type=float, default=3.0, help="seconds per contender and round")
     parser.add_argument("--against", help="a command that prints samples_per_s=N")
-    parser.add_argument("--markdown", type=Path, help="write the tables into this file as well")
+    parser.add_argument("--markdown", type=Path, help="also write the tables to this file")
     parser.add_argument("--alone", help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     torch.manual_seed(0)

@@ -1,4 +1,4 @@
-"""The recipes that `benchmark.py` times: how genlab is asked for each, and the loops that train the same nets."""
+"""The recipes that `benchmark.py` times: genlab's overrides for each, and the loops that train the same nets."""
 
 from collections.abc import Callable
 from typing import NamedTuple
@@ -10,7 +10,7 @@ from genlab.data.base import data_root
 
 
 class Case(NamedTuple):
-    """A recipe: how genlab is asked for it, and the loops that train the same nets on the same batches."""
+    """A recipe: genlab's overrides, and the loops that train the same nets on the same batches."""
 
     overrides: tuple[str, ...]
     batch: int
@@ -84,7 +84,7 @@ CASES = {
         {"tutorial": lambda: loops.tutorial_gan(loops.mnist(root(), size=64), *loops.dcgan(), (100, 1, 1), flat=False)},
         modes=("eager",),
     ),
-    # Held against other packages with --against: nets of the same kind and size, the same batches.
+    # For comparison with other packages by --against: nets of the same kind and size, the same batches.
     "mnist_vae_512": Case(
         ("experiment=mnist_vae", "model.encoder.hidden=[512]", "model.decoder.hidden=[512]"), 128, {}
     ),

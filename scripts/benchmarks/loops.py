@@ -1,9 +1,9 @@
-"""Training loops written by hand, to time genlab against. Each function returns a step: a call that trains one batch.
+"""Hand-written training loops to time genlab against. Each function returns a step: a call that trains one batch.
 
-`tutorial_*` are loops as tutorials teach them: a DataLoader with its workers off, Adam without options, `zero_grad`,
-`backward`, `step`, and `.item()` on the losses of every step. `bare_*` is the mathematics of the genlab preset with
-all that genlab does for speed (data as one tensor, one fused Adam, gradients of the phase's parameters alone, an
-averaged copy of the weights) and nothing else: what is left between it and genlab is genlab's own overhead.
+`tutorial_*` are loops as tutorials teach them: a DataLoader without workers, Adam without options, `zero_grad`,
+`backward`, `step`, and `.item()` on the losses of every step. `bare_*` has the mathematics of the genlab preset and
+everything that genlab does for speed (data in one tensor, a fused Adam, gradients only for the phase's parameters, an
+averaged copy of the weights) and nothing else: its difference from genlab is genlab's own overhead.
 """
 
 import copy
@@ -19,7 +19,7 @@ Step = Callable[[], object]
 
 
 def mlp(*widths: int, activation: Callable[[], nn.Module] = nn.ReLU, last: nn.Module | None = None) -> nn.Sequential:
-    """Linear layers with an activation between."""
+    """Returns linear layers with activations between them."""
     layers: list[nn.Module] = []
     for i, (inputs, outputs) in enumerate(itertools.pairwise(widths)):
         layers += [nn.Linear(inputs, outputs)] + ([activation()] if i < len(widths) - 2 else [])
@@ -31,14 +31,14 @@ def leaky() -> nn.Module:
 
 
 def batches(loader: DataLoader) -> Iterator[Tensor]:
-    """The samples of a loader, pass after pass."""
+    """Yields the batches of a loader forever, pass after pass."""
     while True:
         for sample, *_ in loader:
             yield sample
 
 
 def points(n: int = 5000) -> Tensor:
-    """Two Gaussian clouds in the plane: (n, 2)."""
+    """Draws two Gaussian clouds in the plane: (n, 2)."""
     x = torch.randn(n, 2)
     return x + torch.where(torch.arange(n)[:, None] < n // 2, 2.0, -2.0)
 
@@ -48,7 +48,7 @@ def toy(batch: int = 64) -> Iterator[Tensor]:
 
 
 def mnist(root: str, batch: int = 128, size: int | None = None, symmetric: bool = True) -> Iterator[Tensor]:
-    """MNIST as tutorials read it: an image at a time through torchvision's transforms."""
+    """Yields batches of MNIST as tutorials read it: image by image through torchvision's transforms."""
     from torchvision import datasets, transforms
 
     steps = [transforms.Resize(size)] if size else []
@@ -58,7 +58,7 @@ def mnist(root: str, batch: int = 128, size: int | None = None, symmetric: bool 
 
 
 def penalty(critic: nn.Module, real: Tensor, fake: Tensor) -> Tensor:
-    """λ E (|∇ f(x̂)| - 1)² with λ = 10, x̂ between real and fake."""
+    """Computes λ E (|∇ f(x̂)| - 1)² with λ = 10 and x̂ between real and fake."""
     mix = torch.rand(len(real), 1)
     x = (mix * real + (1 - mix) * fake).requires_grad_()
     (gradient,) = torch.autograd.grad(critic(x).sum(), x, create_graph=True)
@@ -66,7 +66,7 @@ def penalty(critic: nn.Module, real: Tensor, fake: Tensor) -> Tensor:
 
 
 def tutorial_wgan_gp(data: Iterator[Tensor], generator: nn.Module, critic: nn.Module, z: int) -> Step:
-    """Five critic updates on one batch, then one of the generator."""
+    """Returns a step of five critic updates on one batch and one generator update."""
     of_g = torch.optim.Adam(generator.parameters(), lr=1e-4, betas=(0.5, 0.9))
     of_c = torch.optim.Adam(critic.parameters(), lr=1e-4, betas=(0.5, 0.9))
 
@@ -90,7 +90,7 @@ def tutorial_wgan_gp(data: Iterator[Tensor], generator: nn.Module, critic: nn.Mo
 def tutorial_gan(
     data: Iterator[Tensor], generator: nn.Module, discriminator: nn.Module, shape: tuple[int, ...], flat: bool = True
 ) -> Step:
-    """One update of each, with the binary cross-entropy; z has `shape`."""
+    """Returns a step of one update each with the binary cross-entropy; z has `shape`."""
     of_g = torch.optim.Adam(generator.parameters(), lr=2e-4, betas=(0.5, 0.999))
     of_d = torch.optim.Adam(discriminator.parameters(), lr=2e-4, betas=(0.5, 0.999))
     criterion = nn.BCEWithLogitsLoss()
@@ -115,7 +115,7 @@ def tutorial_gan(
 
 
 class TutorialVAE(nn.Module):
-    """Encoder with two heads, decoder; what tutorials call a VAE."""
+    """A VAE as in tutorials: an encoder with two heads, and a decoder."""
 
     def __init__(self, size: int, hidden: tuple[int, ...], z: int) -> None:
         super().__init__()
@@ -131,7 +131,7 @@ class TutorialVAE(nn.Module):
 
 
 def tutorial_vae(data: Iterator[Tensor], model: TutorialVAE, pixels: bool) -> Step:
-    """The ELBO: binary cross-entropy of pixels, or squared error of points with clipped gradients."""
+    """Returns a step on the ELBO: cross-entropy of pixels, or squared error of points with clipped gradients."""
     optimizer = torch.optim.Adam(model.parameters(), lr=1e-3)
 
     def step() -> float:
@@ -153,7 +153,7 @@ def tutorial_vae(data: Iterator[Tensor], model: TutorialVAE, pixels: bool) -> St
 
 
 def dcgan() -> tuple[nn.Module, nn.Module]:
-    """Generator and discriminator of 64x64 gray images, 512-256-128-64 channels."""
+    """Returns a generator and a discriminator of 64x64 gray images, with 512-256-128-64 channels."""
     up: list[nn.Module] = []
     for a, b, stride, padding in ((100, 512, 1, 0), (512, 256, 2, 1), (256, 128, 2, 1), (128, 64, 2, 1)):
         up += [nn.ConvTranspose2d(a, b, 4, stride, padding, bias=False), nn.BatchNorm2d(b), nn.ReLU(True)]
@@ -165,7 +165,7 @@ def dcgan() -> tuple[nn.Module, nn.Module]:
 
 
 def tutorial_generator(z: int = 64, size: int = 784) -> nn.Module:
-    """256-512-1024 with LeakyReLU and then BatchNorm."""
+    """Returns a generator with layers of 256, 512 and 1024 units, each with LeakyReLU and then BatchNorm."""
     layers: list[nn.Module] = []
     for a, b in ((z, 256), (256, 512), (512, 1024)):
         layers += [nn.Linear(a, b), nn.LeakyReLU(0.2), nn.BatchNorm1d(b)]
@@ -173,7 +173,7 @@ def tutorial_generator(z: int = 64, size: int = 784) -> nn.Module:
 
 
 def bare_wgan_gp(x: Tensor, batch: int = 64, decay: float = 0.999) -> Step:
-    """The 2-D WGAN-GP of the preset `gaussian2d_wgan_gp`, by hand: fresh batches, fused Adam, averaged weights."""
+    """Returns a step of the preset `gaussian2d_wgan_gp` by hand: fresh batches, fused Adam, averaged weights."""
     generator, critic = mlp(2, 128, 128, 2), mlp(2, 128, 128, 1, activation=leaky)
     twin = copy.deepcopy(nn.ModuleList([generator, critic])).requires_grad_(False)
     average: list[Tensor] = list(twin.parameters())

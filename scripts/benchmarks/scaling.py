@@ -1,11 +1,11 @@
-"""How the time of a step and the memory of a process grow: with the batch, the width of the nets, the size of the data.
+"""Measures how step time and memory grow with the batch, the width of the nets and the size of the data.
 
     python scripts/benchmarks/scaling.py                       all tables
     python scripts/benchmarks/scaling.py data --markdown data.md
-    python scripts/benchmarks/scaling.py --up-to 1000          none of the large sizes: minutes
+    python scripts/benchmarks/scaling.py --up-to 1000          without the larger sizes: minutes
 
-Every line is a process of its own, so that its peak memory is its own. `data` is points in the plane, as a file that
-`data=array` reads; `images` a memory-mapped folder of images, of which a process touches what it trains on.
+Each row is measured in a separate process, so that its peak memory is its own. `data` is points in the plane in a file
+that `data=array` reads; `images` is a memory-mapped file of images, of which a process only touches what it trains on.
 """
 
 import argparse
@@ -26,7 +26,7 @@ VAE = ("model=vae", "model.encoder.hidden=[128,128]", "model.decoder.hidden=[128
 
 
 def points(n: int, folder: Path) -> Path:
-    """A file of n points of two clouds, written piece by piece."""
+    """Writes a file of n points from two clouds, piece by piece."""
     path = folder / f"{n}.npy"
     file = np.lib.format.open_memmap(path, "w+", dtype=np.float32, shape=(n, 2))
     random = np.random.default_rng(0)
@@ -38,7 +38,7 @@ def points(n: int, folder: Path) -> Path:
 
 
 def tables(folder: Path, most: float) -> dict[str, Iterator[tuple[str, int, tuple[str, ...]]]]:
-    """By name of the table: what varies, its value up to `most`, the words of the command line."""
+    """Returns the rows of each table by name: what varies, its value up to `most`, and the command-line words."""
 
     def values(*given: int) -> list[int]:
         return [value for value in given if value <= most]
@@ -63,7 +63,7 @@ def tables(folder: Path, most: float) -> dict[str, Iterator[tuple[str, int, tupl
 
 
 def images(n: int, folder: Path) -> Path:
-    """A file of n gray 32x32 images of noise, written piece by piece."""
+    """Writes a file of n gray 32x32 images of noise, piece by piece."""
     path = folder / f"images-{n}.npy"
     file = np.lib.format.open_memmap(path, "w+", dtype=np.uint8, shape=(n, 1, 32, 32))
     random = np.random.default_rng(0)
@@ -75,7 +75,7 @@ def images(n: int, folder: Path) -> Path:
 
 
 def measure(words: list[str]) -> None:
-    """In a process of its own: seconds until the first step, milliseconds of a step, peak memory in MiB."""
+    """Prints seconds to load the data, milliseconds per step and peak memory in MiB; runs in a separate process."""
     from genlab.config import build
     from genlab.config.compose import compose
     from genlab.trainer.device import peak_memory
@@ -103,6 +103,7 @@ def measure(words: list[str]) -> None:
 
 
 def run(words: tuple[str, ...]) -> dict[str, float]:
+    """Runs `measure` in a separate process and returns what it measured."""
     command = [sys.executable, __file__, "--measure", *words]
     return json.loads(subprocess.run(command, capture_output=True, text=True, check=True).stdout.splitlines()[-1])
 
@@ -110,8 +111,8 @@ def run(words: tuple[str, ...]) -> dict[str, float]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("names", nargs="*", help="batch, width, data, images; default: all")
-    parser.add_argument("--up-to", type=int, help="leave out what is larger")
-    parser.add_argument("--markdown", type=Path, help="write the tables into this file as well")
+    parser.add_argument("--up-to", type=int, help="leave out larger values")
+    parser.add_argument("--markdown", type=Path, help="also write the tables to this file")
     parser.add_argument("--measure", nargs=argparse.REMAINDER, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.measure:
@@ -124,11 +125,11 @@ def main() -> None:
                 continue
             rows = []
             for _, value, words in lines:
-                found = run(words)
-                rate = 1000 * found["batch"] / found["step"]
-                cells = (found["ready"], found["step"], found["mib"])
+                result = run(words)
+                rate = 1000 * result["batch"] / result["step"]
+                cells = (result["ready"], result["step"], result["mib"])
                 rows.append((f"{value:,}", *map(number, cells), f"{rate:,.0f}"))
-            table = [(name, "seconds to load", "ms a step", "peak MiB", "samples/s"), *rows]
+            table = [(name, "seconds to load", "ms per step", "peak MiB", "samples/s"), *rows]
             print("\n".join(columns(table)), end="\n\n", flush=True)
             texts.append(markdown(table))
     if arguments.markdown:

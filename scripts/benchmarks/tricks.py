@@ -1,10 +1,10 @@
-"""What each trick for speed gains: a run with it and one without, in turn (A B A B ...), in one process.
+"""Measures the gain of each speed trick: runs with and without it take turns (A B A B ...) in one process.
 
     python scripts/benchmarks/tricks.py                        all tricks, each on its cases
     python scripts/benchmarks/tricks.py fused_optimizer --rounds 9
 
-Printed are the median of the ratios with/without (above 1: the trick gains) and their range. A trick that gains less
-than 5 % on all its cases has no place in genlab; the gains measured are in the header of each trick's module.
+The script prints the median and the range of the ratios with/without (above 1: the trick is faster). A trick that gains
+less than 5 % in all its cases does not belong in genlab; the measured gains are in the header of each trick's module.
 """
 
 import argparse
@@ -26,20 +26,20 @@ from genlab.networks import activation
 from genlab.trainer.execution import compiled, optimizer_steps
 from genlab.trainer.loop import Trainer
 
-BURST = 1.0  # seconds of a turn
-WARM_UP = 8  # steps before; compilation is among them
+BURST = 1.0  # seconds per turn
+WARM_UP = 8  # steps before timing, which include compilation
 
 
 class Trick(NamedTuple):
-    """How to do without it, and where it ought to gain."""
+    """A speed trick: how to switch it off, and the cases where it should help."""
 
-    off: Callable[[], Any]  # a context
+    off: Callable[[], Any]  # returns a context without the trick
     execution: str
     cases: tuple[str, ...]
 
 
 def patched(*targets: tuple[Any, str, Any]) -> Callable[[], Any]:
-    """A context in which these attributes have other values."""
+    """Returns a context in which these attributes have other values."""
 
     @contextmanager
     def context() -> Iterator[None]:
@@ -52,13 +52,14 @@ def patched(*targets: tuple[Any, str, Any]) -> Callable[[], Any]:
 
 
 def guarded(cpu: bool) -> dict[str, Any]:
+    """Returns the compiler options with guards left on."""
     options = compiler_options(cpu)
     del options["guard_filter_fn"]
     return options
 
 
 compiler_options = compiled.compiler_options
-PLAIN = (  # torch's own activations, eagerly and in a graph
+PLAIN = (  # torch's own activations
     (activation.ReLU, "forward", nn.ReLU.forward),
     (activation.LeakyReLU, "forward", nn.LeakyReLU.forward),
 )
@@ -74,7 +75,7 @@ TRICKS = {
 
 
 def trainer(words: str, execution: str) -> Trainer:
-    """The trainer of a preset, without measures, pictures and logs."""
+    """Returns the trainer of a preset, without measures, pictures and logs."""
     quiet = [f"trainer.{name}_every=0" for name in ("log", "sample", "evaluate", "checkpoint")]
     given = [*words.split(), *quiet, "trainer.device=cpu", f"trainer.execution={execution}", "trainer.steps=1000000"]
     config = compose("train", given)
@@ -84,7 +85,7 @@ def trainer(words: str, execution: str) -> Trainer:
 
 
 def rate(run: Trainer) -> float:
-    """Steps a second, over a turn."""
+    """Measures steps per second over one turn."""
     count, begun = 0, time.perf_counter()
     while (taken := time.perf_counter() - begun) < BURST:
         run.train_step()
@@ -93,24 +94,24 @@ def rate(run: Trainer) -> float:
 
 
 def gains(trick: Trick, words: str, rounds: int) -> list[float]:
-    """The ratios of steps a second with and without the trick, a round each."""
-    with_it, found = trainer(words, trick.execution), []
+    """Returns the ratio of steps per second with and without the trick, for each round."""
+    with_trick, ratios = trainer(words, trick.execution), []
     with trick.off():
         without = trainer(words, trick.execution)
         for _ in range(WARM_UP):
             without.train_step()
     for _ in range(WARM_UP):
-        with_it.train_step()
+        with_trick.train_step()
     for _ in range(rounds):
-        its = rate(with_it)
+        fast = rate(with_trick)
         with trick.off():
-            found.append(its / rate(without))
-    return found
+            ratios.append(fast / rate(without))
+    return ratios
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("names", nargs="*", help="tricks; all without")
+    parser.add_argument("names", nargs="*", help="names of tricks; default: all")
     parser.add_argument("--rounds", type=int, default=7)
     options = parser.parse_args()
     torch.set_num_threads(1)
@@ -119,8 +120,8 @@ def main() -> int:
             choose("trick", name, TRICKS)
         for name in options.names or TRICKS:
             for words in TRICKS[name].cases:
-                found = gains(TRICKS[name], words, options.rounds)
-                middle, low, high = statistics.median(found), min(found), max(found)
+                ratios = gains(TRICKS[name], words, options.rounds)
+                middle, low, high = statistics.median(ratios), min(ratios), max(ratios)
                 print(f"{name:24} {words:66} {middle:.2f} ({low:.2f} to {high:.2f})", flush=True)
     except UserError as error:
         print(f"tricks: {error}", file=sys.stderr)

@@ -1,9 +1,9 @@
-"""Hold an evaluation against published figures where the setting is the same, and say where it is not.
+"""Compares evaluations with published figures, and names the settings that differ.
 
     python scripts/results/check_reference.py outputs/RUN [...]
 
-Every figure is quoted with its source. A Fréchet distance depends on the feature net and the number of samples, a
-likelihood on how the pixels were treated: a run is compared only with what was measured as it was.
+Every figure is quoted with its source. A Fréchet distance depends on the feature net and the number of samples, and a
+likelihood on how pixels are treated, so figures are only comparable if they were measured in the same setting.
 """
 
 import sys
@@ -17,10 +17,10 @@ from genlab.runs.history import History
 
 
 class Published(NamedTuple):
-    """One figure of a paper, and the setting it holds in."""
+    """A published figure and the setting it was measured in."""
 
     model: str  # as in model=...
-    data: str  # the class of data=..., with its kind where it has kinds
+    data: str  # class of data=..., with its kind if it has kinds
     measure: str
     value: float
     source: str
@@ -69,22 +69,22 @@ PUBLISHED = (
 
 
 def facts(run: History) -> dict[str, Any]:
-    """The settings of a run and of its evaluation under one roof."""
+    """Returns the settings of a run and of its evaluation in one mapping."""
     evaluation = run.evaluation
     net = (evaluation.get("net") or {}).get("name", "none").partition("(")[0]
-    how = {name: evaluation.get(name) for name in ("samples", "reference", "k")}
-    return {**run.settings, **how, "net": net}
+    sizes = {name: evaluation.get(name) for name in ("samples", "reference", "k")}
+    return {**run.settings, **sizes, "net": net}
 
 
 def subject(run: History) -> tuple[str, str]:
-    """The model's and the data's class, the latter with its kind where it has kinds: ("GAN", "Gaussian2D ring")."""
+    """Returns the classes of model and data, the latter with its kind if any: ("GAN", "Gaussian2D ring")."""
     model, data = (str(run.settings[f"{group}._target_"]).rpartition(".")[2] for group in ("model", "data"))
     kind = run.settings.get("data.kind")
     return model, f"{data} {kind}" if kind else data
 
 
 def check(run: History) -> list[tuple[str, ...]]:
-    """A row for each published figure of the run's model and data: ours, theirs, whether the setting is the same."""
+    """Returns a row for each published figure of the run's model and data: ours, theirs, and how settings differ."""
     model, data = subject(run)
     known = facts(run)
     rows = []
@@ -101,7 +101,7 @@ def check(run: History) -> list[tuple[str, ...]]:
 
 
 def main(arguments: list[str]) -> int:
-    """Print a table for each run; 2 where there is nothing to read."""
+    """Prints a table for each run; returns exit code 2 if there is nothing to read."""
     if not arguments:
         print(__doc__)
         return 2
@@ -112,7 +112,7 @@ def main(arguments: list[str]) -> int:
             if rows:
                 print("\n".join(columns([("measure", "here", "published", "", ""), *rows], left=(0, 3, 4))))
             else:
-                print("nothing published to hold it against" if run.evaluation else "not evaluated: genlab evaluate")
+                print("nothing published to compare with" if run.evaluation else "not evaluated; run genlab evaluate")
             print()
     except UserError as error:
         print(f"check_reference: {error}", file=sys.stderr)

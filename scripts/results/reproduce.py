@@ -1,13 +1,13 @@
-"""Make the results of the README: train, evaluate, record, write the tables.
+"""Reproduces the results of the README: trains, evaluates, records, and writes the tables.
 
     python scripts/results/reproduce.py                   # everything: many hours on a CPU
     python scripts/results/reproduce.py mnist ring_flow   # tables and rows by name; --list shows them
-    python scripts/results/reproduce.py --table           # nothing is run: the tables anew, from the record
+    python scripts/results/reproduce.py --table           # run nothing, only rewrite the tables from the record
 
-It may be stopped and started at will: runs go on from their checkpoints, what is finished stays, and a run that was
-made by other defaults than today's is named and left alone. Runs are below outputs/reproduce; what was measured goes
-into results.jsonl beside this file, a line for each run, from which the tables of README.md are written: afterwards
-`git diff` shows your figures beside the ones published here.
+The script can be stopped and restarted at any time: runs continue from their checkpoints, finished runs are kept, and a
+run made with defaults that have changed since is named and left alone. Runs are below outputs/reproduce; results are
+recorded in results.jsonl beside this file, a line for each run, and the tables of README.md are written from it:
+afterwards `git diff` shows your figures next to the published ones.
 """
 
 import argparse
@@ -35,21 +35,21 @@ from genlab.runs.history import History, flatten
 
 HERE = Path(__file__).parent
 RECORD = HERE / "results.jsonl"
-# Where tables are written, between two marks, and which; None: all.
+# Pages that hold tables between two marks, and the names of their tables; None: all.
 PAGES: tuple[tuple[Path, tuple[str, ...] | None], ...] = (
     (HERE / "README.md", None),
     (HERE.parents[1] / "README.md", ("mnist",)),
 )
 RUNS = Path("outputs/reproduce")
 BEGIN, END = "<!-- results: written by scripts/results/reproduce.py -->", "<!-- end of results -->"
-LOCK = Lock()  # of the record, and of Hydra, which composes one config at a time
-# Options of a model that its training knows nothing of.
+LOCK = Lock()  # for the record, and for Hydra, which composes one config at a time
+# Options of a model that do not affect its training.
 DRAWING = ("sampler", "sample_steps", "solver", "eta", "likelihood_steps", "likelihood_solver", "bound_variance")
 Job = tuple[Row, int]  # a row and one of its seeds
 
 
 class Runner:
-    """Runs jobs, some at a time, each on one thread; a signal is handed on and lets all end in good order."""
+    """A runner of several jobs at a time, one thread each; it passes signals on, so that all jobs stop cleanly."""
 
     def __init__(self, at_a_time: int) -> None:
         self.at_a_time = at_a_time
@@ -57,7 +57,7 @@ class Runner:
         self.processes: list[subprocess.Popen] = []
 
     def run(self, jobs: Iterable[Job]) -> bool:
-        """Train and evaluate what is not yet finished, and record it; whether all went well."""
+        """Trains, evaluates and records the jobs that are not yet finished; returns whether all succeeded."""
         for number_ in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number_, self.stop)
         with ThreadPoolExecutor(self.at_a_time) as threads:
@@ -65,28 +65,29 @@ class Runner:
 
     def stop(self, number_: int, frame: Any) -> None:
         self.stopped = True
-        for process in list(self.processes):  # threads take theirs out as they end
+        for process in list(self.processes):  # other threads remove theirs as they end
             process.send_signal(number_)
 
     def one(self, job: Job) -> bool:
+        """Trains and evaluates a job and records the result; returns whether it succeeded."""
         row, seed = job
         run = folder(source(row), seed)
         begun = (run / "config.yaml").is_file()
         other = changed(source(row), seed) if begun else {}
         if any(key.rpartition(".")[2] not in DRAWING for key in other):
-            found = "; ".join(f"{key} {was}, now {now}" for key, (was, now) in other.items())
-            line = f"{run} was trained with other settings ({found}): move it away to train anew"
+            changes = "; ".join(f"{key} {was}, now {now}" for key, (was, now) in other.items())
+            line = f"{run} was trained with other settings ({changes}): move it away to train again"
             print(f"failed: {line}", file=sys.stderr)
             return False
-        its, out = evaluation(row).evaluate, folder(evaluation(row), seed)
-        drawing = [f"{key}={now}" for key, (_, now) in other.items() if f"{key}=" not in its]
+        options, out = evaluation(row).evaluate, folder(evaluation(row), seed)
+        drawing = [f"{key}={now}" for key, (_, now) in other.items() if f"{key}=" not in options]
         out = out.with_name("_".join([out.name, *drawing]).replace("=", "_"))
         if not finished(run):
             words = [f"resume={run}"] if begun else [*shlex.split(row.train), f"seed={seed}", f"hydra.run.dir={run}"]
             if not self.call(["train", *words], run):
                 return False
         if not (out / "evaluation.json").is_file():
-            words = [f"run={run}", *drawing, *shlex.split(its)]
+            words = [f"run={run}", *drawing, *shlex.split(options)]
             words += [f"out={out}"] if out != run else []
             if not self.call(["evaluate", *words], out):
                 return False
@@ -94,7 +95,7 @@ class Runner:
         return True
 
     def call(self, words: list[str], target: Path) -> bool:
-        """`genlab WORDS`, what it prints in `target`/reproduce.log; whether it went well."""
+        """Runs `genlab WORDS` with its output in `target`/reproduce.log; returns whether it succeeded."""
         if self.stopped:
             return False
         target.mkdir(parents=True, exist_ok=True)
@@ -105,7 +106,7 @@ class Runner:
                 stdout=log,
                 stderr=subprocess.STDOUT,
                 env={**os.environ, "OMP_NUM_THREADS": "1"},
-                process_group=0,  # else Ctrl-C on the terminal reaches it twice
+                process_group=0,  # otherwise Ctrl-C on the terminal reaches it twice
             )
             self.processes.append(process)
             code = process.wait()
@@ -124,19 +125,19 @@ def finished(run: Path) -> bool:
 
 
 def changed(row: Row, seed: int) -> dict[str, tuple[Any, Any]]:
-    """Settings of a row's run that its command would give another value now: {"model.z_dim": (20, 10)}.
+    """Returns the settings of a row's run that its command would set differently now: {"model.z_dim": (20, 10)}.
 
-    Defaults move on, and a table must not hold figures of one recipe beside the command of another.
+    Defaults change, and a table must not show the figures of one recipe next to the command of another.
     """
     with LOCK:
         config = compose("train", [*shlex.split(row.train), f"seed={seed}"])
     now, was = dict(flatten(OmegaConf.to_container(config))), History(folder(row, seed)).settings
-    keys = [key for key in was if key in now and key != "name"]  # an older run lacks the options that came later
+    keys = [key for key in was if key in now and key != "name"]  # an older run lacks newer options
     return {key: (was[key], now[key]) for key in keys if was[key] != now[key]}
 
 
 def measured(job: Job, evaluated: Path) -> dict[str, Any]:
-    """What is kept of a finished run: its figures, and on what they were made."""
+    """Returns the record of a finished run: its figures, and the machine they were made on."""
     row, seed = job
     run = History(folder(source(row), seed))
     report = json.loads((evaluated / "evaluation.json").read_text(encoding="utf-8"))
@@ -173,7 +174,7 @@ def read() -> Record:
 
 
 def keep(job: Job, found: dict[str, Any]) -> None:
-    """Put a job's line into the record, in the place of an older one; the lines in the order of the tables."""
+    """Adds a job's line to the record, replacing an older one; lines are sorted in the order of the tables."""
     place = {name: i for i, name in enumerate(ROWS)}
     with LOCK:
         record = {**read(), (job[0].name, job[1]): found}
@@ -182,15 +183,15 @@ def keep(job: Job, found: dict[str, Any]) -> None:
 
 
 def write_readme(record: Record) -> None:
-    """Put the tables between the two marks of each page.
+    """Writes the tables between the two marks of each page.
 
     Raises:
-        UserError: the marks are not there.
+        UserError: a page does not have the marks.
     """
     for page, names in PAGES:
         text = page.read_text(encoding="utf-8")
         if BEGIN not in text or END not in text:
-            raise UserError(f"{page} has no place for results, between '{BEGIN}' and '{END}'")
+            raise UserError(f"{page} needs the lines '{BEGIN}' and '{END}' around its results")
         before, rest = text.split(BEGIN, 1)
         shown = [table for table in TABLES if names is None or table.name in names]
         tables = "\n".join(filter(None, (section(table, record, short=names is not None) for table in shown)))
@@ -198,25 +199,25 @@ def write_readme(record: Record) -> None:
 
 
 def chosen(names: list[str]) -> list[Row]:
-    """The rows or tables of these names, all without a name, and before each row the one whose run it evaluates.
+    """Returns the rows or tables with these names (default: all), each row after the one whose run it evaluates.
 
     Raises:
-        UserError: no such name.
+        UserError: there is no row or table with a given name.
     """
     tables = {table.name: table.rows for table in TABLES}
     for name in names:
         choose("name", name, (*tables, *ROWS))
-    found = [row for name in names or tables for row in tables.get(name, (ROWS.get(name),)) if row]
-    return list(dict.fromkeys(each for row in found for each in (source(row), row)))
+    rows = [row for name in names or tables for row in tables.get(name, (ROWS.get(name),)) if row]
+    return list(dict.fromkeys(needed for row in rows for needed in (source(row), row)))
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("names", nargs="*", help="tables or rows; all without")
+    parser.add_argument("names", nargs="*", help="names of tables or rows; default: all")
     parser.add_argument("--jobs", type=int, default=max(1, (os.cpu_count() or 1) // 2), help="runs at a time")
-    parser.add_argument("--seeds", type=int, default=3, help="runs of each row, by seeds from 0")
-    parser.add_argument("--list", action="store_true", help="show what there is")
-    parser.add_argument("--table", action="store_true", help="write the tables from the record, run nothing")
+    parser.add_argument("--seeds", type=int, default=3, help="runs per row, with seeds from 0")
+    parser.add_argument("--list", action="store_true", help="list tables and rows")
+    parser.add_argument("--table", action="store_true", help="only write the tables from the record")
     options = parser.parse_args()
     try:
         rows = chosen(options.names)
@@ -225,17 +226,17 @@ def main() -> int:
                 print(f"{table.name}: {table.title}")
                 print("".join(f"  {row.name:24} {row.train or f'of {row.of}'}\n" for row in table.rows), end="")
             return 0
-        well = True
+        succeeded = True
         if not options.table:
             jobs = [(row, seed) for row in rows for seed in range(options.seeds)]
             runner = Runner(options.jobs)
-            # Evaluations of other rows' runs come when these have ended.
-            well = runner.run(j for j in jobs if not j[0].of) and runner.run(j for j in jobs if j[0].of)
+            # Rows that evaluate another row's run come after all training.
+            succeeded = runner.run(j for j in jobs if not j[0].of) and runner.run(j for j in jobs if j[0].of)
         write_readme(read())
     except UserError as error:
         print(f"reproduce: {error}", file=sys.stderr)
         return 2
-    return 0 if well else 1
+    return 0 if succeeded else 1
 
 
 if __name__ == "__main__":

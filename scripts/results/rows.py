@@ -1,7 +1,7 @@
-"""What the README's results are made of: for each table the runs, the measures shown, and what it is to tell.
+"""The tables of the README's results: the runs of each table, the measures shown, and the text above it.
 
-Each row is a command that anybody can type: `genlab train WORDS`, then `genlab evaluate run=RUN WORDS`. A row without
-words of its own to train by shows the run of another row, evaluated again where it has words for that.
+Each row is a pair of commands: `genlab train WORDS`, then `genlab evaluate run=RUN WORDS`. A row without words for
+training shows the run of another row, evaluated again if the row has words for its evaluation.
 """
 
 from typing import NamedTuple
@@ -10,22 +10,22 @@ from typing import NamedTuple
 class Row(NamedTuple):
     """A run and its evaluation, or one more evaluation of a run."""
 
-    name: str  # its folder, and its name in the record
+    name: str  # name of its folder and in the record
     label: str
-    train: str = ""  # after `genlab train`
-    evaluate: str = ""  # after `genlab evaluate run=RUN`
-    of: str = ""  # name of the row whose run this is; with no words for an evaluation, whose evaluation as well
+    train: str = ""  # words after `genlab train`
+    evaluate: str = ""  # words after `genlab evaluate run=RUN`
+    of: str = ""  # row whose run this is and, without words in `evaluate`, whose evaluation
 
 
 class Table(NamedTuple):
     name: str
     title: str
     text: str
-    columns: tuple[str, ...]  # measures; of names joined by | the first that a run has; "seconds" to draw the samples
+    columns: tuple[str, ...]  # measures; A|B is the first that a run has; "seconds" is the time for sampling
     rows: tuple[Row, ...]
 
 
-IMAGES = {  # model -> words of its evaluation: bounds of diffusion models converge slowly and are dear
+IMAGES = {  # model -> words of its evaluation: bounds of diffusion models converge slowly and are expensive
     "gan": "",
     "wgan": "",
     "wgan_gp": "",
@@ -40,7 +40,7 @@ IMAGES = {  # model -> words of its evaluation: bounds of diffusion models conve
 MEASURED = "samples=2500 likelihood=5000"  # 2500 as in the papers that count modes
 TWO = ("two", "two_narrow")
 SHORT = "model=gan data.kind=grid trainer.steps=4000 trainer.decay_steps=4000"
-CURES = {  # row -> its label, what makes it
+CURES = {  # row -> its label and the words for training
     "gan": ("GAN", "model.r1=0"),
     "packing": ("packing of 4", "model.r1=0 model.packing=4"),
     "unrolled": ("unrolled by 5", "model.r1=0 model.unrolled=5"),
@@ -50,7 +50,7 @@ CURES = {  # row -> its label, what makes it
 }
 # As many steps as Metz et al. 2017 trained the unrolled GAN on their ring.
 LONG = "model=gan data.kind=grid trainer.steps=25000 trainer.decay_steps=25000 model.r1=0 model.unrolled=5"
-WIDTHS = {  # row -> its label, the model whose run it is of, how that is drawn from
+WIDTHS = {  # row -> its label, the model whose run it shows, how samples are drawn
     "ddim": ("`ddpm`, DDIM, η 1, 50 calls", "ddpm", "sampler=ddim sample_steps=50"),
     "ddim_ode": ("`ddpm`, DDIM, η 0, 50 calls", "ddpm", "sampler=ddim sample_steps=50 eta=0.0"),
     "ancestral": ("`ddpm`, ancestral, 1,000 calls", "ddpm", "sampler=ancestral sample_steps=1000"),
@@ -68,14 +68,14 @@ WIDTHS = {  # row -> its label, the model whose run it is of, how that is drawn 
     ),
     "flow": ("`flow_matching`, DPM-Solver++, η 1, 50 calls", "flow_matching", "solver=dpmpp sample_steps=50"),
 }
-SOLVERS = {  # row -> label, how the model is drawn from, steps for so many calls
+SOLVERS = {  # row -> its label, how samples are drawn, numbers of steps
     "ddim": ("DDIM, η 0", "sampler=ddim eta=0.0", (5, 10, 20, 50)),
     "dpmpp_ode": ("DPM-Solver++, η 0", "sampler=dpmpp eta=0.0", (5, 10, 20, 50)),
-    "heun": ("Heun, η 0", "sampler=heun", (3, 5, 10, 25)),  # two calls a step, one at the last
+    "heun": ("Heun, η 0", "sampler=heun", (3, 5, 10, 25)),  # two calls per step, one in the last
     "ddim_noise": ("DDIM, η 1", "sampler=ddim eta=1.0", (5, 10, 20, 50)),
     "dpmpp": ("DPM-Solver++, η 1", "sampler=dpmpp eta=1.0", (5, 10, 20, 50)),
 }
-POINTS = {  # label -> what to train
+POINTS = {  # label -> words for training
     "gan": "model=gan",
     "wgan": "model=wgan",
     "wgan_gp": "experiment=gaussian2d_wgan_gp_grid",
@@ -100,18 +100,18 @@ def points(kind: str) -> tuple[Row, ...]:
 
 
 def solved() -> tuple[Row, ...]:
-    """The ring's DDPM drawn from by each solver, in 5 to 50 calls of the net."""
+    """Returns the rows of the ring's DDPM, sampled by each solver in 5 to 50 calls of the net."""
     rows = []
     for name, (label, words, steps) in SOLVERS.items():
         for n in steps:
             calls = 2 * n - 1 if name == "heun" else n
-            its = f"samples=5000 likelihood=2 {of_model(words)} model.sample_steps={n}"
-            rows.append(Row(f"solver_{name}_{n}", f"{label}, {calls} calls", of="ring_ddpm", evaluate=its))
+            options = f"samples=5000 likelihood=2 {of_model(words)} model.sample_steps={n}"
+            rows.append(Row(f"solver_{name}_{n}", f"{label}, {calls} calls", of="ring_ddpm", evaluate=options))
     return tuple(rows)
 
 
 def of_model(words: str) -> str:
-    """`words`, each a key of the model."""
+    """Returns `words` with each word as a key of the model."""
     return " ".join(f"model.{word}" for word in words.split())
 
 
@@ -119,22 +119,23 @@ TABLES = (
     Table(
         "mnist",
         "MNIST",
-        "Models with their default recipes. FID, precision and recall in the features of genlab's classifier; "
-        "balance is the smallest class over the largest.",
+        "Models with their default recipes. FID, precision and recall use the features of genlab's classifier; "
+        "balance is the size of the smallest class divided by that of the largest.",
         ("fid", "precision", "recall", "balance", "bits_per_dim"),
         images("mnist"),
     ),
     Table(
         "fashionmnist",
         "Fashion-MNIST",
-        "The same on clothes.",
+        "The same on images of clothes.",
         ("fid", "precision", "recall", "balance", "bits_per_dim"),
         images("fashionmnist"),
     ),
     Table(
         "binarized",
         "Binarized MNIST",
-        "50 codes; the NLL of the 10,000 test images is the importance-weighted bound from 5000 samples, nats.",
+        "Codes of 50 dimensions; the NLL of the 10,000 test images is the importance-weighted bound from 5000 samples, "
+        "in nats.",
         ("elbo", "iwae_nll", "active_units"),
         (
             Row("binarized_vae", "VAE", "experiment=mnist_vae_binarized", "k=5000 likelihood=10000 samples=1000"),
@@ -144,8 +145,8 @@ TABLES = (
     Table(
         "translation",
         "CycleGAN, against the known map",
-        "Label preservation: translations whose class is still that of their source, by the classifier. Errors are "
-        "mean absolute differences of pixels in [0, 1]; the identity error is that of doing nothing.",
+        "Label preservation is the share of translations that the classifier assigns to the class of their source. "
+        "Errors are mean absolute differences of pixels in [0, 1]; the identity error is that of the identity map.",
         ("label_preservation", "translation_error", "identity_error", "cycle_error"),
         (
             Row("mnist_cyclegan", "MNIST", "model=cyclegan data=mnist"),
@@ -155,23 +156,23 @@ TABLES = (
     Table(
         "ring",
         "The ring of 8 narrow Gaussians",
-        "Modes that are covered; the share of samples within 3σ of one (0.989 at best: more comes from modes that are "
-        "too narrow); the deviation of these within their modes over the true one (1 at best); the exact Wasserstein-2 "
-        "distance; and how many nats the NLL of held-out points is above that of the data's own density.",
+        "Number of modes covered; share of samples within 3σ of a mode (0.989 at best: more means that modes are too "
+        "narrow); standard deviation of these within their modes over the true one (1 at best); exact Wasserstein-2 "
+        "distance; and the excess of the NLL of held-out points over that of the data's own density, in nats.",
         ("modes", "high_quality", "mode_std", "w2", "nll_excess"),
         points("ring"),
     ),
     Table(
         "grid",
         "The grid of 25",
-        "The same.",
+        "The same measures.",
         ("modes", "high_quality", "mode_std", "w2", "nll_excess"),
         points("grid"),
     ),
     Table(
         "density",
         "The flow's density",
-        "Nats a held-out point, beside those of the data's own density; the excess estimates a KL divergence.",
+        "Nats per held-out point, with those of the data's own density; the excess estimates a KL divergence.",
         ("nll", "nll_floor", "nll_excess"),
         (
             *(Row(f"{kind}_flow", f"`{kind}`", f"model=flow data.kind={kind}", MEASURED) for kind in TWO),
@@ -181,7 +182,8 @@ TABLES = (
     Table(
         "collapse",
         "What cures a GAN's mode collapse?",
-        "A GAN on the grid of 25, with one remedy each for as many updates; `gan` in the table above is R1 for longer.",
+        "A GAN on the grid of 25 with one remedy at a time, for the same number of updates; `gan` in the table of "
+        "the grid uses R1 and trains longer.",
         ("modes", "high_quality", "mode_std", "w2"),
         (
             *(Row(f"collapse_{name}", label, f"{SHORT} {words}", MEASURED) for name, (label, words) in CURES.items()),
@@ -193,7 +195,7 @@ TABLES = (
         "volatility",
         "Is WGAN-GP steadier than a GAN?",
         "Batch losses of the tutorials' two recipes on Fashion-MNIST after warm-up: their spread around the trend, and "
-        "their roughness, which is free of scale (1: each value knows nothing of the one before).",
+        "their roughness, which does not depend on scale (1: each value is independent of the one before).",
         (
             *("generator_std", "generator_roughness", "discriminator_std|critic_std"),
             *("discriminator_roughness|critic_roughness", "fid", "recall"),
@@ -206,7 +208,7 @@ TABLES = (
     Table(
         "sharpness",
         "Is a VAE blurred, and a GAN sharp?",
-        "Sharpness is the spread of second differences over that of real images: below 1 blurred, above 1 rough.",
+        "Sharpness is the variance of second differences relative to real images: below 1 blurred, above 1 rough.",
         ("sharpness", "fid", "precision", "recall", "reconstruction_mse"),
         (
             Row("sharp_vae", "VAE", of="mnist_vae"),
@@ -218,7 +220,7 @@ TABLES = (
     Table(
         "ablation",
         "What does the adversarial loss of a VAE-GAN do?",
-        "The MLP preset on MNIST with its weight λ; λ = 0 is the VAE.",
+        "The MLP preset on MNIST with several weights λ of that loss; λ = 0 is the VAE.",
         ("fid", "sharpness", "recall", "reconstruction_mse", "elbo"),
         tuple(
             Row(f"ablation_{weight}", f"λ = {weight}", f"experiment=mnist_vae_gan model.adversarial_weight={weight}")
@@ -228,7 +230,7 @@ TABLES = (
     Table(
         "sampler",
         "How many steps does DDIM need?",
-        "One DDPM, drawn from in more and fewer steps, without noise on the way (η = 0); seconds for all the samples.",
+        "One DDPM, sampled in more and fewer steps without added noise (η = 0); seconds are for all samples.",
         ("fid", "precision", "recall", "sharpness", "seconds"),
         tuple(
             Row(
@@ -244,7 +246,7 @@ TABLES = (
     Table(
         "widths",
         "What do samplers do to the width of a mode?",
-        "The ring's models from above, drawn from in other ways: high quality may come from modes that are too narrow.",
+        "The ring's models from above, sampled in other ways: high quality may come from modes that are too narrow.",
         ("modes", "high_quality", "mode_std", "w2"),
         tuple(
             Row(f"widths_{name}", label, of=f"ring_{model}", evaluate=f"samples=10000 likelihood=2 {of_model(words)}")
@@ -253,16 +255,16 @@ TABLES = (
     ),
     Table(
         "solvers",
-        "What is a call of the net worth?",
-        "The same DDPM on the ring, drawn from in 5 to 50 calls: without noise on the way (η 0), by samplers of first "
-        "and second order, and with it (η 1); seconds for all the samples.",
+        "How many calls of the net does a sampler need?",
+        "The same DDPM on the ring, sampled in 5 to 50 calls: without added noise (η 0), by samplers of first and "
+        "second order, and with it (η 1); seconds are for all samples.",
         ("modes", "high_quality", "mode_std", "w2", "seconds"),
         solved(),
     ),
     Table(
         "timesteps",
-        "How many levels of noise does a DDPM need?",
-        "Trained and drawn from with T steps (cosine schedule, ancestral sampling) for the same number of updates.",
+        "How many noise levels does a DDPM need?",
+        "Trained and sampled with T steps (cosine schedule, ancestral sampling) for the same number of updates.",
         ("modes", "high_quality", "mode_std", "w2", "elbo"),
         tuple(
             Row(
@@ -279,10 +281,10 @@ ROWS = {row.name: row for table in TABLES for row in table.rows}
 
 
 def source(row: Row) -> Row:
-    """The row whose run it shows: itself, unless it is `of` another."""
+    """Returns the row whose run this row shows: itself, unless it is `of` another."""
     return ROWS[row.of] if row.of else row
 
 
 def evaluation(row: Row) -> Row:
-    """The row whose evaluation it shows: itself, where it asks for one."""
+    """Returns the row whose evaluation this row shows: itself, if it has words for one."""
     return row if row.evaluate else source(row)

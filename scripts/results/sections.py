@@ -1,4 +1,4 @@
-"""The record of `reproduce.py` as Markdown: for each table its rows, the floor, published figures, how it was made."""
+"""Writes the record of `reproduce.py` as Markdown: each table's rows, floor, published figures, and how it was made."""
 
 import statistics
 from typing import Any
@@ -11,7 +11,7 @@ Record = dict[tuple[str, int], dict[str, Any]]  # a line of results.jsonl by row
 
 
 def section(table: Table, record: Record, short: bool = False) -> str:
-    """Writes a table from the rows that are in the record; "" where none is.
+    """Returns a table of the rows that are in the record; "" if there are none.
 
     Args:
         short: only the first four measures, the minutes and the seeds, without published figures.
@@ -48,22 +48,23 @@ def section(table: Table, record: Record, short: bool = False) -> str:
         rows.append(["floor", *map(number, floors), *[""] * (len(head) - 1 - len(floors))])
     text = f"### {table.title}\n\n{table.text}\n\n{markdown(rows)}\n"
     text += f"`python scripts/results/reproduce.py {table.name}`: {how(table, found)}.\n"
-    return text + ("\nPublished figures in brackets are of another setting:\n\n" if notes else "") + "".join(notes)
+    legend = "\nPublished figures in brackets are from another setting (A for B: A here, B there):\n\n"
+    return text + (legend if notes else "") + "".join(notes)
 
 
 def how(table: Table, found: list[tuple[Row, list[dict[str, Any]]]]) -> str:
-    """What a table's figures come from: the evaluations' words, numbers of samples, feature nets, machines."""
+    """Returns how a table was made: commands of the evaluations, numbers of samples, feature nets, machines."""
     words: dict[str, list[str]] = {}
     for row, _ in found:
         words.setdefault(f"genlab evaluate run=RUN {evaluation(row).evaluate}".strip(), []).append(row.label)
-    usual = max(words, key=lambda each: len(words[each]))
+    usual = max(words, key=lambda command: len(words[command]))
     parts = [f"measured by `{usual}`", *(f"{', '.join(words[w])} by `{w}`" for w in words if w != usual)]
-    lines = [line for _, each in found for line in each]
+    lines = [line for _, own in found for line in own]
     samples = sorted({line["samples"] for line in lines if line["samples"]})
     nets = sorted({line["net"] for line in lines if line["net"]})
     machines: dict[str, list[str]] = {}
-    for row, each in found:
-        for name in sorted({machine(line) for line in each}):
+    for row, own in found:
+        for name in sorted({machine(line) for line in own}):
             machines.setdefault(name, []).append(row.label)
     common = max(machines, key=lambda name: len(machines[name]))
     parts += [f"{' or '.join(f'{n:,}' for n in samples)} samples"] if samples else []
@@ -73,7 +74,7 @@ def how(table: Table, found: list[tuple[Row, list[dict[str, Any]]]]) -> str:
 
 
 def machine(line: dict[str, Any]) -> str:
-    """What a run was made on; runs that shared a GPU are slower than one alone would be."""
+    """Returns the machine of a run; the number of runs matters because runs that share a GPU are slower."""
     shared = (
         f", {line['together']} runs at a time" if line.get("together", 1) > 1 and "NVIDIA" in line["device"] else ""
     )
@@ -81,21 +82,22 @@ def machine(line: dict[str, Any]) -> str:
 
 
 def value(line: dict[str, Any], column: str, kind: str = "values") -> float | None:
+    """Returns the first of the measures in a column, whose names are joined by |, that a line has."""
     return next((line[kind][name] for name in column.split("|") if name in line[kind]), None)
 
 
 def cell(lines: list[dict[str, Any]], column: str) -> str:
-    """Mean and standard deviation over seeds; of one seed the standard error of the measure, where it is known."""
-    found = [v for line in lines if (v := value(line, column)) is not None]
-    if not found:
+    """Returns mean and standard deviation over seeds; for one seed, the measure's standard error if known."""
+    values = [v for line in lines if (v := value(line, column)) is not None]
+    if not values:
         return ""
-    if len(found) == 1:
-        return spread(found[0], value(lines[0], column, "errors"))
-    return spread(statistics.fmean(found), statistics.stdev(found))
+    if len(values) == 1:
+        return spread(values[0], value(lines[0], column, "errors"))
+    return spread(statistics.fmean(values), statistics.stdev(values))
 
 
 def quoted(published: list[list[str]], column: str, notes: list[str]) -> str:
-    """The published figure whose setting is nearest; where it is another setting a note says in what."""
+    """Returns the published figure with the nearest setting; adds a note if the setting differs."""
     fitting = sorted((e for e in published if e[0] == column), key=lambda e: (e[3] != "same setting", e[3].count(",")))
     if not fitting:
         return ""

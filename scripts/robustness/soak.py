@@ -1,12 +1,12 @@
-"""Kills trainings and shows that none is lost: `python scripts/robustness/soak.py --kills 200`.
+"""Kills training runs and checks that none is lost: `python scripts/robustness/soak.py --kills 200`.
 
-Every family is trained once without interruption; then again, killed with SIGKILL at a random moment, resumed, killed
-again, and so on, until it is through. The two ends must be the same to the bit (`torch.equal` on every tensor of
-last.pt) and so must metrics.jsonl, times apart. With `--writes` one small run is killed at every single call that
-opens, writes (halfway through as well), syncs, links or renames a file.
+Every family is trained once without interruption, and once more with SIGKILL at a random moment, a resume, another
+kill, and so on until it finishes. Both results must be equal to the bit (`torch.equal` on every tensor of last.pt), and
+so must metrics.jsonl, except for times. With `--writes`, one small run is killed at every single call that opens,
+writes (also halfway through), syncs, links or renames a file.
 
-A parent imports torch once and forks the trainings, so that a kill costs a fraction of a second. SIGKILL leaves the
-system's cache of the disk whole: the order of the fsyncs, which a power cut would try, is not tried here.
+A parent process imports torch once and forks the runs, so that a kill costs a fraction of a second. SIGKILL does not
+affect the disk cache of the system: the order of the fsyncs, which matters in a power cut, is not tested here.
 """
 
 import argparse
@@ -26,7 +26,7 @@ from typing import Any
 
 import torch
 
-# What a training imports, before the first fork.
+# Modules that training imports, before the first fork.
 import genlab.commands.resume
 import genlab.commands.train
 import genlab.data.mnist
@@ -52,13 +52,13 @@ WRITTEN = (
 
 
 def tiny_images(source: str, root: str | None, train: bool) -> tuple[torch.Tensor, torch.Tensor]:
-    """In the place of the real files: 100 images of noise."""
+    """Returns 100 images of noise in place of the real files."""
     generator = torch.Generator().manual_seed(int(train))
     return torch.randint(256, (100, 1, 28, 28), generator=generator).to(torch.uint8), torch.arange(100) % 10
 
 
 def fork(arguments: list[str], log: Path, before: Any = None, after: Any = None) -> int:
-    """Start `genlab ARGUMENTS` in a child process; return its number."""
+    """Starts `genlab ARGUMENTS` in a child process; returns its pid."""
     if pid := os.fork():
         return pid
     code = 99
@@ -81,7 +81,7 @@ def fork(arguments: list[str], log: Path, before: Any = None, after: Any = None)
 
 
 def warm(folder: Path) -> None:
-    """Import here what a training imports, so that its forks need not."""
+    """Imports here everything that training imports, so that the forks need not."""
     listing, log = folder / "modules", folder / "warm.log"
     arguments = [*COMMON, *WRITTEN, f"hydra.run.dir={folder / 'warm'}"]
     finish(fork(arguments, log, after=lambda: listing.write_text(" ".join(sys.modules), encoding="utf-8")))
@@ -91,18 +91,19 @@ def warm(folder: Path) -> None:
 
 
 def finish(pid: int) -> int:
-    """Wait for a child; return its exit code, or minus the signal that ended it."""
+    """Waits for a child; returns its exit code, or minus the signal that ended it."""
     return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
 
 
-def again(run: Path, arguments: list[str]) -> list[str]:
-    """What a user types after a kill: resume; or the same once more, where nothing was written yet."""
+def restart(run: Path, arguments: list[str]) -> list[str]:
+    """Returns what a user types after a kill: a resume, or the same command if nothing was written yet."""
     if (run / "config.yaml").exists():
         return ["train", f"resume={run}"]
     return arguments
 
 
 def same(a: Any, b: Any) -> bool:
+    """Returns whether two nested structures are equal, tensors to the bit."""
     if isinstance(a, dict):
         return a.keys() == b.keys() and all(same(a[key], b[key]) for key in a)
     if isinstance(a, (list, tuple)):
@@ -110,61 +111,62 @@ def same(a: Any, b: Any) -> bool:
     return torch.equal(a, b) if isinstance(a, torch.Tensor) else a == b
 
 
-def end(run: Path) -> tuple[dict, list[dict]]:
-    """The last checkpoint and the lines of metrics.jsonl, all that may differ taken out."""
+def result(run: Path) -> tuple[dict, list[dict]]:
+    """Returns the last checkpoint and the lines of metrics.jsonl without times, which may differ."""
     lines = [json.loads(line) for line in (run / "metrics.jsonl").read_text(encoding="utf-8").splitlines()]
     timeless = [{k: v for k, v in line.items() if not k.startswith("time/")} for line in lines]
     return checkpoint.read(run / "checkpoints" / "last.pt"), timeless
 
 
 class Soak:
-    """Counts what happened."""
+    """A soak test in one folder, with counts of what happened."""
 
     def __init__(self, folder: Path, seed: int) -> None:
         self.folder, self.random = folder, random.Random(seed)
         self.kills = self.runs = self.before_config = self.before_checkpoint = self.missed = 0
         self.lost: list[str] = []
 
-    def whole(self, name: str, arguments: list[str], before: Any = None) -> tuple[tuple, float]:
-        """The end of a run that nobody disturbs, and its seconds."""
+    def uninterrupted(self, name: str, arguments: list[str], before: Any = None) -> tuple[tuple, float]:
+        """Returns the result of a run without kills, and its seconds."""
         run, began = self.folder / f"{name}_whole", time.monotonic()
         code = finish(fork([*arguments, f"hydra.run.dir={run}"], self.folder / f"{name}.log", before))
         if code:
             log = (self.folder / f"{name}.log").read_text(encoding="utf-8", errors="replace")
-            sys.exit(f"{name}: exit code {code} without any kill: {log[-2000:]}")
-        return end(run), time.monotonic() - began
+            sys.exit(f"{name}: exit code {code} without a kill: {log[-2000:]}")
+        return result(run), time.monotonic() - began
 
     def note(self, run: Path) -> None:
+        """Counts a kill."""
         self.kills += 1
         self.before_config += not (run / "config.yaml").exists()
         self.before_checkpoint += not (run / "checkpoints" / "last.pt").exists()
 
-    def check(self, name: str, run: Path, code: int, whole: tuple) -> None:
-        """Compare the end of a run that was killed and resumed; forget it where it is right."""
+    def check(self, name: str, run: Path, code: int, expected: tuple) -> None:
+        """Compares the result of a run that was killed and resumed; deletes the run if it is right."""
         self.runs += 1
-        if code == 0 and same(end(run), whole):
+        if code == 0 and same(result(run), expected):
             shutil.rmtree(run)
         else:
             self.lost.append(f"{name}: exit code {code}, {run}")
 
-    def at_random(self, name: str, arguments: list[str], whole: tuple, seconds: float, kills: int) -> None:
-        """One run with so many kills at random moments."""
+    def at_random(self, name: str, arguments: list[str], expected: tuple, seconds: float, kills: int) -> None:
+        """Trains one run with `kills` kills at random moments."""
         run, log = self.folder / f"{name}_{self.runs}", self.folder / f"{name}.log"
         arguments = [*arguments, f"hydra.run.dir={run}"]
         for _ in range(kills):
-            pid = fork(again(run, arguments), log)
+            pid = fork(restart(run, arguments), log)
             time.sleep(self.random.uniform(0, seconds))
             os.kill(pid, signal.SIGKILL)
             if finish(pid) == -signal.SIGKILL:
                 self.note(run)
             else:
-                self.missed += 1  # it was through already
-        self.check(name, run, finish(fork(again(run, arguments), log)), whole)
+                self.missed += 1  # it had already finished
+        self.check(name, run, finish(fork(restart(run, arguments), log)), expected)
 
     def at_every_write(self, stride: int) -> None:
-        """One small run for each call that changes the disk, killed there."""
+        """Trains a small run for each call that changes the disk, and kills it there."""
         arguments, total = [*COMMON, *WRITTEN], self.folder / "calls"
-        whole, _ = self.whole("writes", arguments, lambda: Gate(-1, False).install(total))
+        expected, _ = self.uninterrupted("writes", arguments, lambda: Gate(-1, False).install(total))
         calls = total.read_text(encoding="utf-8").split()
         for number in range(0, len(calls), stride):
             for torn in (False, True)[: 1 + (calls[number] == "write")]:
@@ -172,14 +174,14 @@ class Soak:
                 full = [*arguments, f"hydra.run.dir={run}"]
                 code = finish(fork(full, log, Gate(number, torn).install))
                 if code != -signal.SIGKILL:
-                    self.lost.append(f"call {number} was never reached: exit code {code}")
+                    self.lost.append(f"call {number} was not reached: exit code {code}")
                     continue
                 self.note(run)
-                self.check(f"call {number} ({calls[number]})", run, finish(fork(again(run, full), log)), whole)
+                self.check(f"call {number} ({calls[number]})", run, finish(fork(restart(run, full), log)), expected)
 
 
 class Gate:
-    """Kills this process at its n-th call that changes the disk, before it or in the middle of a write."""
+    """A hook that kills this process at its n-th call that changes the disk, before it or in the middle of a write."""
 
     def __init__(self, number: int, torn: bool) -> None:
         self.number, self.torn, self.count = number, torn, 0
@@ -196,7 +198,7 @@ class Gate:
         self.count += 1
 
     def install(self, listing: Path | None = None) -> None:
-        """Put the gate before all that the run folder and the checkpoints are written by."""
+        """Calls the gate before every function that writes the run folder and the checkpoints."""
         self.listing = listing
         gate = self
 
@@ -227,10 +229,10 @@ class Gate:
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
-    parser.add_argument("--kills", type=int, default=200, help="at random moments, over all families")
+    parser.add_argument("--kills", type=int, default=200, help="kills at random moments, over all families")
     parser.add_argument("--in-a-row", type=int, default=3, help="kills of one run")
-    parser.add_argument("--writes", type=int, default=1, help="kill at every so many calls that write; 0: at none")
-    parser.add_argument("--models", default="", help="only these, by comma")
+    parser.add_argument("--writes", type=int, default=1, help="kill at every n-th call that writes; 0: at none")
+    parser.add_argument("--models", default="", help="only these models, comma-separated")
     parser.add_argument("--seed", type=int, default=0)
     chosen = parser.parse_args()
 
@@ -249,25 +251,25 @@ def main() -> int:
             soak.at_every_write(chosen.writes)
             print(f"at writes: {soak.kills} kills, {soak.runs} runs, {len(soak.lost)} lost", flush=True)
         wanted = soak.kills + chosen.kills
-        wholes = {}
+        results = {}
         while soak.kills < wanted and not soak.lost:
             for model, data in pairs:
                 name = f"{model}_{data[0][5:]}"
                 arguments = [*COMMON, f"model={model}", *data]
-                if name not in wholes:
-                    wholes[name] = soak.whole(name, arguments)
+                if name not in results:
+                    results[name] = soak.uninterrupted(name, arguments)
                 before = soak.kills
-                soak.at_random(name, arguments, *wholes[name], kills=min(chosen.in_a_row, wanted - soak.kills))
+                soak.at_random(name, arguments, *results[name], kills=min(chosen.in_a_row, wanted - soak.kills))
                 print(f"{name}: {soak.kills - before} kills, {len(soak.lost)} lost so far", flush=True)
                 if soak.kills >= wanted:
                     break
         print(
             f"{soak.kills} kills of {soak.runs} runs in {time.monotonic() - began:.0f} s: {len(soak.lost)} lost. "
             f"{soak.before_config} kills came before config.yaml, {soak.before_checkpoint} before the first "
-            f"checkpoint; {soak.missed} came too late."
+            f"checkpoint; {soak.missed} came after the end of the run."
         )
-        for each in soak.lost:
-            print(f"lost: {each}")
+        for line in soak.lost:
+            print(f"lost: {line}")
     return bool(soak.lost)
 
 

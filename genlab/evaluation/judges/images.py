@@ -1,4 +1,4 @@
-"""Judges images: by the features of a net, and by what their pixels tell without one."""
+"""Judges images by the features of a net and, without a net, by their pixels."""
 
 from functools import partial
 from typing import ClassVar
@@ -15,14 +15,14 @@ from genlab.metrics.sharpness import sharpness
 from genlab.metrics.spread import spread
 from genlab.metrics.wasserstein import sliced_w2
 
-TRAIN = 60_000  # training images at most that samples are searched for copies of
+TRAIN = 60_000  # most training images that are searched for copies
 
 
 class ImageJudge(Judge):
-    """Judges samples (N, C, H, W) in [0, 1], see `Judge`.
+    """A judge of samples (N, C, H, W) in [0, 1], see `Judge`.
 
-    With 1000 samples against 1000, as in the quick form, the Fréchet distance has a large bias: compare it within a
-    training, not with a report's.
+    The quick form compares 1000 samples with 1000, where the Fréchet distance has a large bias: compare it within one
+    run, not with the value of a report.
     """
 
     by_features = True
@@ -46,7 +46,7 @@ class ImageJudge(Judge):
     def parts(self, samples: Tensor, labels: Tensor | None, reasons: Reasons | None) -> Parts:
         reference, n = self.reference, min(len(samples), len(self.real))
         by_features: Parts | None = {}
-        if reference and (samples.isfinite().all() or not self.quick):  # while it trains the loss says so
+        if reference and (samples.isfinite().all() or not self.quick):  # in training the loss reports non-finite values
             by_features = attempt(f"{self.prefix}fid", lambda: reference.parts(samples, labels, reasons), reasons)
         parts: Parts = {
             **(by_features or {}),
@@ -56,6 +56,6 @@ class ImageJudge(Judge):
         return parts | {"spread": lambda: {"spread": spread(samples[:n], self.real[:n])}} if self.quick else parts
 
     def noise(self, n: int) -> Tensor:
-        """Uniform pixels: (n, C, H, W)."""
+        """Returns images of uniform random pixels: (n, C, H, W)."""
         generator = torch.Generator().manual_seed(mix(n))
         return torch.rand(n, *self.data.spec.shape, generator=generator).to(self.real)

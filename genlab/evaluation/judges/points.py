@@ -1,4 +1,4 @@
-"""Judges points and rows of tables: by distances between clouds, and by the mixture they come from if it is known."""
+"""Judges points and rows of tables by distances between clouds and, if the data is a known mixture, by its modes."""
 
 from typing import ClassVar
 
@@ -11,7 +11,7 @@ from genlab.metrics.points import gaussian_noise, point_parts
 
 
 class PointJudge(Judge):
-    """Judges samples (N, D), see `Judge`."""
+    """A judge of samples (N, D), see `Judge`."""
 
     quick_samples = 5000
     quick_parts: ClassVar = {"sliced_w2": (), "spread": (), "modes": ()}
@@ -20,15 +20,15 @@ class PointJudge(Judge):
         return point_parts(samples, self.real, self.data.truth)
 
     def noise(self, n: int) -> Tensor:
-        """Points of the mean and covariance of the real ones: (n, D)."""
+        """Returns Gaussian points with the mean and covariance of the real ones: (n, D)."""
         return gaussian_noise(self.data.real(self.split, len(self.real)), n)
 
     def columns(self, samples: Tensor) -> Values:
-        """The Kolmogorov-Smirnov statistic of each column of a table, the worst first; {} of anything else."""
+        """Returns the Kolmogorov-Smirnov statistic of each column of a table, worst first; {} for other data."""
         n = min(len(samples), len(self.real))
         if n < 2 or not self.data.spec.columns:
             return {}
         statistics = kolmogorov_smirnov(self.data.spec.standardise(samples)[:n], self.real[:n].to(samples.device))
-        # Of a category that of the word that is farthest off.
-        found = {field.name: max(each) for field, each in self.data.spec.cut(statistics)}
-        return dict(sorted(found.items(), key=lambda pair: -pair[1]))
+        # A column of categories counts by its worst category.
+        worst = {field.name: max(values) for field, values in self.data.spec.cut(statistics)}
+        return dict(sorted(worst.items(), key=lambda pair: -pair[1]))

@@ -1,1 +1,1 @@
-"""Runs an update or a sampler's net: eager, compiled or as a CUDA graph, alike but for speed and rounding."""
+"""Runs an update or a sampler's net eagerly, compiled or as a CUDA graph; these differ only in speed and rounding."""

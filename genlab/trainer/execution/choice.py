@@ -1,14 +1,14 @@
-"""How a run is executed: in which mode, on how many threads, and why.
+"""Chooses how a run is executed: the mode, the number of threads and the memory layout, with reasons.
 
-Rules of `auto`, by device and length of the run, never by its results:
+`auto` decides by device and by length of the run:
 
-    CUDA   a CUDA graph, where batches come in one part
-    CPU    compiled, where the run is long enough to win back the compilation, and nets do not convolve; else eager
+    CUDA   a CUDA graph if batches are not cut into parts, else eager
+    CPU    compiled if the run is long enough to repay the compilation and has no convolutions, else eager
     MPS    eager
 
-They depend on the run's whole length, so that a run that is resumed goes on in the mode that it began in.
+The rules use the total length of the run, so that a resumed run continues in the mode it began in.
 
-Weights of convolutions lie with the channels last where torch's kernels are faster so (`layout`).
+Weights of convolutions are stored channels-last where that makes torch's kernels faster (`layout`).
 """
 
 import math
@@ -24,14 +24,14 @@ from genlab.errors import UserError
 from genlab.models.base import Family, Phase
 from genlab.trainer.options import Options
 
-SMALL = 1e8  # floating-point operations of an update, some ms of one core; below, threads wait more than they work
-COMPILATION = 40.0  # seconds for a phase, on a slow core, with nothing in the cache
-SAVING = 4e-4  # seconds an update: what 2-D WGAN-GP saved on one core
-SHARE = 0.2  # of the arithmetic, saved as well: what a VAE of MLPs on MNIST saved at least, of fp32
-RATE = 1e11  # floating-point operations a second of one core
-MARGIN = 2.0  # what must be saved for each second of compilation
+SMALL = 1e8  # floating-point operations per update, a few ms on one core; below this, threads wait more than they work
+COMPILATION = 40.0  # seconds per phase, on a slow core with an empty cache
+SAVING = 4e-4  # seconds saved per update, measured for 2-D WGAN-GP on one core
+SHARE = 0.2  # share of the fp32 arithmetic that is also saved: the least measured, for an MLP VAE on MNIST
+RATE = 1e11  # floating-point operations per second on one core
+MARGIN = 2.0  # seconds that must be saved per second of compilation
 CONVOLUTIONS = (nn.Conv1d, nn.Conv2d, nn.Conv3d, nn.ConvTranspose1d, nn.ConvTranspose2d, nn.ConvTranspose3d)
-PER_SAMPLE = (nn.GroupNorm, nn.modules.instancenorm._InstanceNorm)  # slow with channels last, on the CPU
+PER_SAMPLE = (nn.GroupNorm, nn.modules.instancenorm._InstanceNorm)  # slow with channels last on the CPU
 THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS")
 
 
@@ -40,9 +40,9 @@ class Choice(NamedTuple):
 
     mode: str  # eager, compile or graph
     why: str
-    threads: int  # of the CPU, for one operation
+    threads: int  # CPU threads per operation
     threads_why: str
-    layout: torch.memory_format = torch.contiguous_format  # of the weights of convolutions
+    layout: torch.memory_format = torch.contiguous_format  # memory format of convolution weights
 
     def __str__(self) -> str:
         noun = "thread" if self.threads == 1 else "threads"
@@ -53,10 +53,10 @@ class Choice(NamedTuple):
 def decide(
     options: Options, family: Family, phases: Sequence[Phase], steps: int, device: torch.device, ranks: int = 1
 ) -> Choice:
-    """Settle what `auto` leaves open, for one of `ranks` processes that train together.
+    """Resolve `auto`, for one of `ranks` processes that train together.
 
     Raises:
-        UserError: a CUDA graph where there is no CUDA device.
+        UserError: a CUDA graph is requested without a CUDA device.
     """
     size = work(family, options.batch_size)
     mode, why = _mode(options, phases, steps, device, size, ranks)
@@ -64,9 +64,9 @@ def decide(
 
 
 def work(family: nn.Module, batch_size: int) -> float:
-    """Rough floating-point operations of an update: 6 a weight and sample, 2 of them forward; inf with convolutions.
+    """Estimates the floating-point operations per update: 6 per weight and sample, 2 of them forward.
 
-    Convolutions use a weight once a pixel: they are never small.
+    Returns inf for nets with convolutions, which use each weight once per pixel, so their updates are never small.
     """
     if any(isinstance(module, CONVOLUTIONS) for module in family.modules()):
         return float("inf")
@@ -74,10 +74,10 @@ def work(family: nn.Module, batch_size: int) -> float:
 
 
 def layout(family: nn.Module, options: Options, device: torch.device) -> torch.memory_format:
-    """How the weights of convolutions lie in memory; activations follow them.
+    """Returns the memory format of convolution weights; activations follow it.
 
-    Channels last is the layout of oneDNN's fp32 kernels, and of tensor cores. It takes longer on the CPU in bf16, and
-    where each sample is normalized alone.
+    oneDNN's fp32 kernels and tensor cores use channels last. It is slower on the CPU in bf16, and with layers that
+    normalise each sample by itself.
     """
     modules = list(family.modules())
     faster = {
@@ -94,33 +94,33 @@ def _mode(
     asked, parts = options.execution, options.accumulate > 1
     check_mode("trainer.execution", asked, device)
     if asked == "graph" and ranks > 1:
-        return "eager", "several ranks speak between the gradients and the step"
+        return "eager", "ranks exchange gradients before each optimizer step"
     if asked == "graph" and parts:
-        return "eager", "a CUDA graph holds no batch in several parts"
+        return "eager", "a CUDA graph cannot take a batch in several parts"
     if asked == "compile" and not can_compile(device):
-        return "eager", "no C++ compiler to compile with"
+        return "eager", "no C++ compiler"
     if asked != "auto":
-        return asked, "asked for"
+        return asked, "requested"
     if ranks > 1:
-        return "eager", "several ranks speak between the gradients and the step"
+        return "eager", "ranks exchange gradients before each optimizer step"
     if device.type == "cuda":
-        return ("eager", "batches come in several parts") if parts else ("graph", "one launch an update")
+        return ("eager", "batches come in several parts") if parts else ("graph", "one launch per update")
     if device.type != "cpu":
-        return "eager", f"the safe way on {device.type}"
+        return "eager", f"the safe choice on {device.type}"
     saved = (SAVING + SHARE * size / RATE) * steps * sum(phase.repeats / phase.every for phase in phases)
     short = options.max_minutes is not None and 60 * options.max_minutes < 10 * COMPILATION * len(phases)
     if math.isinf(size):
-        return "eager", "compiling wins little on convolutions"
+        return "eager", "compilation gains little on convolutions"
     if short or saved < MARGIN * COMPILATION * len(phases):
-        return "eager", "too short a run to win back the compilation"
+        return "eager", "the run is too short to repay compilation"
     return ("compile", "a long run") if has_compiler() else ("eager", "no C++ compiler")
 
 
 def check_mode(key: str, mode: str, device: torch.device) -> None:
-    """Refuse the mode that is set by `key` where the device does not have it.
+    """Refuse a mode set by the config key `key` that the device does not support.
 
     Raises:
-        UserError: a CUDA graph where there is no CUDA device.
+        UserError: a CUDA graph is requested without a CUDA device.
     """
     if mode == "graph" and device.type != "cuda":
         raise UserError(f"{key}: graph needs a CUDA device, not {device}; allowed: auto, eager, compile")
@@ -129,20 +129,20 @@ def check_mode(key: str, mode: str, device: torch.device) -> None:
 def _threads(options: Options, device: torch.device, small: bool) -> tuple[int, str]:
     now = torch.get_num_threads()
     if options.threads != "auto":
-        return int(options.threads), "asked for"
+        return int(options.threads), "requested"
     given = next((name for name in THREAD_VARIABLES if name in os.environ), None)
     if given:
         return now, given
     if device.type == "cpu" and small:
-        return 1, "the work of an update is small"
-    return now, "all that torch takes"
+        return 1, "updates are small"
+    return now, "torch's default"
 
 
 def can_compile(device: torch.device) -> bool:
-    """Whether there is what torch.compile needs for the device."""
+    """Returns whether torch.compile can compile for the device."""
     return device.type != "cpu" or has_compiler()
 
 
 def has_compiler() -> bool:
-    """Whether there is the C++ compiler that torch would call."""
+    """Returns whether the C++ compiler that torch would call is installed."""
     return any(shutil.which(name) for name in (os.environ.get("CXX", "g++"), "clang++"))

@@ -1,10 +1,10 @@
-"""The update of a phase as a CUDA graph: recorded once, then replayed with one launch instead of hundreds.
+"""Captures the update of a phase as a CUDA graph: recorded once, then replayed with one launch instead of hundreds.
 
-A small net is bound by the launches of its kernels. Recording runs nothing; the graph works on the same memory at each
-replay, so a batch is copied into buffers of its own and the logs are copied out before the next replay. (NVIDIA, CUDA
-C++ Programming Guide, "CUDA Graphs", https://docs.nvidia.com/cuda/cuda-c-programming-guide/#cuda-graphs; Note [CUDA
-Graph-safe RNG states] in PyTorch's CUDAGeneratorImpl.h: a replay reads seed and offset from the default generator, and
-moves its offset on as the eager kernels would. So the loop's seeding holds for replays.)
+The speed of a small net is bound by kernel launches. Recording runs nothing; the graph uses the same memory at each
+replay, so a batch is copied into its input buffers and the logs are copied out before the next replay (NVIDIA, CUDA
+C++ Programming Guide, "CUDA Graphs", https://docs.nvidia.com/cuda/cuda-c-programming-guide/#cuda-graphs). A replay
+reads seed and offset from the default generator and advances the offset as the eager kernels would (Note [CUDA
+Graph-safe RNG states] in PyTorch's CUDAGeneratorImpl.h), so the loop's seeding also works for replays.
 """
 
 import sys
@@ -24,15 +24,15 @@ from genlab.models.base import Phase
 from genlab.trainer.execution.eager import Eager, Logs, Reduce
 from genlab.trainer.options import Options
 
-WARM_UP = 3  # updates before the recording: libraries make their workspaces, the optimizer its state
+WARM_UP = 3  # updates before the recording, in which libraries allocate workspaces and the optimizer its state
 Outputs = tuple[Logs, Batch]
 
 
 class Graphed(Eager):
-    """The update as a CUDA graph; where one cannot be recorded, eager, after one line that says so.
+    """An update captured as a CUDA graph; if it cannot be captured, it warns once and runs eagerly.
 
-    The first updates of a run are the warm-up: they run eagerly on a stream of their own, as recording demands, and
-    count like any others, so that nothing must be undone. Batches come in one part.
+    The first updates of a run are the warm-up. They run eagerly on a side stream, as recording requires, and count as
+    normal updates, so that nothing has to be undone. Batches must come in one part.
     """
 
     def __init__(
@@ -60,7 +60,7 @@ class Graphed(Eager):
             try:
                 with graph_safe(self.optimizer, self.rate):
                     self.recording = Recording(self.whole, batch, partial(record, device=self.device))
-            except RuntimeError as error:  # an operation that waits for the device, say; nothing has run then
+            except RuntimeError as error:  # e.g. an operation that waits for the device; nothing has run yet
                 self.broken = True
                 line = f"execution: phase '{self.phase.name}' stays eager: {brief(error)}"
                 tqdm.write(line, file=sys.stderr)
@@ -77,8 +77,8 @@ class Recording:
     """A recorded function of a batch, replayed on batches of the same shapes.
 
     Args:
-        record: runs a function of nothing under recording; returns what replays it, and its outputs, whose memory each
-            replay writes anew.
+        record: runs a function without arguments under recording; returns a function that replays it, and its outputs,
+            whose memory each replay overwrites.
     """
 
     def __init__(
@@ -99,20 +99,20 @@ class Recording:
 
 
 def warm_up(function: Callable[[Batch], Outputs], batch: Batch, device: torch.device) -> Outputs:
-    """Run a function on a stream of its own, as recording demands: libraries make their workspaces."""
+    """Run a function on a side stream, as recording requires, so that libraries allocate their workspaces."""
     stream, main = torch.cuda.Stream(device), torch.cuda.current_stream(device)
     stream.wait_stream(main)
     with torch.cuda.stream(stream):
         outputs = function(batch)
     main.wait_stream(stream)
-    for each in (*batch.values(), *outputs[0].values(), *outputs[1].values()):
-        each.record_stream(stream)  # made on one stream and used on the other: not to be freed too early
-        each.record_stream(main)
+    for tensor in (*batch.values(), *outputs[0].values(), *outputs[1].values()):
+        tensor.record_stream(stream)  # made on one stream and used on the other: must not be freed too early
+        tensor.record_stream(main)
     return outputs
 
 
 def record(function: Callable[[], Outputs], device: torch.device) -> tuple[Callable[[], None], Outputs]:
-    """Record a function on a CUDA device; memory that it takes stays the graph's own."""
+    """Record a function on a CUDA device; the graph owns the memory that it allocates."""
     graph = torch.cuda.CUDAGraph()
     with torch.cuda.device(device), torch.cuda.graph(graph, stream=torch.cuda.Stream(device)):
         outputs = function()
@@ -121,12 +121,12 @@ def record(function: Callable[[], Outputs], device: torch.device) -> tuple[Calla
 
 @contextmanager
 def graph_safe(optimizer: Optimizer, rate: Tensor) -> Iterator[None]:
-    """Within, the optimizer asks the host for nothing: its rate is a tensor, its count of steps on the device.
+    """Context in which the optimizer needs nothing from the host: its rate and its step counts are on the device.
 
-    Its groups are as before afterwards, and so is what a checkpoint holds of them.
+    Restores the parameter groups afterwards, so that checkpoints do not change.
     """
     for parameter, state in optimizer.state.items():
-        if "step" in state:  # of a run that was eager before
+        if "step" in state:  # from a run that was eager before
             state["step"] = state["step"].to(parameter.device, torch.float32)
     before = [{key: group[key] for key in ("lr", "capturable") if key in group} for group in optimizer.param_groups]
     for group, old in zip(optimizer.param_groups, before, strict=True):

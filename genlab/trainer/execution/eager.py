@@ -1,6 +1,6 @@
-"""One update of one phase in plain PyTorch: loss, gradients of the phase's own parameters, clipping, optimizer.
+"""Runs one update of a phase in plain PyTorch: loss, gradients of the phase's own parameters, clipping, optimizer.
 
-The other ways to execute an update (compiled, as a CUDA graph) are made of the same pieces: they differ in speed alone.
+The other ways to run an update (compiled, as a CUDA graph) use the same methods and differ only in speed and rounding.
 """
 
 from collections.abc import Callable, Iterable, Sequence
@@ -24,28 +24,28 @@ Reduce = Callable[[Sequence[Tensor]], Gradients]  # gradients -> their mean over
 class Update(Protocol):
     @property
     def preparation(self) -> float:
-        """Seconds that went into making graphs so far: no training."""
+        """Seconds spent so far on making graphs, which do not count as training."""
         ...
 
     def __call__(self, parts: Iterable[Batch]) -> tuple[Logs, list[Batch]]:
-        """Run one update on the parts of a batch; return the logs, "loss" among them, and what each part carries.
+        """Run one update on the parts of a batch; returns the logs, including "loss", and what each part carries.
 
-        A part may be drawn only when it is asked for, and then draws from its own seed: go through them one by one.
+        `parts` may seed the generator each time it yields, so process each part before taking the next one.
         """
         ...
 
 
 def parameters(phase: Phase) -> list[Tensor]:
-    """The parameters that a phase moves, each once."""
-    found = {id(p): p for module in phase.modules for p in module.parameters() if p.requires_grad}
-    return list(found.values())
+    """Returns the parameters that a phase trains, each once."""
+    unique = {id(p): p for module in phase.modules for p in module.parameters() if p.requires_grad}
+    return list(unique.values())
 
 
 class Eager:
-    """The update as plain PyTorch, one operation after the other.
+    """An update in plain PyTorch, one operation after the other.
 
     Args:
-        reduce: of several ranks, what turns the gradients into their mean over the ranks.
+        reduce: averages gradients over the ranks, if there are several.
     """
 
     def __init__(
@@ -76,12 +76,12 @@ class Eager:
             torch._foreach_div_(gradients, len(logs))
         if self.reduce:
             gradients = self.reduce(gradients)
-        log = logs[0] if len(logs) == 1 else {k: torch.stack([each[k] for each in logs]).mean() for k in logs[0]}
+        log = logs[0] if len(logs) == 1 else {k: torch.stack([part[k] for part in logs]).mean() for k in logs[0]}
         self.move(gradients, log)
         return log, carries
 
     def differentiate(self, batch: Batch) -> tuple[Gradients, Logs, Batch]:
-        """One part's gradients, of this phase's parameters and nothing else, its logs, and what it carries."""
+        """Returns the gradients of this phase's parameters for one part, its logs, and what it carries."""
         with self.autocast():
             out = self.phase.loss(batch)
         gradients = torch.autograd.grad(out.loss, self.parameters)
@@ -89,7 +89,7 @@ class Eager:
         return gradients, log, {key: value.detach() for key, value in out.carry.items()}
 
     def move(self, gradients: Gradients, log: Logs) -> None:
-        """Clip the gradients, logging their norm; let the optimizer step; do what the phase does after that."""
+        """Clip the gradients and log their norm, step the optimizer, then call the phase's `after`."""
         if self.limit:
             log["grad_norm"] = clip(gradients, self.limit)
         self.advance(gradients)
@@ -98,9 +98,10 @@ class Eager:
 
     @torch.no_grad()
     def advance(self, gradients: Gradients) -> None:
-        """One step of the optimizer."""
-        # Fused optimizers go through both as they lie in memory, and a gradient may lie otherwise (of a convolution, in
-        # the second derivatives of a penalty): `backward()` would lay it out anew, so do we.
+        """Take one step of the optimizer."""
+        # Fused optimizers walk through parameters and gradients in memory order, and a gradient's strides may differ
+        # (of a convolution, in the second derivatives of a penalty). `backward()` would also copy it into the right
+        # strides.
         gradients = [match_strides(p, gradient) for p, gradient in zip(self.parameters, gradients, strict=True)]
         if self.fused and self.optimizer.state:
             self.fused(gradients)
@@ -112,7 +113,7 @@ class Eager:
             parameter.grad = None
 
     def whole(self, batch: Batch) -> tuple[Logs, Batch]:
-        """The update on a batch in one part, as a function that one graph can hold; its logs, and what it carries."""
+        """Run the update on a batch in one part, as a function that can be captured in one graph."""
         gradients, log, carry = self.differentiate(batch)
         self.move(gradients, log)
         return log, carry
@@ -124,9 +125,9 @@ def match_strides(parameter: Tensor, values: Tensor) -> Tensor:
 
 
 def clip(gradients: Gradients, limit: float) -> Tensor:
-    """Scale gradients in place to a norm of at most `limit`, all taken as one vector; return the norm before: ().
+    """Scale gradients in place so that their joint norm is at most `limit`; returns the norm before scaling, ().
 
-    What `torch.nn.utils.clip_grad_norm_` does, for gradients that do not lie at their parameters.
+    Like `torch.nn.utils.clip_grad_norm_`, but for gradients that are not stored in their parameters.
     """
     norm = torch.nn.utils.get_total_norm(gradients)
     torch._foreach_mul_(gradients, (limit / (norm + 1e-6)).clamp(max=1.0))

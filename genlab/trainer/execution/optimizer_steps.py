@@ -1,9 +1,9 @@
-"""A step of a fused Adam as a function of the gradients, on lists of its state that are made once.
+"""Steps of fused Adam as a function of the gradients, with the lists of its state built only once.
 
-`Optimizer.step` looks its state up, sorts tensors by device and type and speaks to profilers, at each call. On a small
-net that takes as long as a twentieth of the update: without this, 2-D WGAN-GP takes 1.07 times as long, a VAE on points
-1.06, a DDPM 1.03 (`python scripts/benchmarks/tricks.py fused_optimizer`, AMD EPYC, one thread, torch 2.14). The state
-stays where the optimizer keeps it, so a checkpoint is the same whichever way a step was taken.
+At each call, `Optimizer.step` looks up its state, groups tensors by device and dtype and calls profiler hooks. On a
+small net that is about a twentieth of the update: without this module, 2-D WGAN-GP takes 1.07 times as long, a VAE on
+points 1.06, a DDPM 1.03 (`python scripts/benchmarks/tricks.py fused_optimizer`, AMD EPYC, one thread, torch 2.14). The
+state stays in the optimizer, so a checkpoint does not depend on how a step was taken.
 """
 
 from collections.abc import Callable
@@ -15,29 +15,29 @@ from torch.optim import Adam, AdamW, Optimizer
 
 Gradients = tuple[Tensor, ...] | list[Tensor]
 
-KEYS = ("exp_avg", "exp_avg_sq", "max_exp_avg_sq", "step")  # of the state of a parameter
+KEYS = ("exp_avg", "exp_avg_sq", "max_exp_avg_sq", "step")  # in the state of a parameter
 OPTIONS = ("amsgrad", "weight_decay", "eps", "maximize")
 
 
 class Fused:
-    """The one kernel that torch has for all parameters of Adam or AdamW, with one group of options."""
+    """Calls torch's fused kernel for all parameters of an Adam or AdamW with one parameter group."""
 
     def __init__(self, optimizer: Optimizer, parameters: list[Tensor]) -> None:
         self.optimizer, self.parameters = optimizer, parameters
-        self.state: list[list[Tensor]] = []  # by key; what a parameter does not have gives an empty list
+        self.state: list[list[Tensor]] = []  # by key; empty for a key that parameters do not have
         self._seen: Any = None
         decoupled = optimizer.param_groups[0].get("decoupled_weight_decay", isinstance(optimizer, AdamW))
         self.kernel: Callable[..., None] = torch._fused_adamw_ if decoupled else torch._fused_adam_
 
     @staticmethod
     def fits(optimizer: Optimizer, parameters: list[Tensor]) -> bool:
-        """Whether the optimizer would call that kernel, once: parameters of one kind, and `fused` on."""
+        """Returns whether the optimizer itself would call that kernel once: parameters of one kind, and `fused` on."""
         kinds = {(p.device, p.dtype) for p in parameters}
         groups = optimizer.param_groups
         return type(optimizer) in (Adam, AdamW) and len(groups) == len(kinds) == 1 and bool(groups[0].get("fused"))
 
     def find_state(self) -> None:
-        """Take up the state where it was loaded anew. The first `Optimizer.step` makes it."""
+        """Look up the state again if it was reloaded. The first `Optimizer.step` creates it."""
         first = self.optimizer.state[self.parameters[0]]
         if first is self._seen:
             return

@@ -1,4 +1,4 @@
-"""Runs the net of a diffusion sampler as one graph: compiled, or recorded as a CUDA graph.
+"""Compiles the net of a diffusion sampler, or captures it as a CUDA graph.
 
 Such a sampler calls its net tens of times for each sample, on batches of one shape. The net becomes a graph at the
 first call; the sampler around it stays plain Python. Training and likelihoods differentiate the net and do not use
@@ -28,42 +28,42 @@ Call = Callable[[Batch], Tensor]
 
 @contextmanager
 def executed(family: Family, mode: str) -> Iterator[None]:
-    """Within, the nets of a family that samples in many steps are called as `mode` says; others are left alone.
+    """Context in which the nets of a family that samples in many steps run in `mode`; other families are unaffected.
 
-    `auto` is a CUDA graph on CUDA, where launches take most of the time, and eager elsewhere: on a CPU a U-Net becomes
-    faster by a third, which pays for the compilation after some thousands of images, an MLP by a tenth only.
+    `auto` is a CUDA graph on CUDA, where launches take most of the time, and eager elsewhere: on a CPU, compilation
+    makes a U-Net faster by a third, which pays off after a few thousand images, and an MLP only by a tenth.
 
     Raises:
-        UserError: an unknown mode, or a CUDA graph where there is no CUDA device.
+        UserError: an unknown mode, or a CUDA graph is requested without a CUDA device.
     """
     choose("execution", mode, EXECUTIONS)
     check_mode("execution", mode, family.device)
     if mode == "auto":
         mode = "graph" if family.device.type == "cuda" else "eager"
     if mode == "compile" and not can_compile(family.device):
-        tqdm.write("execution: eager, as there is no C++ compiler to compile with", file=sys.stderr)
+        tqdm.write("execution: eager, because there is no C++ compiler", file=sys.stderr)
         mode = "eager"
     with ExitStack() as stack:
-        for each in family.modules() if mode != "eager" else ():
-            if isinstance(each, DenoisingModel):
-                stack.enter_context(replaced(each.net, OneShape(each.net, WAYS[mode])))
+        for module in family.modules() if mode != "eager" else ():
+            if isinstance(module, DenoisingModel):
+                stack.enter_context(replaced(module.net, OneShape(module.net, WAYS[mode])))
         yield
 
 
 @contextmanager
 def replaced(net: nn.Module, forward: Callable[..., Tensor]) -> Iterator[None]:
-    """Within, a call of the net is a call of `forward`."""
+    """Context in which calling the net calls `forward`."""
     net.forward = forward
     try:
         yield
     finally:
-        del net.forward  # which uncovers the method of its class
+        del net.forward  # the method of its class applies again
 
 
 class OneShape:
-    """Calls of a denoiser f(x, t, y): a graph for the shapes of the first call, eager for any others.
+    """A denoiser f(x, t, y) that runs as a graph for the shapes of the first call, and eagerly for any others.
 
-    The last batch of a sampler is often smaller; a graph of its own would not pay.
+    The last batch of a sampler is often smaller; a graph for it alone would not pay off.
     """
 
     def __init__(self, net: nn.Module, make: Callable[[Call], Call]) -> None:
@@ -76,7 +76,7 @@ class OneShape:
 
     def __call__(self, x: Tensor, t: Tensor, y: Tensor | None = None) -> Tensor:
         given = {"x": x, "t": t} if y is None else {"x": x, "t": t, "y": y}
-        batch = {key: value.contiguous() for key, value in given.items()}  # a graph is of one layout
+        batch = {key: value.contiguous() for key, value in given.items()}  # a graph needs a fixed memory layout
         shapes = {key: value.shape for key, value in batch.items()}
         if self.shapes is None:
             self.shapes = shapes
@@ -88,7 +88,7 @@ def compiled(call: Call) -> Call:
 
 
 class Recorded:
-    """A call as a CUDA graph; where it cannot be recorded, eager, after one line that says so."""
+    """A function captured as a CUDA graph; if it cannot be captured, it warns once and runs eagerly."""
 
     def __init__(self, call: Call) -> None:
         self.call = call
@@ -102,17 +102,17 @@ class Recorded:
             device = batch["x"].device
             try:
                 warm_up(self.outputs, batch, device)
-                # A weight that autocast has turned to bf16 is kept until autocast ends; a recording must make its own.
+                # autocast caches the weights it casts to bf16 until it ends; the recording must cast its own.
                 torch.clear_autocast_cache()
                 self.recording = Recording(self.outputs, batch, partial(record, device=device))
-            except RuntimeError as error:  # an operation that waits for the device, say
+            except RuntimeError as error:  # for example, an operation that waits for the device
                 self.broken = True
                 tqdm.write(f"execution: the sampler's net stays eager: {brief(error)}", file=sys.stderr)
                 return self.call(batch)
         return self.recording(batch)[0]["f"]
 
     def outputs(self, batch: Batch) -> Outputs:
-        """In the form that a recording has them."""
+        """Returns the outputs in the form that `Recording` expects."""
         return {"f": self.call(batch)}, {}
 
 

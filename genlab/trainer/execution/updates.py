@@ -1,4 +1,4 @@
-"""The hook between the loop and the ways to execute an update: optimizers, and updates by `trainer.execution`."""
+"""Makes the optimizers, and the updates that `trainer.execution` asks for, on behalf of the training loop."""
 
 import inspect
 import warnings
@@ -15,19 +15,19 @@ from genlab.trainer.execution.cuda_graph import Graphed
 from genlab.trainer.execution.eager import Eager, Reduce, Update, parameters
 from genlab.trainer.options import Options
 
-OptimizerFactory = Callable[..., Optimizer]  # from the parameters
+OptimizerFactory = Callable[..., Optimizer]  # parameters -> optimizer
 REFUSALS = (TypeError, ValueError, LookupError, ArithmeticError, AttributeError, RuntimeError, AssertionError)
 FITTING = "Adam, AdamW, RMSprop or SGD"
 
 
 def make_optimizer(phase: Phase, factory: OptimizerFactory, device: torch.device) -> Optimizer:
-    """The phase's optimizer, fused into one kernel where torch has that and the config does not say otherwise.
+    """Makes the phase's optimizer, with torch's fused kernel if there is one and the config does not say otherwise.
 
     Raises:
-        UserError: the optimizer refuses its options or parameters, or it cannot take a step from dense gradients alone.
+        UserError: the optimizer refuses its options or parameters, or cannot step with dense gradients alone.
     """
-    options = {name: each.default for name, each in inspect.signature(factory).parameters.items()}
-    chosen = options.get("foreach") or options.get("differentiable")  # neither goes with `fused`
+    options = {name: parameter.default for name, parameter in inspect.signature(factory).parameters.items()}
+    chosen = options.get("foreach") or options.get("differentiable")  # neither can be combined with `fused`
     if options.get("fused", False) is None and not chosen and device.type in ("cpu", "cuda"):
         factory = partial(factory, fused=True)
     try_one_step(factory, f"optimizer.{phase.name}", device)
@@ -41,13 +41,12 @@ def make_optimizer(phase: Phase, factory: OptimizerFactory, device: torch.device
 
 
 def try_one_step(factory: OptimizerFactory, path: str, device: torch.device) -> None:
-    """Let the optimizer update a small matrix, so that one which cannot be used here fails before any training.
+    """Let the optimizer update a small matrix, so that an unsuitable one fails before any training.
 
-    The update of a phase hands over dense gradients and no closure that computes the loss again: LBFGS and SparseAdam
-    need something else.
+    Updates provide dense gradients and no closure that recomputes the loss, so LBFGS and SparseAdam cannot be used.
 
     Args:
-        path: where the config names the optimizer.
+        path: the optimizer's path in the config.
 
     Raises:
         UserError: the step fails.
@@ -56,7 +55,7 @@ def try_one_step(factory: OptimizerFactory, path: str, device: torch.device) -> 
     matrix.grad = torch.ones_like(matrix)
     try:
         optimizer = factory([matrix])
-    except REFUSALS:  # said when the real parameters are handed over
+    except REFUSALS:  # reported when the optimizer is made with the real parameters
         return
     try:
         with warnings.catch_warnings(action="ignore"):
@@ -71,10 +70,10 @@ def try_one_step(factory: OptimizerFactory, path: str, device: torch.device) -> 
 def make_update(
     phase: Phase, optimizer: Optimizer, options: Options, device: torch.device, reduce: Reduce | None = None
 ) -> Update:
-    """The way to run a phase that `options.execution` asks for; `auto` is eager.
+    """Makes the update that `options.execution` asks for; `auto` is eager.
 
     Args:
-        reduce: of several ranks, what turns gradients into their mean over the ranks; only eager updates take it.
+        reduce: averages gradients over the ranks, if there are several; only eager updates support it.
     """
     return WAYS.get(options.execution, Eager)(phase, optimizer, options, device, reduce)
 
