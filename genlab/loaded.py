@@ -1,4 +1,4 @@
-"""A trained model in Python: values in and out are NumPy arrays in the data's own units, or tables of pandas.
+"""A trained model in Python. Inputs and outputs are NumPy arrays in the data's own units, or pandas tables.
 
 model = genlab.load("outputs/RUN")
 samples = model.sample(100)
@@ -36,14 +36,14 @@ ABILITIES: dict[str, type] = {
 
 
 class Model:
-    """A trained model in evaluation mode, with averaged weights where the run has them.
+    """A trained model in evaluation mode, with averaged weights if the run has them.
 
-    Samples are (n, *shape): images in [0, 1], points and rows of a table in their own units. Rows come as a DataFrame
-    where pandas is installed. What takes samples takes them in the same form, or as arrays and tensors.
+    Samples are (n, *shape): images in [0, 1], points and rows of a table in their own units. Rows are returned as a
+    DataFrame if pandas is installed. Methods accept samples in the same form, or as arrays or tensors.
 
     Args:
-        family: the model itself, whose methods work on tensors in the model's range.
-        run: the folder that it comes from.
+        family: the model itself, whose methods use tensors in the model's range.
+        run: the run that it was loaded from.
     """
 
     def __init__(self, family: Family, run: Run) -> None:
@@ -61,12 +61,12 @@ class Model:
         """Draw n samples.
 
         Args:
-            y: of a conditional model the class, by its name or number, or "each" for all in turn, or n numbers;
-                None: in the shares of the training data.
-            seed: the same seed gives the same samples; None: torch's global generator goes on.
+            y: for a conditional model, the name or number of a class, "each" for all in turn, or n numbers; None: in
+                the proportions of the training data.
+            seed: the same seed gives the same samples; None: torch's global generator is used as it is.
 
         Raises:
-            UserError: the model cannot sample, or knows no such class.
+            UserError: the model cannot sample, or has no such class.
         """
         family: Any = self._able("sample")
         if seed is not None:
@@ -83,61 +83,69 @@ class Model:
         return self._out(self._map(self._able("reconstruct").reconstruct, x))
 
     def encode(self, x: Any) -> np.ndarray:
-        """The codes of samples: (n, z_dim)."""
+        """Returns the codes of samples, (n, z_dim)."""
         return self._map(self._able("encode").encode, x).float().cpu().numpy()
 
     def decode(self, z: Any) -> Any:
-        """The samples that codes (n, z_dim) stand for."""
+        """Returns the samples decoded from codes (n, z_dim)."""
         codes = torch.as_tensor(np.asarray(z), dtype=torch.float32, device=self.family.device)
         with torch.no_grad():
             return self._out(torch.cat([self._able("decode").decode(part) for part in codes.split(CHUNK)]))
 
     def translate(self, x: Any, to: str = "b") -> Any:
-        """Samples of one domain carried over to the domain `to`, "a" or "b"."""
+        """Translate samples of one domain to the domain `to`, "a" or "b"."""
         family = self._able("translate")
         return self._out(self._map(lambda part: family.translate(part, to), x))
 
     def score(self, x: Any) -> np.ndarray:
-        """How real the model finds samples, in its own scale: (n,)."""
+        """Returns how real the model considers samples, on its own scale, (n,)."""
         return self._map(self._able("score").score, x).float().cpu().numpy()
 
     def log_prob(self, x: Any) -> np.ndarray:
-        """The log-density of samples in nats: (n,), of columns in their own units.
+        """Returns the log-density of samples in nats, (n,), for columns in their own units.
 
-        Of images it is that of pixels in the model's range, as `log_prob` of the family says.
+        For images, it is the density of pixels in the model's range, as in the family's `log_prob`.
         """
         return self._map(self._able("log_prob").log_prob, x).double().cpu().numpy() - self.spec.log_scale
 
     def _able(self, name: str) -> Any:
         if not isinstance(self.family, ABILITIES[name]):
-            can = ", ".join(self.abilities) or "nothing of the kind"
-            raise UserError(f"a {type(self.family).__name__} has no {name}; it can: {can}")
+            methods = ", ".join(self.abilities) or "none of these methods"
+            raise UserError(f"a {type(self.family).__name__} has no {name}; it has: {methods}")
         return self.family
 
     def _map(self, function: Callable[[Tensor], Tensor], x: Any) -> Tensor:
-        """A function of samples in the model's range, of samples in data units, some at a time."""
+        """Apply a function that takes samples in the model's range to samples in data units, `CHUNK` at a time."""
         values = self._rows(x).to(self.family.device)
         if values.shape[1:] != self.spec.shape:
-            raise UserError(f"samples of shape {tuple(values.shape[1:])}; this model takes {self.spec.shape}")
+            raise UserError(f"samples must have shape {self.spec.shape}, got {tuple(values.shape[1:])}")
         values = self.spec.from_units(values)
         with torch.no_grad():
             return torch.cat([function(part) for part in values.split(CHUNK)])
 
     def _rows(self, x: Any) -> Tensor:
-        """Samples as a tensor; of a DataFrame the columns that the model knows, in its order."""
+        """Returns samples as a tensor; from a DataFrame, the model's columns in the model's order."""
         if isinstance(x, Tensor):
             return x
         if not hasattr(x, "columns"):
             return torch.as_tensor(np.array(x))
-        names = [each.name for each in self.spec.columns]
+        if self.spec.table:
+            from genlab.data.frames import given, read
+
+            return given.units(self.spec.table, read.read(x))[0]
+        names = [column.name for column in self.spec.columns]
         if lacking := [name for name in names if name not in x.columns]:
             raise UserError(f"the table lacks the columns {', '.join(lacking)}")
         return torch.as_tensor(np.array(x[names]))
 
     def _out(self, x: Tensor) -> Any:
-        """Samples in the model's range as an array in data units, or a DataFrame with the names of the columns."""
+        """Convert samples in the model's range to an array in data units, or to a DataFrame with column names."""
+        if self.spec.table:
+            from genlab.data.frames.write import arrow
+
+            return arrow(self.spec.table, self.spec.decode(x)).to_pandas()
         array = self.spec.decode(x).cpu().numpy()
-        names = [each.name for each in self.spec.columns if each.size == 1]
+        names = [column.name for column in self.spec.columns if column.size == 1]
         if not names or len(names) < len(self.spec.columns):
             return array
         try:
@@ -148,7 +156,7 @@ class Model:
 
 
 def load_model(folder: str | Path, checkpoint: str | int, device: str, settings: dict[str, Any]) -> Model:
-    """See `genlab.load`."""
+    """Load a model; see `genlab.load`."""
     run = Run.open(str(folder))
     config = run.read_config()
     changed = {f"model.{name}": value for name, value in settings.items()}

@@ -1,11 +1,13 @@
-"""What the tests share: composed configs, small data of every shape, trainers, the command line in this process."""
+"""Shared helpers: composed configs, small data sets of every layout, trainers, the command line run in-process."""
 
 import copy
+import datetime
 import functools
 import logging
 import os
 from pathlib import Path
 from pkgutil import resolve_name
+from typing import TYPE_CHECKING
 
 import pytest
 import torch
@@ -18,40 +20,44 @@ from genlab.config.compose import compose
 from genlab.data.base import Dataset, Range, Split
 from genlab.data.gaussian2d import Gaussian2D
 from genlab.data.pairs import Pairs
+from genlab.data.table import Table
 from genlab.models.base import Family
 from genlab.trainer.execution import compiled
 from genlab.trainer.loop import Trainer
 from genlab.trainer.options import Options
 
-torch.set_num_threads(1)  # small tensors: threads would only wait for one another
+if TYPE_CHECKING:
+    import pyarrow
+
+torch.set_num_threads(1)  # the tensors are small: threads would only wait for one another
 
 MODELS = sorted(path.stem for path in (configs() / "model").glob("*.yaml"))
 PRESETS = sorted(path.stem for path in (configs() / "experiment").glob("*.yaml"))
-DATA = ("points", "images")
-POINTS_ONLY = {"boltzmann"}  # it learns from an energy of points
+DATA = ("points", "images", "table")
+POINTS_ONLY = {"boltzmann"}  # it learns from an energy function of points
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if item.get_closest_marker("real_data") and "GENLAB_DATA" not in os.environ:
-            item.add_marker(pytest.mark.skip(reason="GENLAB_DATA names no folder with the real files"))
+            item.add_marker(pytest.mark.skip(reason="GENLAB_DATA is not set to a folder with the real files"))
 
 
 def config(*overrides: str) -> DictConfig:
-    """The config of `genlab train` with these overrides; `${hydra:...}` is left out."""
+    """Returns the config of `genlab train` with these overrides; `${hydra:...}` stays unresolved."""
     return copy.deepcopy(_composed(overrides))
 
 
 @functools.cache
 def _composed(overrides: tuple[str, ...]) -> DictConfig:
-    """Composed once: the same few configs are asked for hundreds of times."""
+    """Composes a config once: the tests ask for the same few configs hundreds of times."""
     composed = compose("train", overrides)
     composed.name = "test"
     return composed
 
 
 def blobs(size: int = 28, range: Range = "symmetric", n: int = 64) -> Dataset:
-    """Images (1, size, size) of a bright square at a place that depends on the class."""
+    """Returns images (1, size, size) of a bright square whose position depends on the class."""
     y = torch.arange(n) % 10
     x = torch.zeros(n, 1, size, size, dtype=torch.uint8)
     for i, k in enumerate(y.tolist()):
@@ -61,7 +67,7 @@ def blobs(size: int = 28, range: Range = "symmetric", n: int = 64) -> Dataset:
 
 
 def noise(n: int = 40, side: int = 16, range: Range = "symmetric", seed: int = 0) -> Dataset:
-    """Images (1, side, side) of pixels drawn evenly, labels in turn."""
+    """Returns images (1, side, side) of uniformly random pixels, with the labels 0 to 9 in turn."""
     g = torch.Generator().manual_seed(seed)
 
     def split(size: int) -> Split:
@@ -72,19 +78,44 @@ def noise(n: int = 40, side: int = 16, range: Range = "symmetric", seed: int = 0
 
 
 def moons(n: int = 64) -> Pairs:
-    """Two moons, and their copy under the known transform."""
+    """Returns pairs of the two moons and their image under the known transform."""
     return Pairs(Gaussian2D("moons", n=n))
+
+
+@functools.cache
+def rows(n: int = 100) -> "pyarrow.Table":
+    """A table with a column of each kind: numbers, words, a date, missing cells, an identifier, a constant."""
+    import pyarrow
+
+    g = torch.Generator().manual_seed(0)
+    k = torch.randint(3, (n,), generator=g)
+    size = (10 * k + torch.randn(n, generator=g)).round(decimals=1).tolist()
+    days = torch.randint(700, (n,), generator=g).tolist()
+    return pyarrow.table(
+        {
+            "id": list(range(1, n + 1)),
+            "colour": [("red", "green", "blue")[i] for i in k.tolist()],
+            "size": [None if i % 9 == 0 else value for i, value in enumerate(size)],
+            "count": torch.randint(5, (n,), generator=g).tolist(),
+            "when": [datetime.date(2020, 1, 1) + datetime.timedelta(days=d) for d in days],
+            "big": [i % 2 == 0 for i in days],
+            "unit": ["cm"] * n,
+        }
+    )
 
 
 def dataset(kind: str, model: str = "gan") -> Dataset:
     """Small data of a kind, in the range and the number of domains that the model wants."""
     family = resolve_name(config(f"model={model}").model._target_)
-    data = Gaussian2D(n=100) if kind == "points" else blobs(range=family.prefers)
+    if kind == "points":
+        data: Dataset = Gaussian2D(n=100)
+    else:
+        data = blobs(range=family.prefers) if kind == "images" else Table(rows(), label="colour", rare=1)
     return data if family.domains == 1 else Pairs(data)
 
 
 def trainer(model: str, data: Dataset, folder: Path | None = None, **options) -> Trainer:
-    """A trainer as the command builds it, with the model's own config and small batches."""
+    """Returns a trainer as `genlab train` builds it, with the model's own config and small batches."""
     composed = config(f"model={model}", "data=mnist" if data.spec.layout == "image" else "data=gaussian2d")
     torch.manual_seed(0)
     family = build.family(composed, data.spec)
@@ -92,8 +123,8 @@ def trainer(model: str, data: Dataset, folder: Path | None = None, **options) ->
     return Trainer(family, data, build.optimizers(composed), Options(**(defaults | options)), folder=folder)
 
 
-def hurried(family: Family) -> Family:
-    """The family with a few steps of its samplers and likelihoods: enough for shapes and names, not for figures."""
+def with_few_steps(family: Family) -> Family:
+    """Sets 3 steps for samplers and likelihoods: enough to test shapes and names, too few to test values."""
     for module in family.modules():
         for name in ("sample_steps", "likelihood_steps"):
             if hasattr(module, name):
@@ -102,7 +133,7 @@ def hurried(family: Family) -> Family:
 
 
 def equal(a, b) -> bool:
-    """Whether two nested states are the same to the bit."""
+    """Returns whether two nested states are equal bit for bit."""
     if isinstance(a, dict):
         return a.keys() == b.keys() and all(equal(a[key], b[key]) for key in a)
     if isinstance(a, (list, tuple)):
@@ -111,7 +142,7 @@ def equal(a, b) -> bool:
 
 
 class Tape:
-    """Stands in for a CUDA graph: a replay runs the function anew and writes into the same outputs."""
+    """A stand-in for a CUDA graph: a replay runs the function again and writes into the same outputs."""
 
     def __init__(self) -> None:
         self.recorded = self.replayed = 0
@@ -131,13 +162,13 @@ class Tape:
 
 @pytest.fixture
 def traced(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Graphs are traced and run operation by operation: what a compiler is given, without the minutes it takes."""
+    """Traces graphs and runs them operation by operation, which saves the minutes of a real compilation."""
     monkeypatch.setattr(compiled, "BACKEND", "eager")
     monkeypatch.setattr(logging.getLogger("torch.__trace"), "disabled", True)  # pytest would keep every line of it
 
 
 class Cli:
-    """`genlab` in this process: returns (exit code, stdout, stderr)."""
+    """Runs `genlab` in this process and returns (exit code, stdout, stderr)."""
 
     def __init__(self, capsys: pytest.CaptureFixture[str]) -> None:
         self.capsys = capsys
@@ -151,7 +182,7 @@ class Cli:
 
 @pytest.fixture
 def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Where resized images are kept: in the test's own folder, not the user's."""
+    """Moves the cache of resized images into the test's own folder and returns its path."""
     monkeypatch.setenv("GENLAB_DATA", str(tmp_path / "root"))
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     return tmp_path / "root" / "genlab-cache"
@@ -173,8 +204,9 @@ __all__ = [
     "config",
     "dataset",
     "equal",
-    "hurried",
     "moons",
     "noise",
+    "rows",
     "trainer",
+    "with_few_steps",
 ]

@@ -1,6 +1,6 @@
-"""`genlab sample run=RUN n=64`: draw from a trained model; `samples.npz` and `grid.png` in the run folder.
+"""`genlab sample run=RUN n=64`: draws from a trained model; writes `samples.npz` and `grid.png` to the run folder.
 
-Of a model of a table `samples.csv` as well, with the table's columns in their own units.
+For a model of a table, it also writes `samples.csv`, with the table's columns in their own units.
 """
 
 import csv
@@ -24,24 +24,24 @@ if TYPE_CHECKING:
     from genlab.models.base import Family
 
 CHUNK = 500  # samples drawn at a time, to bound the memory
-REAL = 2000  # test samples that points are drawn over in grid.png
+REAL = 2000  # test samples behind the points in grid.png
 
 
 def sample(config: DictConfig, folder: Path) -> None:
     """Draw `n` samples with a seed; the same seed gives the same samples.
 
-    `samples.npz` holds `samples` (n, *shape) float32: images in [0, 1], points in data units (float64 of a table, which
-    is written as `samples.csv` as well). Of a conditional model it also holds `labels` (n,), the number of each
-    sample's class, and `classes` and `class_counts` (K,), the names of the classes and their training samples. Classes
-    are drawn in the shares of the training data; y=NAME draws one class, y=each all of them in turn.
+    `samples.npz` holds `samples` (n, *shape) float32: images in [0, 1], points in data units (float64 for a table,
+    which is also written as `samples.csv`). For a conditional model it also holds `labels` (n,), the class number of
+    each sample, and `classes` and `class_counts` (K,), the names of the classes and their numbers of training samples.
+    Classes are drawn in the proportions of the training data; y=NAME draws one class, y=each all of them in turn.
 
-    A model that translates writes translations of n test samples, those as `originals`, and what comes back from the
-    translations as `cycles`. One that has no prior to draw from writes reconstructions of n test samples, and those as
-    `originals`.
+    A translation model writes translations of n test samples, the test samples as `originals`, and the translations
+    translated back as `cycles`. A model without a prior writes reconstructions of n test samples, and the test samples
+    as `originals`.
 
     Raises:
-        UserError: no such run, checkpoint or setting of its model, a wrong value, data that have changed, or a folder
-            that cannot be written.
+        UserError: no such run, checkpoint or model setting, a wrong value, changed data, or a folder that cannot be
+            written.
     """
     if OmegaConf.is_missing(config, "run"):
         raise UserError("'run' needs a value: genlab sample run=outputs/...")
@@ -55,30 +55,40 @@ def sample(config: DictConfig, folder: Path) -> None:
     changes = settings.changes(config.model)
     stored = run.read_config()
     settings.refuse_other_parts(run, stored, changes)
-    its = settings.apply(stored, changes) if changes else None
+    changed = settings.apply(stored, changes) if changes else None
     places = settings.places(config)
 
     import numpy as np
     from PIL import Image
 
+    from genlab.commands import tables
     from genlab.metrics.attempts import attempt
+    from genlab.models.base import Sampler
     from genlab.trainer import checkpoint, device
     from genlab.trainer.execution.sampling import executed
 
     where = device.resolve(str(config.device))
     state = checkpoint.read(checkpoint.find(run.checkpoints, str(config.checkpoint)), where)
-    model = build.revive(run, state, where, its)
+    model = build.revive(run, state, where, changed)
     device.seed(where, config.seed)
+    rows: list[Path] = []
     with device.precision(str(config.precision), where), executed(model, str(config.execution)):
-        arrays = draw(model, config.n, run, config.y, state, places)
+        if model.spec.table and isinstance(model, Sampler):
+            arrays, rows = tables.stream(model, config.n, config.y, target)
+        else:
+            arrays = draw(model, config.n, run, config.y, state, places)
     reasons: dict[str, str] = {}
     image = attempt("grid.png", lambda: picture(arrays, model, run, config.y, state, places), reasons)
     try:
         target.folder.mkdir(parents=True, exist_ok=True)
         plain: dict[str, Any] = {name: array.cpu().numpy() for name, array in arrays.items()}
-        np.savez_compressed(target.samples, **plain, **class_names(model) if "labels" in plain else {})
-        written = [target.samples]
-        if model.spec.columns:
+        written = rows
+        if model.spec.table and not rows:
+            written = tables.write_arrays(model, arrays, target)
+        elif not model.spec.table:
+            np.savez_compressed(target.samples, **plain, **class_names(model) if "labels" in plain else {})
+            written = [target.samples]
+        if model.spec.columns and not model.spec.table:
             write_table(target.table, plain, model, run)
             written.append(target.table)
         if image is not None:
@@ -88,20 +98,20 @@ def sample(config: DictConfig, folder: Path) -> None:
         raise UserError(f"cannot write {error.filename or target.folder}: {error.strerror}") from error
     for line in (*notes(model, run), *(f"no {name}: {reason}" for name, reason in reasons.items())):
         print(line)
-    count = len(arrays["samples"])
+    count = config.n if rows else len(arrays["samples"])
     fewer = "" if count == config.n else f" (not {config.n}: there are no more test samples)"
     print(f"{count} samples{fewer}: {', '.join(map(str, written))}")
 
 
 def data_of(run: Run, model: "Family", state: dict[str, Any] | None, places: dict[str, Any] | None = None) -> "Dataset":
-    """The data set of a run, for what is drawn from or over it.
+    """Returns the data set of a run, to draw from or to compare samples with.
 
     Args:
-        state: of the run's checkpoint, which knows what data it was trained on; None trusts the config.
-        places: where the files are now, `data.path` or `data.root`.
+        state: the run's checkpoint, which records the data it was trained on; None: the config is trusted.
+        places: where the files are now, as `data.path` or `data.root`.
 
     Raises:
-        UserError: it cannot be read, or is not the one that the run was trained on.
+        UserError: the data cannot be read, or differ from those the run was trained on.
     """
     from genlab.trainer.state import check_data
 
@@ -111,7 +121,7 @@ def data_of(run: Run, model: "Family", state: dict[str, Any] | None, places: dic
 
 
 def write_table(path: Path, arrays: dict[str, "np.ndarray"], model: "Family", run: Run) -> None:
-    """The samples with the column names of the data, and of a conditional model the classes by their names."""
+    """Write samples as CSV with the column names of the data, and class names if the model is conditional."""
     header, labels = [field.name for field in model.spec.columns], [[]] * len(arrays["samples"])
     if "labels" in arrays:
         header.append(str(run.read_config().data.get("label") or "label"))
@@ -131,12 +141,12 @@ def draw(
     state: dict[str, Any] | None = None,
     places: dict[str, Any] | None = None,
 ) -> dict[str, "Tensor"]:
-    """Samples in data units by the name they get in samples.npz, of the classes that `y` asks for.
+    """Returns samples of the classes `y`, in data units, by their names in samples.npz.
 
     Draws from torch's global generator.
 
     Raises:
-        UserError: no such class, or the data that are needed have changed.
+        UserError: no such class, or data that are needed have changed.
     """
     import torch
 
@@ -150,19 +160,19 @@ def draw(
             return drawn if labels is None else drawn | {"labels": labels}
         if isinstance(model, Translator):
             x = data_of(run, model, state, places).head("test", n)["a"]
-            there, back = round_trip(model, x)
-            arrays = {"samples": there, "originals": x, "cycles": back}
+            translated, back = round_trip(model, x)
+            arrays = {"samples": translated, "originals": x, "cycles": back}
             return {name: model.spec.decode(array) for name, array in arrays.items()}
         if isinstance(model, Reconstructor):
-            print("this model has no prior to draw from: these are reconstructions of test samples")
+            print("this model has no prior to draw from: the samples are reconstructions of test samples")
             x = data_of(run, model, state, places).head("test", n)["x"]
-            again = torch.cat([model.reconstruct(part) for part in x.split(CHUNK)])
-            return {"samples": model.spec.decode(again), "originals": model.spec.decode(x)}
+            reconstructed = torch.cat([model.reconstruct(part) for part in x.split(CHUNK)])
+            return {"samples": model.spec.decode(reconstructed), "originals": model.spec.decode(x)}
     raise UserError("this model can neither sample nor translate nor reconstruct")
 
 
 def real_rows(data: "Dataset", n: int, arrays: dict[str, "Tensor"], y: int | str | None) -> "Tensor":
-    """The first n test samples; where one class was asked for, those of them that are of it, if there are any."""
+    """Returns the first n test samples; if one class was requested, only those of that class, if there are any."""
     real, own = data.real("test", n), data.splits["test"].y
     if y is None or str(y) in ("null", "each") or own is None:
         return real
@@ -178,9 +188,9 @@ def picture(
     state: dict[str, Any] | None = None,
     places: dict[str, Any] | None = None,
 ) -> "np.ndarray":
-    """A grid of images, or a scatter or pair plot of points over real ones where these can still be read.
+    """Draws a grid of images, or a scatter or pair plot of points over real ones, if those can still be read.
 
-    Of translations: rows of images, their translations, and what comes back; or points over the other domain.
+    For translations: rows of images, their translations and those translated back; or points over the other domain.
     """
     from genlab.models.base import Measured
     from genlab.plots.drawers import DRAWERS
@@ -192,7 +202,7 @@ def picture(
         try:
             data = data_of(run, model, state, places)
             return data.decode(data.head("test", REAL)["b"]) if "cycles" in arrays else real_rows(data, REAL, arrays, y)
-        except UserError as error:  # samples need no data, but for what they are drawn over
+        except UserError as error:  # the data are needed only for the background
             print(f"grid.png shows no real samples: {error}")
             return None
 

@@ -1,7 +1,7 @@
-"""The words of a command line: flags where Hydra's parser wants them, quotes where it needs them, plain words.
+"""Prepares the words of a command line for Hydra: moves flags to where its parser wants them and adds quotes.
 
-A shell hands over one word for `data.path=a (1).csv`, but in Hydra's grammar brackets, commas, quotes, `=` and letters
-outside of a-z have a meaning. So the values of keys that take file names, column names or other plain text are quoted
+A shell passes `data.path=a (1).csv` as one word, but in Hydra's grammar brackets, commas, quotes, `=` and letters
+outside a-z have a meaning. So the values of keys that take file names, column names or other plain text are quoted
 here before Hydra parses them.
 """
 
@@ -22,11 +22,12 @@ PATHS = (
     *("hydra.run.dir", "hydra.sweep.dir"),
 )
 TEXTS = (*PATHS, "name", "data.label", "data.key", "checkpoint", "y")
-LISTS = ("data.columns",)
-WITH_NUMBERS = ("samples", "checkpoint", "y")  # keys whose whole numbers mean numbers
+LISTS = ("data.columns", "data.exclude", "data.missing")
+MAPS = ("data.types",)  # {name: value, ...} in YAML, which the data set parses: names may be of any letters
+WITH_NUMBERS = ("samples", "checkpoint", "y")  # keys whose integers are read as numbers
 SINGLE = ("run", "resume", "hydra.run.dir", "hydra.sweep.dir")  # keys that are never swept over
 
-RUNS_OWN = ("model.", "data.path=", "data.root=")  # keys of a trained run's config, which its verbs' configs lack
+RUNS_OWN = ("model.", "data.path=", "data.root=")  # keys of a trained run's config, which the configs of its verbs lack
 
 PLAIN = re.compile(r"[\w./%@+:-]([\w ./%@+:-]*[\w./%@+:-])?", re.ASCII)  # what Hydra reads as text without quotes
 NUMBER = re.compile(r"[+-]?((\d[\d_]*\.?[\d_]*|\.\d[\d_]*)(e[+-]?\d+)?|nan|inf)|true|false", re.ASCII | re.IGNORECASE)
@@ -34,41 +35,41 @@ SWEEP = re.compile(r"(choice|range|interval|glob|shuffle|sort|tag)\(.*\)")
 
 
 def prepared(verb: str, words: Sequence[str]) -> list[str]:
-    """The words after a verb as Hydra's grammar wants them.
+    """Returns the words after a verb in Hydra's grammar.
 
     Raises:
-        UserError: `model=` after a verb whose model is that of a trained run.
+        UserError: `model=` follows a verb that uses the model of a trained run.
     """
-    sweep = any(each in MULTIRUN for each in words)
-    ready = [quoted(each, sweep) for each in words]
+    sweep = any(word in MULTIRUN for word in words)
+    ready = [quoted(word, sweep) for word in words]
     if verb not in ("sample", "evaluate"):
         return ready
-    if any(each.startswith("model=") for each in ready):
-        raise UserError("model: a trained run keeps its model; single settings change: model.sample_steps=10")
-    own = RUNS_OWN if any(each.startswith("run=") for each in ready) else RUNS_OWN[:1]
-    return [f"+{each}" if each.startswith(own) else each for each in ready]
+    if any(word.startswith("model=") for word in ready):
+        raise UserError("model: a trained run keeps its model; change single settings: model.sample_steps=10")
+    own = RUNS_OWN if any(word.startswith("run=") for word in ready) else RUNS_OWN[:1]
+    return [f"+{word}" if word.startswith(own) else word for word in ready]
 
 
 def quoted(word: str, sweep: bool = False) -> str:
-    """Put quotes around the value of a key that takes plain text, where Hydra's grammar would misread it.
+    """Quotes the value of a key that takes plain text if Hydra's grammar would misread it.
 
-    Values that the user has quoted, `null` and interpolations stay as they are; `~/` becomes the home folder in paths.
+    Values that the user has quoted, `null` and interpolations are unchanged; `~/` in paths becomes the home folder.
 
     Args:
-        sweep: commas separate values, unless there is a file or folder of the whole word.
+        sweep: commas separate values, unless the whole value is the name of a file or folder.
     """
     key, equals, value = word.partition("=")
     bare = key.lstrip("+")
-    if not equals or bare not in (*TEXTS, *LISTS):
+    if not equals or bare not in (*TEXTS, *LISTS, *MAPS):
         return word
     if sweep and bare not in SINGLE and not (bare in PATHS and os.path.lexists(home(value))):
         if SWEEP.fullmatch(value):
             return word
-        values = split(value, brackets=bare in LISTS)
+        values = split(value, brackets=bare in (*LISTS, *MAPS))
     else:
         values = [value]
     make = _list if bare in LISTS else _text
-    return f"{key}={','.join(make(bare, each) for each in values)}"
+    return f"{key}={','.join(make(bare, item) for item in values)}"
 
 
 def _text(key: str, value: str) -> str:
@@ -83,33 +84,33 @@ def _text(key: str, value: str) -> str:
 
 
 def _list(key: str, value: str) -> str:
-    """A list: commas separate the names in it, and what else they hold is theirs."""
+    """Quotes the names in a list; only the commas between them are syntax."""
     if not (value.startswith("[") and value.endswith("]")):
         return _text(key, value)
-    names = [each for each in split(value[1:-1]) if each]
-    return f"[{','.join(quote(each) if each == 'null' else _text(key, each) for each in names)}]"
+    names = [name for name in split(value[1:-1]) if name]
+    return f"[{','.join(quote(name) if name == 'null' else _text(key, name) for name in names)}]"
 
 
 def _is_grammar(value: str) -> bool:
-    """Whether a value is to be read as Hydra reads it."""
+    """Returns whether Hydra should read a value as it is."""
     in_quotes = len(value) > 1 and value[0] in "'\"" and value[-1] == value[0]
     return not value or in_quotes or value.lower() == "null" or value == "???" or "${" in value
 
 
 def split(text: str, brackets: bool = False) -> list[str]:
-    """Split at commas, except in quotes that open at the start of a piece; without blanks at the ends of pieces.
+    """Splits at commas, except in quotes that open at the start of a piece, and strips the pieces.
 
     Args:
-        brackets: whether commas within [ ] belong to a piece.
+        brackets: keep commas inside [ ] and { } as part of a piece.
     """
     pieces, quote_, depth = [""], "", 0
     for character in text:
         if quote_:
             quote_ = "" if character == quote_ else quote_
-        elif character in "'\"" and not pieces[-1].strip(" [" if brackets else " "):
+        elif character in "'\"" and not pieces[-1].strip(" [{" if brackets else " "):
             quote_ = character
-        elif brackets and character in "[]":
-            depth += 1 if character == "[" else -1
+        elif brackets and character in "[]{}":
+            depth += 1 if character in "[{" else -1
         elif character == "," and depth <= 0:
             pieces.append("")
             continue
@@ -118,29 +119,29 @@ def split(text: str, brackets: bool = False) -> list[str]:
 
 
 def quote(text: str) -> str:
-    """Quote a text for Hydra's grammar, whatever characters it has."""
-    # Backslashes stand for themselves there, except in front of a quote.
+    """Quotes any text for Hydra's grammar."""
+    # Backslashes are literal there, except before a quote.
     escaped = re.sub(r"(\\*)('|$)", lambda match: match[1] * 2 + ("\\'" if match[2] else ""), text)
     return f"'{escaped}'"
 
 
 def home(path: str) -> str:
-    """Replace `~` at the start of a path by the home folder, as a shell does where the path is a word of its own."""
+    """Replaces `~` at the start of a path by the home folder, as a shell does if the path is a word of its own."""
     return os.path.expanduser(path) if path == "~" or path.startswith("~/") else path
 
 
 def folders_and_options(
     verb: str, arguments: Sequence[str], options: Mapping[str, str | None]
 ) -> tuple[list[str], dict[str, str | None]]:
-    """Sort the words of a verb that takes folders and key=value, and that Hydra does not read.
+    """Separates folders from key=value words, for a verb whose words Hydra does not read.
 
-    A word that names an existing file or folder is one, whatever is in it: the folders of a sweep's jobs have `=`.
+    A word that names an existing file or folder is one even if it contains `=`, as the folders of sweep jobs do.
 
     Args:
-        options: the keys there are, with their defaults.
+        options: the allowed keys with their defaults.
 
     Returns:
-        The folders, and the options with the values that were given.
+        The folders, and the options with the given values.
 
     Raises:
         UserError: a key that the verb does not have.
@@ -157,57 +158,57 @@ def folders_and_options(
 
 
 def parse_overrides(words: list[str]) -> "list[Override]":
-    """Parse key=value words that are given besides `resume=`.
+    """Parses key=value words that are given besides `resume=`.
 
     Raises:
-        UserError: a word that cannot be read.
+        UserError: a word cannot be read.
     """
     from hydra.core.override_parser.overrides_parser import OverridesParser
     from hydra.errors import HydraException
 
-    found = []
+    parsed = []
     for word in words:
         try:
-            found += OverridesParser.create().parse_overrides([word])
+            parsed += OverridesParser.create().parse_overrides([word])
         except HydraException as error:
             raise UserError(unreadable(word)) from error
-    return found
+    return parsed
 
 
 def unreadable(word: str) -> str:
-    """Say what to write in place of a word that Hydra's grammar does not take."""
+    """Returns a message that says what to write instead of a word that Hydra's grammar rejects."""
     key, equals, value = word.partition("=")
     if not equals or not key or key.startswith("~"):
-        return f"'{word}' cannot be read: write key=value, without blanks around the ="
+        return f"'{word}' cannot be read: write key=value, without spaces around the ="
     return (
-        f"{word}: the value cannot be read; brackets, commas, quotes, = and letters outside of a-z need quotes: "
+        f"{word}: the value cannot be read; brackets, commas, quotes, = and letters outside a-z need quotes: "
         f'"{key}={quote(value)}" is plain text, {key}=[a,b] a list'
     )
 
 
 def flags_first(arguments: list[str]) -> list[str]:
-    """Put -m in front, where Hydra's parser wants it: `train model=vae -m seed=0,1` is a natural thing to write.
+    """Moves -m to the front, where Hydra's parser wants it, so that `train model=vae -m seed=0,1` works.
 
     Raises:
-        UserError: a flag that Hydra does not have, or --cfg of something else than it shows.
+        UserError: Hydra does not have a flag, a flag lacks its value, or --cfg has a wrong one.
     """
-    for each in arguments:
-        if each.startswith("-") and (flag := each.split("=")[0]) not in FLAGS:
+    for word in arguments:
+        if word.startswith("-") and (flag := word.split("=")[0]) not in FLAGS:
             raise UserError(f"unknown flag '{flag}'{did_you_mean(flag, FLAGS)}; see --help and --hydra-help")
     for flag, value in pairwise([*arguments, ""]):
         if flag in WITH_VALUE and not value:
             raise UserError(f"{flag} needs a value: {flag} VALUE")
         if flag in ("-c", "--cfg"):
             choose(flag, value, ("job", "hydra", "all"))
-    sweep = [each for each in arguments if each in MULTIRUN]
-    return sweep[:1] + [each for each in arguments if each not in sweep]
+    sweep = [word for word in arguments if word in MULTIRUN]
+    return sweep[:1] + [word for word in arguments if word not in sweep]
 
 
 WITH_VALUE = (
     *("-c", "--cfg", "-p", "--package", "-cp", "--config-path", "-cn", "--config-name", "-cd", "--config-dir"),
 )
 MULTIRUN = ("-m", "--multirun")
-# Of Hydra's own, --experimental-rerun is missing: it would load a pickle.
+# All of Hydra's flags except --experimental-rerun, which would load a pickle.
 FLAGS = (
     *("-h", "--help", "--hydra-help", "--version", "-c", "--cfg", "--resolve", "-p", "--package", "-r", "--run"),
     *(*MULTIRUN, "-i", "--info", "-cp", "--config-path", "-cn", "--config-name", "-cd", "--config-dir"),

@@ -1,4 +1,4 @@
-"""A node of a config against the signature of what it calls: keys, types, values that are missing."""
+"""Checks a config node against the signature of what it calls: keys, types, missing values."""
 
 import inspect
 import types
@@ -15,19 +15,19 @@ from genlab.errors import UserError, did_you_mean
 
 
 def target_of(node: Any, path: str) -> Any:
-    """What a node's `_target_` names.
+    """Returns the class or function that a node's `_target_` names.
 
     Raises:
-        UserError: nothing, or something that is not in the registry.
+        UserError: the node has no target, or one that is not allowed.
     """
     return targets.resolve(node.get("_target_") if isinstance(node, DictConfig) else None, path)
 
 
 def arguments(node: DictConfig, path: str) -> dict[str, Any]:
-    """The values of a node as plain ones.
+    """Returns the values of a node as plain Python values.
 
     Raises:
-        UserError: a key that has no value, or an interpolation that leads nowhere.
+        UserError: a key has no value, or an interpolation refers to nothing.
     """
     for key in (key for key in node if OmegaConf.is_missing(node, key)):
         raise UserError(f"'{path}.{key}' needs a value: add {path}.{key}=...")
@@ -42,10 +42,10 @@ def arguments(node: DictConfig, path: str) -> dict[str, Any]:
 
 
 def check_arguments(target: Callable, node: DictConfig, path: str) -> None:
-    """Check the keys and values of a node against the signature of what it calls, and so for nodes within.
+    """Checks the keys and values of a node, and of nodes inside it, against the signatures of what they call.
 
     Raises:
-        UserError: a key that has no value or that the target does not take, or a value of another type than it says.
+        UserError: a key has no value, the target does not take it, or its value has the wrong type.
     """
     values = arguments(node, path)
     function = target.__init__ if inspect.isclass(target) else target
@@ -62,34 +62,34 @@ def check_arguments(target: Callable, node: DictConfig, path: str) -> None:
         if isinstance(child, DictConfig) and "_target_" in child:
             check_arguments(target_of(child, f"{path}.{key}"), child, f"{path}.{key}")
         elif key in parameters and inspect.isfunction(parameters[key].default):
-            raise UserError(f"{path}.{key}: {value!r} names nothing to build; it takes a _target_ and its keys")
+            raise UserError(f"{path}.{key}: {value!r} cannot be built; give a _target_ and its keys")
         elif key in hints and not fits(value, hints[key]):
             raise UserError(f"{path}.{key}: {value!r} is not {describe(hints[key])}")
 
 
 def fits(value: Any, hint: Any) -> bool:
-    """Whether a config value may be passed where `hint` stands; what is no plain type passes."""
+    """Returns whether a config value may be passed to a parameter with this hint; unknown hints accept anything."""
     origin, arguments = typing.get_origin(hint), typing.get_args(hint)
     if origin in (Union, types.UnionType):
-        return any(fits(value, each) for each in arguments)
+        return any(fits(value, option) for option in arguments)
     if origin is Literal:
         return value in arguments
     if hint is float:
         return isinstance(value, (int, float)) and not isinstance(value, bool)
     if hint is int:
         return isinstance(value, int) and not isinstance(value, bool)
-    if inspect.isclass(hint) and hint is not object and origin is None:
+    if inspect.isclass(hint) and hint not in (object, Any) and origin is None:
         return isinstance(value, hint)
     if origin in (list, tuple, Sequence):
-        return isinstance(value, list) and all(fits(each, arguments[0]) for each in value)
+        return isinstance(value, list) and all(fits(item, arguments[0]) for item in value)
     return True
 
 
 def describe(hint: Any) -> str:
-    """A type in a user's words: `an integer`, `one of fp32, bf16`."""
+    """Describes a type to the user: `an integer`, `one of fp32, bf16`."""
     origin, arguments = typing.get_origin(hint), typing.get_args(hint)
     if origin in (Union, types.UnionType):
-        return " or ".join(describe(each) for each in arguments if each in WORDS or typing.get_origin(each))
+        return " or ".join(describe(option) for option in arguments if option in WORDS or typing.get_origin(option))
     if origin is Literal:
         return "one of " + ", ".join(map(str, arguments))
     if origin in (list, tuple, Sequence):
@@ -97,4 +97,4 @@ def describe(hint: Any) -> str:
     return WORDS.get(hint, str(hint))
 
 
-WORDS = {int: "an integer", float: "a number", str: "a word", bool: "true or false", type(None): "null"}
+WORDS = {int: "an integer", float: "a number", str: "text", bool: "true or false", type(None): "null"}

@@ -1,8 +1,8 @@
-"""What a data set is to everything above it: a shape, tensors on one device, and batches by number.
+"""Data sets as the rest of genlab sees them: a shape, tensors on one device, and batches by number.
 
-The whole set lies as one raw tensor (uint8 pixels, float points) on the device; scaling and binarization happen
-there, per batch. Batch number n is a pure function of (seed, n): a resumed run needs no loader state. A set too large
-for the device stays in host memory (or mapped from disk), and batches travel.
+Each split is one raw tensor (uint8 pixels, float points) on the device; scaling and binarization happen there, per
+batch. Batch number n is a pure function of (seed, n), so a resumed run needs no loader state. A set too large for the
+device stays in host memory (or mapped from disk), and each batch is copied to the device.
 """
 
 import hashlib
@@ -14,33 +14,38 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from genlab.data.columns.schema import Schema
 from genlab.data.fields import Field, Range
 from genlab.data.mixture import Mixture
 from genlab.data.spec import Spec
 from genlab.errors import UserError
 from genlab.machine import cache_root
 
-Batch = dict[str, Tensor]  # "x": (B, *shape), "y": (B,) labels where there are any, "step": () the step's number
+Batch = dict[str, Tensor]  # "x": (B, *shape), "y": (B,) labels, if any, "step": () the number of the step
 
 
 class Split(NamedTuple):
-    """Raw samples (N, *shape), uint8 pixels or float values, with their labels (N,) int64 where there are any."""
+    """Raw samples (N, *shape), uint8 pixels or float values, with their labels (N,) int64, if any."""
 
     x: Tensor
     y: Tensor | None = None
 
 
 class Dataset:
-    """Splits `train`, `validation` and `test` of one data set, and the scale that a model sees them in.
+    """The splits `train`, `validation` and `test` of one data set, and the encoding in which a model sees them.
 
     Args:
         splits: raw tensors by split name; uint8 ones are pixels in 0..255.
-        fields: what the channels mean, see `Spec`; or the range of all values: uint8 pixels are scaled to it, float
-            data are "real". Columns are standardised already.
-        classes: the number of labels, 0 for none.
-        labels: the names of the classes, where they have names.
-        fingerprint: changes when the samples do; "" where nobody says.
-        truth: the distribution that the samples were drawn from, where it is known.
+        fields: what the channels mean, see `Spec`; or one range for all values: uint8 pixels are scaled to it, float
+            data are "real". Columns must be standardised already.
+        classes: the number of classes, 0 for none.
+        labels: the names of the classes, if they have names.
+        fingerprint: changes whenever the samples change; "" if unknown.
+        truth: the distribution that the samples were drawn from, if known.
+        table: the schema of a table of typed columns, whose splits hold packed rows.
+
+    Raises:
+        UserError: the range does not fit the type of the samples.
     """
 
     def __init__(
@@ -52,15 +57,17 @@ class Dataset:
         labels: tuple[str, ...] = (),
         fingerprint: str = "",
         truth: Mixture | None = None,
+        table: Schema | None = None,
     ) -> None:
         self.name = name
         self.splits = splits
-        self.whole = splits["train"]  # all training data, on the host; a set that is told to train on a part says so
+        self.whole = splits["train"]  # all training data, on the host, even if a run trains on part of it
         self.fingerprint, self.truth = fingerprint, truth
-        self.device = splits["train"].x.device  # where batches lie; the splits may stay in host memory
+        self.device = splits["train"].x.device  # the device of batches; the splits may stay in host memory
         x, y = splits["train"]
         counts = () if y is None or not classes else tuple(y.bincount(minlength=classes).tolist())
-        self.spec = Spec(tuple(x.shape[1:]), classes, fields, labels, counts)
+        shape = (table.width,) if table else tuple(x.shape[1:])
+        self.spec = Spec(shape, classes, fields, labels, counts, table)
         if (x.dtype == torch.uint8) != self.spec.only("pixel"):
             allowed = "symmetric, unit or binary" if x.dtype == torch.uint8 else "real"
             raise UserError(f"data.range: '{self.spec.values}' does not fit {name}; allowed: {allowed}")
@@ -69,10 +76,10 @@ class Dataset:
         return self.splits["train"].x.size(0)
 
     def to(self, device: torch.device | str, limit: int | None = None) -> "Dataset":
-        """Have batches on `device`; the splits move there as well, in place, unless they are larger than `limit`.
+        """Makes batches on `device`; moves the splits there too, in place, unless they are larger than `limit`.
 
         Args:
-            limit: bytes; None: half of the memory that is free on a CUDA device, no limit on others.
+            limit: bytes; None: half of the free memory of a CUDA device, no limit on other devices.
         """
         self.device = torch.device(device)
         if limit is None and self.device.type == "cuda":
@@ -84,24 +91,24 @@ class Dataset:
         return self
 
     def _take(self, values: Tensor, index: Tensor) -> Tensor:
-        """Rows `index` of `values`, on the device of the batches."""
+        """Returns rows `index` of `values`, on the device of the batches."""
         if values.device == self.device == index.device:
             return values.index_select(0, index)
         rows = values.index_select(0, index.to(values.device))
         if rows.device.type == "cpu" and self.device.type == "cuda":
-            rows = rows.pin_memory()  # so that the copy does not hold up the host
+            rows = rows.pin_memory()  # so that the copy does not block the host
         return rows.to(self.device, non_blocking=True)
 
     def encode(self, raw: Tensor) -> Tensor:
-        """Raw samples -> float32 in the model's range."""
+        """Encodes raw samples as float32 in the model's range."""
         return self.spec.encode(raw)
 
     def decode(self, x: Tensor) -> Tensor:
-        """The model's range -> data units, see `Spec.decode`."""
+        """Converts from the model's range to data units, see `Spec.decode`."""
         return self.spec.decode(x)
 
     def batch(self, split: str, index: Tensor) -> Batch:
-        """The samples `index` (B,) of a split as a batch with "x" and, where there are labels, "y"."""
+        """Returns the samples `index` (B,) of a split as a batch with "x" and, if the split has labels, "y"."""
         data = self.splits[split]
         batch = {"x": self.encode(self._take(data.x, index))}
         if data.y is not None:
@@ -109,15 +116,15 @@ class Dataset:
         return batch
 
     def head(self, split: str, n: int) -> Batch:
-        """The first `n` samples of a split, or all of it where it is shorter."""
+        """Returns the first `n` samples of a split, or all of it if it is shorter."""
         data = self.splits[split]
         return self.batch(split, torch.arange(min(n, len(data.x)), device=data.x.device))
 
     def labels(self, split: str, n: int) -> Tensor | None:
-        """The classes (n,) that samples must have to be held against a split: its own, in order; None without labels.
+        """Returns classes (n,) for samples to compare with a split: its own, in order; None if it has no labels.
 
-        A split of fewer than n samples is repeated. Classes without training samples, which no model can know, are
-        passed over.
+        A split of fewer than n samples is repeated. Classes without training samples are skipped, because no model can
+        know them.
         """
         y = self.splits[split].y
         if y is None or not self.spec.classes:
@@ -129,19 +136,19 @@ class Dataset:
         return known[torch.arange(n, device=y.device) % len(known)].to(self.device)
 
     def real(self, split: str, n: int) -> Tensor:
-        """The first `n` samples in data units (images in [0, 1], never binarized), for measures and pictures."""
+        """Returns the first `n` samples in data units (images in [0, 1], never binarized), for measures and plots."""
         return self.spec.units(self.splits[split].x[:n].to(self.device).float())
 
 
 class Stream:
-    """Training batches by number: an endless row of shuffled passes over the data, cut into batches.
+    """Training batches by number: an endless sequence of shuffled passes over the data, cut into batches.
 
-    Every sample comes once in each pass; a batch may span two passes, so that all batches have the same size.
-    `stream(n)` depends on (seed, n) alone, whatever was asked before.
+    Each pass has every sample once; a batch may span two passes, so that all batches have the same size.
+    `stream(n)` depends only on (seed, n), not on earlier calls.
 
     Args:
-        size: samples in a batch, all parts and ranks together.
-        parts: equal slices a batch is cut into (gradient accumulation, ranks).
+        size: samples in a batch, over all parts and ranks.
+        parts: number of equal slices that a batch is cut into (gradient accumulation, ranks).
     """
 
     def __init__(self, data: Dataset, size: int, seed: int, parts: int = 1) -> None:
@@ -171,13 +178,13 @@ class Stream:
         return self._orders[epoch]
 
 
-STREAM = 0x5EED  # keeps the streams of the data order and of the training steps apart
+STREAM = 0x5EED  # separates the random stream of the data order from that of the training steps
 
 
 def mix(*numbers: int) -> int:
-    """Mix small integers (seed, step, ...) into one well-spread 63-bit seed.
+    """Mixes small integers (seed, step, ...) into one well-spread 63-bit seed.
 
-    The finalizer of SplitMix64 (Steele, Lea, Flood, "Fast Splittable Pseudorandom Number Generators", 2014,
+    Uses the finalizer of SplitMix64 (Steele, Lea, Flood, "Fast Splittable Pseudorandom Number Generators", 2014,
     https://doi.org/10.1145/2714064.2660195), applied number by number.
     """
     state = 0
@@ -190,10 +197,10 @@ def mix(*numbers: int) -> int:
 
 
 def digest(*parts: object) -> str:
-    """16 hexadecimal digits that change when any part does, for fingerprints: plain values and lists of them."""
+    """Returns a fingerprint of plain values and lists of them: 16 hexadecimal digits that change when any part does."""
     return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:16]
 
 
 def data_root(root: str | os.PathLike | None = None) -> Path:
-    """Where data files lie: `root`, else the variable GENLAB_DATA, else the user's cache folder."""
+    """Returns the folder of data files: `root`, else the variable GENLAB_DATA, else the user's cache folder."""
     return Path(os.path.expanduser(root or os.environ.get("GENLAB_DATA") or cache_root()))

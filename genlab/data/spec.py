@@ -1,4 +1,4 @@
-"""All that a model may know of the data before it sees any: the shape, what the channels mean, the classes."""
+"""What a model may know about the data before it sees any: the shape, what the channels mean, the classes."""
 
 import math
 from collections.abc import Callable, Iterator, Sequence
@@ -7,25 +7,27 @@ from typing import Any, Literal, get_args
 import torch
 from torch import Tensor
 
+from genlab.data.columns.schema import Schema
 from genlab.data.fields import LIMITS, Field, Group, Kind, Range, decode, encode, fields_of, from_unit, grouped, numeric
 
 Layout = Literal["vector", "image"]  # (D,) or (C, H, W)
 
 
 class Spec:
-    """All that a model may know of the data before it sees any, and what its samples need to be read.
+    """What a model may know about the data before it sees any, and what is needed to interpret its samples.
 
-    Specs are equal where they describe samples of the same kind: `counts` are of one data set, and do not matter.
+    Specs are equal if they describe samples of the same kind; `counts` belong to one data set and are not compared.
 
     Args:
-        shape: of one sample: (D,) or (C, H, W).
-        classes: number of labels; 0 where there are none.
+        shape: the shape of one sample: (D,) or (C, H, W).
+        classes: number of classes; 0 for none.
         fields: what the channels mean; a range stands for one field of such values.
-        labels: the names of the classes, where they have names.
-        counts: training samples of each class; () where that is not known.
+        labels: the names of the classes, if they have names.
+        counts: training samples of each class; () if unknown.
+        table: the schema, if samples are rows of a table of typed columns; its fields replace `fields`.
 
     Raises:
-        ValueError: the fields do not fill axis 0.
+        ValueError: the sizes of the fields do not add up to axis 0.
     """
 
     def __init__(
@@ -35,12 +37,16 @@ class Spec:
         fields: tuple[Field, ...] | Range = "real",
         labels: tuple[str, ...] = (),
         counts: tuple[int, ...] = (),
+        table: Schema | None = None,
     ) -> None:
         self.shape, self.classes, self.labels, self.counts = shape, classes, labels, counts
-        self.fields = fields_of(shape, fields) if isinstance(fields, str) else tuple(fields)
+        self.table = table
+        if table is not None:
+            fields = table.fields
+        self.fields = fields if isinstance(fields, tuple) else fields_of(shape, fields)
         self.groups = tuple(grouped(self.fields))
-        if (filled := sum(each.size for each in self.fields)) != shape[0]:
-            raise ValueError(f"fields of {filled} channels for samples of shape {shape}")
+        if (filled := sum(field.size for field in self.fields)) != shape[0]:
+            raise ValueError(f"the fields have {filled} channels for samples of shape {shape}")
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Spec) and self._kind() == other._kind()
@@ -52,44 +58,44 @@ class Spec:
         return f"Spec{(*self._kind(), self.counts)}"
 
     def _kind(self) -> tuple[Any, ...]:
-        return self.shape, self.classes, self.fields, self.labels
+        return self.shape, self.classes, self.fields, self.labels, self.table
 
     def counted(self, counts: Sequence[int]) -> "Spec":
-        """The same, of a data set with these counts."""
-        return Spec(self.shape, self.classes, self.fields, self.labels, tuple(counts))
+        """Returns a copy with these counts."""
+        return Spec(self.shape, self.classes, self.fields, self.labels, tuple(counts), self.table)
 
     @property
     def layout(self) -> Layout:
-        """How the axes are to be read."""
+        """How to interpret the axes."""
         return "image" if len(self.shape) == 3 else "vector"
 
     @property
     def columns(self) -> tuple[Field, ...]:
-        """The fields of a table; () of anything else."""
-        return self.fields if all(each.name for each in self.fields) else ()
+        """The fields of a table; () for anything else."""
+        return self.fields if all(field.name for field in self.fields) else ()
 
     def cut(self, values: Sequence[float]) -> Iterator[tuple[Field, Sequence[float]]]:
-        """Each field with its share of one value a channel."""
+        """Yields each field with its slice of `values`, which has one value per channel."""
         start = 0
-        for each in self.fields:
-            yield each, values[start : start + each.size]
-            start += each.size
+        for field in self.fields:
+            yield field, values[start : start + field.size]
+            start += field.size
 
     @property
     def scaled(self) -> bool:
-        """Whether values have units of their own, as numeric columns have."""
-        return any(each.kind == "real" and bool(each.name) for each in self.fields)
+        """Whether some values have their own units, as numeric columns do."""
+        return not self.table and any(field.kind == "real" and bool(field.name) for field in self.fields)
 
     @property
     def meaning(self) -> tuple[Any, ...]:
-        """What two data sets must share for one model: the shape, and what each channel means; not names and scales."""
-        words = tuple(each.labels for each in self.fields if each.kind == "category")
+        """What data sets must share to serve one model: the shape and the meaning of each channel, but no scales."""
+        words = tuple(field.labels for field in self.fields if field.kind == "category")
         return self.shape, self.groups, words
 
     @property
     def values(self) -> str:
-        """What values a model sees, in words: real, symmetric, unit, binary, category, or several of them."""
-        words = (each.range if each.kind == "pixel" else each.kind for each in self.fields)
+        """The values that a model sees: real, symmetric, unit, binary, category, or several joined by "and"."""
+        words = (field.range if field.kind == "pixel" else field.kind for field in self.fields)
         return " and ".join(dict.fromkeys(words))
 
     @property
@@ -97,17 +103,17 @@ class Spec:
         """The lowest and the highest value of pixels.
 
         Raises:
-            KeyError: the data are no pixels.
+            KeyError: the data are not pixels.
         """
         return LIMITS[self.groups[0].range]
 
     def only(self, kind: Kind) -> bool:
-        """Whether all fields are of this kind."""
-        return all(each.kind == kind for each in self.fields)
+        """Returns whether all fields are of this kind."""
+        return all(field.kind == kind for field in self.fields)
 
     @property
     def shares(self) -> tuple[float, ...]:
-        """The share of each class among the training samples; even shares where the counts are not known."""
+        """The share of each class among the training samples; equal shares if the counts are unknown."""
         total = sum(self.counts)
         return tuple(n / total for n in self.counts) if total else (1 / max(self.classes, 1),) * self.classes
 
@@ -120,85 +126,97 @@ class Spec:
         return self.labels[k] if self.labels else str(k)
 
     def state(self) -> dict[str, Any]:
-        """The spec as lists, numbers and words, for a checkpoint; `Spec.of` reads them. The counts are kept apart."""
-        fields = [[*each[:-1], list(each.labels)] for each in self.fields]
-        return {"shape": list(self.shape), "classes": self.classes, "fields": fields, "labels": list(self.labels)}
+        """Returns the spec as lists, numbers and strings for a checkpoint, without the counts; `Spec.of` reads it."""
+        fields = [[*field[:-1], list(field.labels)] for field in self.fields]
+        state = {"shape": list(self.shape), "classes": self.classes, "fields": fields, "labels": list(self.labels)}
+        return state | {"table": self.table.state()} if self.table else state
 
     @classmethod
     def of(cls, state: dict[str, Any] | list[Any], counts: Sequence[int] = ()) -> "Spec":
-        """Read what `state` wrote, or the list that checkpoints of formats 1 and 2 have in its place.
+        """Reads what `state` wrote, or the list that checkpoints of formats 1 and 2 have instead.
 
         Raises:
-            KeyError, TypeError, ValueError: it is damaged.
+            KeyError, TypeError, ValueError: the state is damaged.
         """
         if isinstance(state, list):
             shape, classes, range, *table = state
             columns, labels = table or ([], [])  # the oldest have neither
-            fields = tuple(numeric(*each) for each in columns) or fields_of(shape, range)
+            fields = tuple(numeric(*column) for column in columns) or fields_of(shape, range)
         else:
             shape, classes, labels = state["shape"], state["classes"], state["labels"]
-            fields = tuple(Field(*each[:-1], labels=tuple(each[-1])) for each in state["fields"])
-        for each in fields:
-            if each.kind not in get_args(Kind) or each.range not in get_args(Range):
-                raise ValueError(f"a field of kind {each.kind}, range {each.range}")
-        return cls(tuple(shape), classes, fields, tuple(labels), tuple(counts))
+            fields = tuple(Field(*field[:-1], labels=tuple(field[-1])) for field in state["fields"])
+        for field in fields:
+            if field.kind not in get_args(Kind) or field.range not in get_args(Range):
+                raise ValueError(f"unknown field of kind {field.kind}, range {field.range}")
+        table = Schema.of(state["table"]) if isinstance(state, dict) and "table" in state else None
+        return cls(tuple(shape), classes, fields, tuple(labels), tuple(counts), table)
 
     @property
     def log_scale(self) -> float:
-        """Σ log deviation of the columns: log p(x) in data units is log p of the standardised x minus this, in nats."""
-        return math.prod(self.shape[1:]) * sum(each.size * math.log(each.deviation) for each in self.fields)
+        """Σ log deviation over the columns, in nats: log p in data units is log p of the standardised x minus this."""
+        return math.prod(self.shape[1:]) * sum(field.size * math.log(field.deviation) for field in self.fields)
 
     def encode(self, raw: Tensor) -> Tensor:
-        """Raw samples -> float32 in the model's range. Binary draws each pixel from Bernoulli(pixel / 255)."""
+        """Encodes raw samples as float32 in the model's range; "binary" draws pixels from Bernoulli(pixel / 255)."""
+        if self.table:
+            return self.table.expand(raw)
         x = raw.float()
         if x is raw and not self.only("real"):
             x = x.clone()  # pixels are scaled in place
         return self.each(encode, x)
 
     def decode(self, x: Tensor) -> Tensor:
-        """The model's range -> data units: images in [0, 1], clipped; columns in their units, fp64; points as is.
+        """Converts the model's range to data units: images clipped to [0, 1], columns in float64, points unchanged.
 
-        Of a category the largest channel becomes 1, the others 0.
+        The largest channel of a category becomes 1, the others 0.
         """
+        if self.table:
+            return self.table.decode(x)
         if self.only("real"):
             return self._in_units(x)
         return self.each(decode, self._in_units(x))
 
     def units(self, raw: Tensor) -> Tensor:
-        """Raw samples -> data units, never binarized."""
+        """Converts raw samples to data units, never binarized."""
+        if self.table:
+            return self.table.decode(self.table.expand(raw))
         if self.only("real"):
             return self._in_units(raw)
         return self.each(lambda group, x: x / 255.0 if group.kind == "pixel" else x, self._in_units(raw.float()))
 
     def standardise(self, x: Tensor) -> Tensor:
-        """Data units -> units in which distances make sense: columns as the model sees them, all else as it is.
+        """Converts data units to units in which distances make sense: standardises columns, keeps everything else.
 
-        Unscaled, a column in thousands would drown one in thousandths.
+        Without this, a column in the thousands would drown one in the thousandths.
         """
+        if self.table:
+            return self.table.scores(x)
         if not self.scaled:
             return x
         mean, deviation = self._scale(x)
         return ((x - mean) / deviation).float()
 
     def from_units(self, x: Tensor) -> Tensor:
-        """Data units -> the model's range, float32: what `decode` takes back."""
+        """Converts data units to the model's range, float32; the inverse of `decode`."""
+        if self.table:
+            return self.table.encode(x)
         return self.each(from_unit, self.standardise(x).float())
 
     def each(self, rule: Callable[[Group, Tensor], Tensor], x: Tensor) -> Tensor:
-        """`rule` of the channels of each group."""
+        """Applies `rule` to the channels of each group of x (B, C, ...)."""
         if len(self.groups) == 1:
             return rule(self.groups[0], x)
         return torch.cat([rule(group, group.of(x)) for group in self.groups], dim=1)
 
     def _in_units(self, x: Tensor) -> Tensor:
-        """Columns in their own units, all else as it is."""
+        """Converts standardised columns to their own units, keeps everything else."""
         if not self.scaled:
             return x.float()
         mean, deviation = self._scale(x)
         return x.to(mean.dtype) * deviation + mean
 
     def _scale(self, like: Tensor) -> tuple[Tensor, Tensor]:
-        exact = torch.float32 if like.device.type == "mps" else torch.float64  # which MPS does not have
-        scales = [(each.mean, each.deviation) for each in self.fields for _ in range(each.size)]
-        found = torch.tensor(scales, dtype=exact).view(-1, *[1] * (len(self.shape) - 1), 2).to(like.device)
-        return found[..., 0], found[..., 1]
+        exact = torch.float32 if like.device.type == "mps" else torch.float64  # MPS has no float64
+        scales = [(field.mean, field.deviation) for field in self.fields for _ in range(field.size)]
+        pairs = torch.tensor(scales, dtype=exact).view(-1, *[1] * (len(self.shape) - 1), 2).to(like.device)
+        return pairs[..., 0], pairs[..., 1]

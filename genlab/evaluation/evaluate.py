@@ -1,6 +1,7 @@
-"""All measures that fit a family and a data set.
+"""Takes all measures that apply to a family and a data set.
 
-What does not fit, or cannot be had of these data, is left out with its reason, never as a zero; the others go on.
+A measure that does not apply, or cannot be computed for these data, is left out with the reason; it is never reported
+as zero, and the other measures are still taken.
 """
 
 import time
@@ -36,34 +37,43 @@ from genlab.models.base import (
 from genlab.trainer import device
 from genlab.trainer.execution.sampling import executed
 
-Parts = dict[str, Callable[[], Mapping[str, float]]]  # measures to be tried one by one, by the name of a reason
+Parts = dict[str, Callable[[], Mapping[str, float]]]  # measures to try one by one; a failure is recorded under the key
+LIKELIHOODS = ("nll", "iwae_nll", "elbo")
 DISTANCES = ("sliced_w2", "w2", "translation_error", "identity_error", "cycle_error")
 
 
 class Plan(NamedTuple):
     """How much to measure."""
 
-    samples: int = 10_000  # generated, and at most as many real ones
+    samples: int = 10_000  # number generated, and at most as many real ones
     split: str = "test"
     likelihood: int = 1000  # real samples for likelihoods and bounds
     k: int = 100  # importance samples of a bound
     seed: int = 0
-    precision: str = "fp32"  # of the nets while samples are drawn: fp32, bf16
-    execution: str = "auto"  # of a net that each sample calls many times: see `sampling.executed`
+    precision: str = "fp32"  # of the nets while samples are drawn: fp32 or bf16
+    execution: str = "auto"  # of a net that is called many times per sample, see `sampling.executed`
 
 
 def with_units(data: Dataset) -> dict[str, Measure]:
-    """The measures, with the units that they have on this data.
+    """Returns the measures with their units on this data.
 
-    Rows of a table are compared standardised, so distances are in deviations of the columns. Likelihoods are of columns
-    in their own units, which adds Σ log s to those that training logs, of standardised columns.
+    Rows of a table are compared standardised, so distances are in standard deviations of the columns. Likelihoods are
+    reported in the columns' own units: their NLL is higher by Σ log s than the one that training logs for standardised
+    columns.
     """
     if not data.spec.columns:
         return MEASURES
+    if data.spec.table:
+        units = {**dict.fromkeys(DISTANCES, "normal scores"), "reconstruction_mse": "normal scores²"}
+        text = "; of the encoded rows, see genlab/data/README.md"
+        return {
+            name: measure._replace(text=measure.text + text * (name in LIKELIHOODS), unit=units.get(name, measure.unit))
+            for name, measure in MEASURES.items()
+        }
     shift = data.spec.log_scale
     units = {**dict.fromkeys(DISTANCES, "column deviations"), "reconstruction_mse": "column deviations²"}
     texts = {
-        name: f"; in the columns' own units, {sign * shift:+.4g} against the standardised ones of training"
+        name: f"; in the columns' own units, {sign * shift:+.4g} relative to the standardised columns of training"
         for name, sign in (("nll", 1), ("iwae_nll", 1), ("elbo", -1))
     }
     return {
@@ -74,7 +84,7 @@ def with_units(data: Dataset) -> dict[str, Measure]:
 
 @contextmanager
 def timed(report: Report, part: str) -> Iterator[None]:
-    """Add the time spent inside to the report's seconds."""
+    """Adds the time spent in the context to the report's seconds."""
     began = time.perf_counter()
     yield
     report.seconds[part] = report.seconds.get(part, 0.0) + time.perf_counter() - began
@@ -82,13 +92,13 @@ def timed(report: Report, part: str) -> Iterator[None]:
 
 @torch.no_grad()
 def evaluate(family: Family, data: Dataset, plan: Plan, net: FeatureNet | None, report: Report) -> None:
-    """Fill the report. Everything is drawn by `plan.seed`: the same family gives the same report."""
+    """Fills the report. All random numbers follow from `plan.seed`, so the same family gives the same report."""
     device.seed(family.device, plan.seed)
     if isinstance(family, Measured):
         with timed(report, "samples"):
             own: Parts = {"samples": lambda: family.measures(OWN_MEASURES)}
             report.add(MEASURES, attempt_all(own, report.left_out))
-        report.left_out["samples against data"] = "the model learns from an energy, not from data"
+        report.left_out["samples against data"] = "the model learns from an energy function, not from data"
         return
     if isinstance(family, Translator) and isinstance(data, Pairs):
         _translations(family, data, plan, net, report)
@@ -99,10 +109,10 @@ def evaluate(family: Family, data: Dataset, plan: Plan, net: FeatureNet | None, 
             device.precision(plan.precision, family.device),
             executed(family, plan.execution),
         ):
-            # The classes of the split that the samples are held against: other shares would be another distribution.
+            # The classes of the split that is compared with: other class shares would be another distribution.
             labels = data.labels(plan.split, plan.samples) if family.conditional else None
-            drawn = data.decode(abilities.samples(family, plan.samples, labels))
-        judge_samples(drawn, data, plan, net, report, labels)
+            samples = data.decode(abilities.samples(family, plan.samples, labels))
+        judge_samples(samples, data, plan, net, report, labels)
     else:
         report.left_out["samples"] = "the model has no prior to draw from"
     _autoencoding(family, data, plan, report)
@@ -112,14 +122,14 @@ def evaluate(family: Family, data: Dataset, plan: Plan, net: FeatureNet | None, 
 def judge_samples(
     samples: Tensor, data: Dataset, plan: Plan, net: FeatureNet | None, report: Report, labels: Tensor | None = None
 ) -> None:
-    """The measures of samples (N, *shape) in data units, with floor and noise beside them.
+    """Adds the measures of samples (N, *shape) in data units to the report, with their floor and noise.
 
     Args:
-        labels: (N,) the classes that the samples were asked to be of.
+        labels: (N,) the requested classes of the samples.
     """
     bad = int((~samples.isfinite().flatten(1).all(1)).sum())
     if bad:
-        report.left_out["samples"] = f"{bad} of {len(samples)} are not finite"
+        report.left_out["samples"] = f"{bad} of {len(samples)} samples are not finite"
         return
     with timed(report, "real"):
         judge = judge_of(data, plan.split, plan.samples, net, report.left_out)
@@ -131,20 +141,20 @@ def judge_samples(
         floor, noise = judge.calibration(len(samples))
     report.add(with_units(data), values, floor, noise)
     if "ks_max" in report.measures and report.columns:
-        report.measures["ks_max"].text += f": that of column '{next(iter(report.columns))}'"
+        report.measures["ks_max"].text += f", that of column '{next(iter(report.columns))}'"
 
 
 def _translations(family: Translator, data: Pairs, plan: Plan, net: FeatureNet | None, report: Report) -> None:
     with timed(report, "sampling"), device.precision(plan.precision, data.device):
-        batch, there, back = abilities.translations(family, data, plan.split, plan.samples)
-    judge_samples(there, data.target(), plan, net, report)
-    parts: Parts = {"cycle_error": lambda: abilities.translation_errors(data, batch, there, back)}
+        batch, translated, restored = abilities.translations(family, data, plan.split, plan.samples)
+    judge_samples(translated, data.target(), plan, net, report)
+    parts: Parts = {"cycle_error": lambda: abilities.translation_errors(data, batch, translated, restored)}
     if not data.known:
         report.left_out["translation_error"] = "no true map between the two data sets is known"
         report.left_out["label_preservation"] = "the two data sets have different classes"
     elif net is not None and "y" in batch:
         parts["label_preservation"] = lambda: {
-            "label_preservation": label_preservation(net(there).logits.argmax(1), batch["y"])
+            "label_preservation": label_preservation(net(translated).logits.argmax(1), batch["y"])
         }
     report.add(with_units(data), attempt_all(parts, report.left_out))
 
@@ -176,7 +186,7 @@ def _likelihood(family: Family, data: Dataset, plan: Plan, report: Report) -> No
             parts["nll"] = lambda: abilities.density(family, data, plan.split, n)
         report.add(with_units(data), attempt_all(parts, report.left_out))
     if not isinstance(family, (Bounded, Density, Discrete)):
-        report.left_out["likelihood"] = "the model has none, and no bound of one"
+        report.left_out["likelihood"] = "the model gives neither a likelihood nor a bound on it"
     elif "iwae_nll" in report.measures and image and data.spec.values != "binary":
-        why = f"pixels are not binary (data.range={data.spec.values}); nats of papers are of data.range=binary"
+        why = f"pixels are not binary (data.range={data.spec.values}); papers report nats for data.range=binary"
         report.left_out["published NLL"] = why

@@ -1,12 +1,13 @@
-"""Every measure by name, whichever file it comes from."""
+"""Catalogue of all measures by name."""
 
 from genlab.metrics import autoencoding, images, likelihood, points, sharpness, training, translation
 from genlab.metrics.measure import Measure
+from genlab.metrics.tables import measures as tables
 
-# What the family that learns from an energy measures of itself.
+# Measures that a family trained on an energy function takes itself.
 OWN = (
-    Measure("effective_sample_size", "share of samples that equally weighted ones would be worth", "max"),
-    Measure("free_energy_difference", "free energy of the right well less that of the left", "", "kT"),
+    Measure("effective_sample_size", "effective size of the weighted sample, as a share of its size", "max"),
+    Measure("free_energy_difference", "free energy of the right well minus that of the left well", "", "kT"),
     Measure("free_energy_error", "distance of free_energy_difference from its reference", "min", "kT"),
 )
 MEASURES: dict[str, Measure] = {
@@ -15,6 +16,7 @@ MEASURES: dict[str, Measure] = {
         images.MEASURES,
         sharpness.MEASURES,
         points.MEASURES,
+        tables.MEASURES,
         likelihood.MEASURES,
         autoencoding.MEASURES,
         translation.MEASURES,

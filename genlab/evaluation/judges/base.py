@@ -1,4 +1,4 @@
-"""What judges of all kinds of data share: real samples once, measures one by one, the floor and noise beside them."""
+"""Base class of the judges: prepares real samples once, takes measures one by one, and computes floor and noise."""
 
 from collections.abc import Callable, Mapping
 from typing import ClassVar
@@ -10,23 +10,24 @@ from genlab.metrics.attempts import Reasons, attempt, attempt_all
 from genlab.metrics.features import FeatureNet
 
 Values = dict[str, float]
-Parts = dict[str, Callable[[], Mapping[str, float]]]  # measures that are computed together, by the name of a reason
+Parts = dict[str, Callable[[], Mapping[str, float]]]  # measures computed together; a failure is recorded under the key
 
 
 class Judge:
-    """Measures of samples in data units against the first `n` real samples of a split; columns of a table standardised.
+    """A judge that compares samples in data units with the first `n` real samples of a split.
 
-    Subclasses have the measures, `parts`. Nothing here draws from torch's global generator.
+    Columns of a table are standardised first. Subclasses define the measures in `parts`. Nothing here draws from
+    torch's global generator.
 
     Args:
-        net: whose features images are compared by; None leaves only what needs none.
-        reasons: takes in, by name, why a measure cannot be had, and the others go on; None raises.
-        quick: take the measures alone that are cheap enough for the training loop, named as it logs them, `eval/...`.
+        net: feature net for comparing images; with None, only measures that need no net are taken.
+        reasons: collects, by name, why a measure failed while the others go on; with None, the exception is raised.
+        quick: take only the measures that are cheap enough for the training loop, under their logged names `eval/...`.
     """
 
-    by_features: ClassVar[bool] = False  # whether a net's features are compared
-    quick_samples: ClassVar[int]  # that the quick form is worth
-    quick_parts: ClassVar[Mapping[str, tuple[str, ...]]]  # of the quick form, each with the measures kept; (): all
+    by_features: ClassVar[bool] = False  # whether features of a net are compared
+    quick_samples: ClassVar[int]  # number of samples that the quick form uses
+    quick_parts: ClassVar[Mapping[str, tuple[str, ...]]]  # parts of the quick form, with the measures to keep; (): all
 
     def __init__(
         self,
@@ -39,36 +40,44 @@ class Judge:
     ) -> None:
         self.data, self.split, self.reasons, self.quick = data, split, reasons, quick
         self.prefix = "eval/" if quick else ""
-        self.real = data.spec.standardise(data.real(split, n))
+        self.real = self.view(data.real(split, n))
         self.prepare(net)
 
+    def view(self, samples: Tensor) -> Tensor:
+        """Returns samples in data units as the measures take them."""
+        return self.data.spec.standardise(samples)
+
     def prepare(self, net: FeatureNet | None) -> None:
-        """Compute once what the measures need of the real side."""
+        """Computes once what the measures need from the real samples."""
 
     def parts(self, samples: Tensor, labels: Tensor | None, reasons: Reasons | None) -> Parts:
-        """The measures that fit, of samples (N, *shape) with columns standardised and the classes (N,) asked for."""
+        """Returns the applicable measures of samples (N, *shape) whose columns are standardised.
+
+        Args:
+            labels: (N,) the requested classes of the samples.
+        """
         raise NotImplementedError
 
     def noise(self, n: int) -> Tensor:
-        """What knows next to nothing of the data draws, in data units: (n, *shape)."""
+        """Returns samples that reflect next to nothing of the data, in data units: (n, *shape)."""
         raise NotImplementedError
 
     def columns(self, samples: Tensor) -> Values:
-        """How far each column of a table is from the real one, the worst first; {} of anything else."""
+        """Returns how far each column of a table is from the real one, worst first; {} for other data."""
         return {}
 
     def __call__(self, samples: Tensor, labels: Tensor | None = None) -> Values:
-        """Values by name, of samples (N, *shape) in data units.
+        """Returns the measures of samples (N, *shape) in data units, by name.
 
         Args:
-            labels: (N,) the classes that the samples were asked to be of.
+            labels: (N,) the requested classes of the samples.
         """
         return self._all(samples, labels, self.reasons)
 
     def calibration(self, n: int) -> tuple[Values, Values]:
-        """The same of the first `n` real training samples, the floor, and of n draws of noise.
+        """Returns the same measures of the first `n` real training samples (the floor) and of n samples of noise.
 
-        What cannot be had of them is missing, without a reason of its own.
+        A measure that fails on them is missing; the reason is not recorded.
         """
         reasons: Reasons | None = None if self.reasons is None else {}
         floor = attempt("floor", lambda: self._all(self.data.real("train", n), None, reasons), reasons)
@@ -76,7 +85,7 @@ class Judge:
         return floor or {}, noise or {}
 
     def _all(self, samples: Tensor, labels: Tensor | None, reasons: Reasons | None) -> Values:
-        parts = self.parts(self.data.spec.standardise(samples), labels, reasons)
+        parts = self.parts(self.view(samples), labels, reasons)
         if self.quick:
             parts = {name: _only(kept, parts[name]) for name, kept in self.quick_parts.items() if name in parts}
         values = attempt_all({f"{self.prefix}{name}": part for name, part in parts.items()}, reasons)
@@ -84,5 +93,5 @@ class Judge:
 
 
 def _only(names: tuple[str, ...], part: Callable[[], Mapping[str, float]]) -> Callable[[], Values]:
-    """A part without all measures but `names`; () keeps all."""
+    """Returns a part that keeps only the measures in `names`; () keeps all."""
     return lambda: {name: value for name, value in part().items() if name in names or not names}

@@ -1,0 +1,1 @@
+"""Columns of typed tables: one class for each kind, and the schema that holds the columns of a table."""

@@ -1,0 +1,82 @@
+"""Columns that are not learnt: constants, which are kept, and identifiers, which are numbered anew or left out."""
+
+from collections.abc import Sequence
+from typing import Any, ClassVar
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from genlab.data.columns.base import Column
+from genlab.data.fields import Field
+
+
+class Fixed(Column):
+    """Base of the columns without channels."""
+
+    @property
+    def fields(self) -> tuple[Field, ...]:
+        return ()
+
+    @classmethod
+    def of(cls, state: dict[str, Any]) -> "Fixed":
+        """Reads what `state` wrote."""
+        return cls(**state)
+
+    def encode(self, units: Tensor, noise: Tensor | None = None) -> Tensor:
+        return units.float()
+
+    def decode(self, x: Tensor) -> Tensor:
+        return x.double()
+
+    def values(self, units: Tensor) -> Tensor:
+        return torch.zeros(len(units), dtype=torch.float64, device=units.device)
+
+    def units(self, values: np.ndarray) -> Tensor:
+        return torch.zeros(len(values), 0, dtype=torch.float64)
+
+
+class Constant(Fixed):
+    """A column with one text in all rows.
+
+    Args:
+        cell: the text.
+    """
+
+    kind: ClassVar[str] = "constant"
+
+    def __init__(self, name: str, cell: str | None, missing: str | None = None) -> None:
+        super().__init__(name, missing)
+        self.cell = cell
+
+    def state(self) -> dict[str, Any]:
+        return {"kind": self.kind, "name": self.name, "cell": self.cell, "missing": self.missing}
+
+    def text(self, units: Tensor, generator: torch.Generator) -> Sequence[Any]:
+        return [self.cell] * len(units)
+
+    def description(self) -> str:
+        return f"constant '{self.cell}', kept as it is"
+
+
+class Identifier(Fixed):
+    """A column of integers that number the rows: samples are numbered anew.
+
+    Args:
+        start: the number of the first sample.
+    """
+
+    kind: ClassVar[str] = "id"
+
+    def __init__(self, name: str, start: int = 1, missing: str | None = None) -> None:
+        super().__init__(name, missing)
+        self.start = start
+
+    def state(self) -> dict[str, Any]:
+        return {"kind": self.kind, "name": self.name, "start": self.start, "missing": self.missing}
+
+    def text(self, units: Tensor, generator: torch.Generator) -> Sequence[Any]:
+        return [str(self.start + i) for i in range(len(units))]
+
+    def description(self) -> str:
+        return f"id, not learnt; samples are numbered from {self.start}"

@@ -1,0 +1,1 @@
+"""Tables as they stand in files and frames: reading them, guessing what each column holds, writing samples back."""

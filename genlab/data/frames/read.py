@@ -1,0 +1,232 @@
+"""Reading tables: .csv, .tsv, .parquet, and frames of pandas, polars or Arrow.
+
+Arrow's readers are used because they are fast, stream, and take quotes, line breaks in cells and compression as they
+come. Text files are read as text: what a column holds is decided afterwards from all its cells (`kinds`), so that 01234
+stays a code and samples can be written in the source's own format.
+"""
+
+import csv
+import io
+from collections.abc import Iterable
+from itertools import islice
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from genlab.data.files import find, note, several
+from genlab.data.frames import numbers
+from genlab.errors import UserError, brief, choose
+
+if TYPE_CHECKING:
+    import pyarrow
+
+TEXT = (".csv", ".csv.gz", ".tsv", ".tsv.gz", ".txt")
+SUFFIXES = (*TEXT, ".parquet")
+DELIMITERS = {",": "comma", ";": "semicolon", "\t": "tab", "|": "bar"}
+LOOK = 200  # records that the delimiter is guessed from
+MARKS = {b"\xff\xfe": "utf-16", b"\xfe\xff": "utf-16"}  # at the start of a file in another encoding
+
+
+class Frame(NamedTuple):
+    """A table as it was read."""
+
+    name: str
+    table: "pyarrow.Table"  # all text if it is of a text file
+    suffix: str  # of the file; "" for a frame from Python
+    delimiter: str = ","
+    encoding: str = "utf-8"
+    path: Path | None = None
+    header: bool = True
+
+    def line(self, row: int) -> str:
+        """Returns where row `row`, counted from 0, is: `line 7` of a text file, else `row 7`."""
+        if self.path is None or self.suffix == ".parquet":
+            return f"row {row + 1}"
+        with _open(self.path, self.encoding) as stream:
+            reader = csv.reader(stream, delimiter=self.delimiter)
+            records = (reader.line_num for record in reader if record)
+            found = next(islice(records, row + self.header, None), None)
+        return f"row {row + 1}" if found is None else f"line {found}"
+
+
+def read(source: Any, delimiter: str | None = None, header: bool = True) -> Frame:
+    """Reads a table from a file's path or a frame.
+
+    Raises:
+        UserError: no such file, a file of another kind or that is damaged, a package that is needed and missing, or
+            rows of different lengths.
+    """
+    try:
+        import pyarrow
+    except ImportError as error:
+        raise UserError("data=table needs pyarrow: pip install 'genlab[tables]'") from error
+    if not isinstance(source, str | Path):
+        return Frame("table", _frame(source), "")
+    file = find(str(source), "file")
+    suffix = "".join(file.suffixes[-2:]).lower() if file.suffix.lower() == ".gz" else file.suffix.lower()
+    choose("data.path: the ending", suffix, SUFFIXES)
+    try:
+        if suffix == ".parquet":
+            import pyarrow.parquet
+
+            return Frame(file.name, pyarrow.parquet.read_table(file), suffix, path=file)
+        return _text(file, suffix, delimiter, header)
+    except (pyarrow.ArrowException, OSError, EOFError) as error:
+        raise UserError(f"data.path: cannot read {file.name}: {brief(error)}") from error
+
+
+def _frame(source: Any) -> "pyarrow.Table":
+    import pyarrow
+
+    if isinstance(source, pyarrow.Table):
+        return source
+    if type(source).__module__.partition(".")[0] == "pandas":
+        return pyarrow.Table.from_pandas(source, preserve_index=False)
+    if hasattr(source, "__arrow_c_stream__"):
+        return pyarrow.table(source)
+    raise UserError(f"data.path: expected a path or a frame of pandas, polars or Arrow, got {type(source).__name__}")
+
+
+def _text(file: Path, suffix: str, delimiter: str | None, header: bool) -> Frame:
+    """Reads a text file, as UTF-8 if it is that, else as Latin-1."""
+    encodings = [_marked(file), "cp1252", "latin-1"]
+    for encoding in encodings:
+        try:
+            records = _records(file, encoding)
+            mark = delimiter or _delimiter(records, suffix)
+            table = _table(file, encoding, mark, header)
+        except UnicodeDecodeError:
+            continue
+        if encoding in encodings[1:]:
+            note(f"{file.name}: not UTF-8, so it is read as Latin-1")
+        return Frame(file.name, table, suffix, mark, encoding, file, header)
+    raise UserError(f"{file.name} is not a text file")
+
+
+def _open(file: Path, encoding: str) -> io.TextIOBase:
+    import pyarrow
+
+    stream = pyarrow.input_stream(str(file), compression="gzip" if file.suffix.lower() == ".gz" else None)
+    return io.TextIOWrapper(io.BufferedReader(stream), encoding=encoding, newline="")  # type: ignore[arg-type]
+
+
+def _marked(file: Path) -> str:
+    """The encoding that the first bytes of a file announce."""
+    with open(file, "rb") as stream:
+        return MARKS.get(stream.read(2), "utf-8-sig")
+
+
+def _records(file: Path, encoding: str) -> list[str]:
+    """The first lines of a file.
+
+    Raises:
+        UserError: it is empty or not text.
+    """
+    with _open(file, encoding) as stream:
+        lines = [line for line in islice(stream, LOOK) if line.strip()]
+    if not lines:
+        raise UserError(f"{file.name} is empty")
+    if any("\x00" in line for line in lines):
+        raise UserError(f"{file.name} is not a text file")
+    return lines
+
+
+def _delimiter(lines: list[str], suffix: str) -> str:
+    """The delimiter that cuts all lines into equally many cells, the most of them if several do."""
+    if suffix.startswith(".tsv"):
+        return "\t"
+
+    def cells(mark: str) -> tuple[bool, int]:
+        counts = [len(row) for row in csv.reader(lines, delimiter=mark) if row]
+        counts = counts[:-1] if len(lines) == LOOK and len(counts) > 1 else counts  # the last may be cut in a quote
+        return len(set(counts)) == 1 and counts[0] > 1, counts[0]
+
+    return max(DELIMITERS, key=cells)
+
+
+def _table(file: Path, encoding: str, delimiter: str, header: bool) -> "pyarrow.Table":
+    """All cells as text, without spaces around them.
+
+    Raises:
+        UnicodeDecodeError: the file is not of this encoding.
+        UserError: rows have different lengths.
+    """
+    import pyarrow
+    import pyarrow.compute as pc
+    from pyarrow import csv as reader
+
+    with _open(file, encoding) as stream:
+        first = next(row for row in csv.reader(stream, delimiter=delimiter, skipinitialspace=True) if row)
+    if header and all(numbers.parse([cell.strip()]) for cell in first):
+        raise UserError(f"{file.name}: line 1 is all numbers, where names belong; data.header=false if there are none")
+    names = [cell.strip() for cell in first] if header else [f"column{i + 1}" for i in range(len(first))]
+    wrong: list[tuple[int | None, int]] = []
+
+    def remember(row: Any) -> str:
+        wrong.append((row.number, row.actual_columns))
+        return "skip"
+
+    places = [str(i) for i in range(len(names))]
+    try:
+        with pyarrow.input_stream(str(file), compression="gzip" if file.suffix.lower() == ".gz" else None) as stream:
+            table = reader.read_csv(
+                stream,
+                reader.ReadOptions(
+                    column_names=places,
+                    skip_rows_after_names=int(header),
+                    encoding={"utf-8-sig": "utf-8"}.get(encoding, encoding),
+                    use_threads=False,  # only then are rows numbered
+                ),
+                reader.ParseOptions(delimiter=delimiter, newlines_in_values=True, invalid_row_handler=remember),
+                reader.ConvertOptions(column_types=dict.fromkeys(places, pyarrow.string()), strings_can_be_null=False),
+            )
+    except pyarrow.ArrowInvalid as error:
+        if "UTF8" in str(error):
+            raise UnicodeDecodeError("utf-8", b"", 0, 1, str(error)) from error
+        if "Empty CSV" in str(error):
+            raise UserError(f"{file.name} has a header and no rows") from error
+        raise
+    if wrong and (rows := _spaced(file, encoding, delimiter, header, len(names))):
+        return pyarrow.table(dict(zip(_unnamed(names), rows, strict=True)))
+    if wrong:
+        lines = [f"line {number} has {count}" for number, count in wrong]
+        raise UserError(f"{file.name}: the header has {len(names)} cells, but {several(lines, 3, what='line')}")
+    _check_quotes(file, encoding, delimiter)
+    trimmed = [pc.call_function("utf8_trim_whitespace", [column]) for column in table.columns]
+    return pyarrow.Table.from_arrays(trimmed, names=_unnamed(names))
+
+
+def _check_quotes(file: Path, encoding: str, delimiter: str) -> None:
+    """Rejects a quote that is never closed: everything after it would be one cell."""
+    import pyarrow
+
+    with pyarrow.input_stream(str(file), compression="gzip" if file.suffix.lower() == ".gz" else None) as stream:
+        quotes = 0
+        while block := stream.read(1 << 24):
+            quotes += block.count(b'"')
+    if quotes % 2 == 0:
+        return
+    with _open(file, encoding) as stream:
+        before = 0
+        reader = csv.reader(stream, delimiter=delimiter, strict=True)
+        try:
+            for _ in reader:
+                before = reader.line_num
+        except csv.Error as error:
+            raise UserError(f"{file.name}: line {before + 1} opens a quote that is never closed") from error
+
+
+def _spaced(file: Path, encoding: str, delimiter: str, header: bool, width: int) -> list[list[str]] | None:
+    """The columns of a file with spaces between delimiters and quotes, which Arrow reads as part of the cell.
+
+    None if the file has none, or rows of different lengths even so.
+    """
+    with _open(file, encoding) as stream:
+        rows = [row for row in csv.reader(stream, delimiter=delimiter, skipinitialspace=True) if row][int(header) :]
+    if any(len(row) != width for row in rows):
+        return None
+    return [[cell.strip() for cell in column] for column in zip(*rows, strict=True)]
+
+
+def _unnamed(names: Iterable[str]) -> list[str]:
+    """Names for the columns that have none, as pandas gives them: Unnamed: 0."""
+    return [name or f"Unnamed: {i}" for i, name in enumerate(names)]

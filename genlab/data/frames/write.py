@@ -1,0 +1,114 @@
+"""Writing samples in the format of the table that a model learned from: its columns, types, decimals and delimiter."""
+
+import csv
+import gzip
+import io
+from collections.abc import Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from genlab.data.columns.base import Column
+from genlab.data.columns.category import Category
+from genlab.data.columns.fixed import Fixed, Identifier
+from genlab.data.columns.moment import DateTime
+from genlab.data.columns.numeric import Integer, Numeric
+from genlab.data.columns.schema import Schema
+
+if TYPE_CHECKING:
+    import pyarrow
+
+SEED = 0x5A3  # of the words that stand for pooled rare ones
+
+
+def suffix(schema: Schema) -> str:
+    """The ending of a file of samples: the source's, or .csv for a frame."""
+    return schema.suffix if schema.suffix in (".parquet", ".tsv", ".csv.gz", ".tsv.gz") else ".csv"
+
+
+def write(path: Path, schema: Schema, chunks: Iterable[Tensor]) -> int:
+    """Writes rows in units, chunk by chunk, each (B, width) float64; returns their number.
+
+    Raises:
+        OSError: the file cannot be written.
+    """
+    generator = torch.Generator().manual_seed(SEED)
+    return (_parquet if path.suffix == ".parquet" else _text)(path, schema, chunks, generator)
+
+
+def _text(path: Path, schema: Schema, chunks: Iterable[Tensor], generator: torch.Generator) -> int:
+    encoding = "utf-8" if schema.encoding == "utf-8-sig" else schema.encoding
+    count = 0
+    with io.TextIOWrapper(
+        gzip.open(path, "wb") if path.suffix == ".gz" else open(path, "wb"), encoding, newline=""
+    ) as file:
+        writer = csv.writer(file, delimiter=schema.delimiter, lineterminator="\n")
+        writer.writerow([column.name for column in schema.columns])
+        for units in chunks:
+            texts = [cells(column, part, generator, count) for column, part in schema.cut(units.cpu())]
+            writer.writerows(zip(*texts, strict=True))
+            count += len(units)
+    return count
+
+
+def _parquet(path: Path, schema: Schema, chunks: Iterable[Tensor], generator: torch.Generator) -> int:
+    import pyarrow.parquet
+
+    writer, count = None, 0
+    try:
+        for units in chunks:
+            table = arrow(schema, units, generator, count)
+            writer = writer or pyarrow.parquet.ParquetWriter(path, table.schema)
+            writer.write_table(table)
+            count += len(units)
+    finally:
+        if writer is not None:
+            writer.close()
+    return count
+
+
+def arrow(schema: Schema, units: Tensor, generator: torch.Generator | None = None, start: int = 0) -> "pyarrow.Table":
+    """Rows in units (B, width) as an Arrow table with the columns' types.
+
+    Args:
+        start: the number of rows before these, for identifiers.
+    """
+    import pyarrow
+
+    generator = generator or torch.Generator().manual_seed(SEED)
+    arrays = [_array(column, part, generator, start) for column, part in schema.cut(units.cpu())]
+    return pyarrow.Table.from_arrays(arrays, names=[column.name for column in schema.columns])
+
+
+def cells(column: Column, units: Tensor, generator: torch.Generator, start: int = 0) -> Any:
+    """The texts of a column's cells; identifiers go on from row `start`."""
+    if isinstance(column, Identifier):
+        return [str(column.start + start + i) for i in range(len(units))]
+    return column.text(units, generator)
+
+
+def _array(column: Column, units: Tensor, generator: torch.Generator, start: int) -> "pyarrow.Array":
+    import pyarrow
+
+    if isinstance(column, Category | Fixed) or not isinstance(column, Numeric) or column.kind == "ordered":
+        texts = cells(column, units, generator, start)
+        if isinstance(column, Identifier):
+            return pyarrow.array(map(int, texts), pyarrow.int64())
+        words = [None if text == column.missing else text for text in texts]
+        if column.kind == "boolean" and {str(word).lower() for word in column.labels} <= {"true", "false"}:  # type: ignore[attr-defined]
+            return pyarrow.array(
+                [word.lower() == "true" if word is not None else None for word in words], pyarrow.bool_()
+            )
+        return pyarrow.array(words, pyarrow.string())
+    values = column.values(units).numpy()
+    gone = np.isnan(values)
+    if isinstance(column, DateTime):
+        moments = np.where(gone, np.datetime64("NaT"), column.moments(np.nan_to_num(values)))
+        kind = pyarrow.date32() if column.unit == "D" else pyarrow.timestamp(column.unit, column.zone)
+        return pyarrow.array(moments.astype(f"datetime64[{column.unit}]"), kind, mask=gone)
+    if isinstance(column, Integer):
+        return pyarrow.array(np.nan_to_num(values).astype(np.int64), pyarrow.int64(), mask=gone)
+    return pyarrow.array(values, pyarrow.float64(), mask=gone)
