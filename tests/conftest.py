@@ -34,7 +34,15 @@ torch.set_num_threads(1)  # the tensors are small: threads would only wait for o
 MODELS = sorted(path.stem for path in (configs() / "model").glob("*.yaml"))
 PRESETS = sorted(path.stem for path in (configs() / "experiment").glob("*.yaml"))
 DATA = ("points", "images", "table")
-POINTS_ONLY = {"boltzmann"}  # it learns from an energy function of points
+ONLY = {"boltzmann": "points", "autoregressive": "table"}  # the kind of data that a model is limited to
+
+
+def models_of(kind: str) -> list[str]:
+    """Returns the models that learn from a kind of data."""
+    return [model for model in MODELS if ONLY.get(model, kind) == kind]
+
+
+PAIRS = [(model, kind) for kind in DATA for model in models_of(kind)]
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -197,13 +205,15 @@ def cli(capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.
 __all__ = [
     "DATA",
     "MODELS",
-    "POINTS_ONLY",
+    "ONLY",
+    "PAIRS",
     "PRESETS",
     "Cli",
     "blobs",
     "config",
     "dataset",
     "equal",
+    "models_of",
     "moons",
     "noise",
     "rows",

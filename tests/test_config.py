@@ -4,7 +4,7 @@ import re
 
 import pytest
 import torch
-from conftest import MODELS, POINTS_ONLY, PRESETS, config
+from conftest import MODELS, PRESETS, config, models_of
 from omegaconf import OmegaConf
 
 from genlab import configs
@@ -44,7 +44,7 @@ def test_presets_build_and_describe_themselves(preset):
 
 
 @pytest.mark.parametrize("size", [28, 32, 64])
-@pytest.mark.parametrize("model", [model for model in MODELS if model not in POINTS_ONLY])
+@pytest.mark.parametrize("model", models_of("images"))
 def test_every_model_builds_for_every_image_size(model, size):
     composed = config(f"model={model}", "data=mnist", f"data.size={size}")
     reach = target_of(composed.model, "model").prefers

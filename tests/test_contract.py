@@ -4,15 +4,13 @@ import json
 
 import pytest
 import torch
-from conftest import DATA, MODELS, POINTS_ONLY, dataset, equal, trainer, with_few_steps
+from conftest import PAIRS, dataset, equal, trainer, with_few_steps
 
 from genlab.models.base import Bounded, Codec, Density, Reconstructor, Sampler, Scorer, Translator
 from genlab.trainer import checkpoint, device
 from genlab.trainer.execution.updates import parameters
 
-pairs = pytest.mark.parametrize(
-    ("model", "kind"), [(m, d) for m in MODELS for d in DATA if d == "points" or m not in POINTS_ONLY]
-)
+pairs = pytest.mark.parametrize(("model", "kind"), PAIRS)
 CPU = torch.device("cpu")
 
 

@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 import torch
-from conftest import DATA, MODELS, POINTS_ONLY, config, dataset, equal, with_few_steps
+from conftest import PAIRS, config, dataset, equal, with_few_steps
 from torch import Tensor
 
 from genlab.config import build
@@ -31,7 +31,7 @@ from genlab.trainer.options import Options
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
 
 CUDA = torch.device("cuda", 0)
-EVERY = [(m, d) for m in MODELS for d in DATA if d == "points" or m not in POINTS_ONLY]
+EVERY = PAIRS
 STEPS = WARM_UP + 3  # the last three are replays
 CLOSE = 1e-2  # relative to how far the weights moved; convolution kernels may sum in another order in each run
 KINKED = 5e-2  # an absolute error has a kink, where rounding can flip the sign of a pixel's gradient

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 import torch
-from conftest import DATA, MODELS, POINTS_ONLY, Tape, config, dataset, equal
+from conftest import PAIRS, Tape, config, dataset, equal
 
 from genlab.config import build
 from genlab.errors import UserError
@@ -24,7 +24,7 @@ from genlab.trainer.options import Options
 CPU = torch.device("cpu")
 CHEAP = [("gan", "points"), ("wgan", "points"), ("wgan_gp", "points"), ("vae", "points"), ("flow", "points")]
 CHEAP += [("wgan_gp", "images"), ("vae", "images"), ("latent_diffusion", "points")]  # convolutions; two families
-EVERY = [(m, d) for m in MODELS for d in DATA if d == "points" or m not in POINTS_ONLY]
+EVERY = PAIRS
 
 # Relative to how far the weights moved in 4 steps. fp32 rounds to 6e-8, and sums in a net reach 1e-5; an absolute
 # error (CycleGAN) has a kink, where rounding can flip the sign of a pixel's gradient.

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 from closed_forms import Exact
-from conftest import MODELS, POINTS_ONLY, config, trainer, with_few_steps
+from conftest import MODELS, ONLY, config, trainer, with_few_steps
 from torch import Tensor
 
 from genlab.commands.sample import write_table
@@ -124,7 +124,7 @@ def test_the_scale_of_a_denoiser_applies_only_to_reals():
     assert Head(Spec((2,))).scale(torch.tensor(3.0)).shape == ()
 
 
-@pytest.mark.parametrize("model", [m for m in MODELS if m not in POINTS_ONLY])
+@pytest.mark.parametrize("model", [m for m in MODELS if m not in ONLY])
 def test_every_family_trains_on_mixed_fields(model):
     data = toy(200)
     domains = build.target_of(config(f"model={model}").model, "model").domains

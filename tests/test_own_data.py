@@ -5,7 +5,7 @@ import csv
 import numpy as np
 import pytest
 import torch
-from conftest import MODELS, config
+from conftest import MODELS, ONLY, config, models_of
 from omegaconf import OmegaConf
 from own_files import NAMES, pictures, values, write
 
@@ -52,7 +52,7 @@ def test_data_over_the_limit_stays_in_host_memory(tmp_path):
 # All families
 
 
-@pytest.mark.parametrize("model", [model for model in MODELS if model != "boltzmann"])
+@pytest.mark.parametrize("model", [model for model in MODELS if model not in ONLY])
 @pytest.mark.parametrize("width", [1, 3])
 def test_every_family_runs_on_tables_of_any_width(model, width, tmp_path, monkeypatch):
     monkeypatch.setattr(drawers, "POINTS", 50)
@@ -62,7 +62,7 @@ def test_every_family_runs_on_tables_of_any_width(model, width, tmp_path, monkey
     run(model, Pairs(data) if model == "cyclegan" else data)
 
 
-@pytest.mark.parametrize("model", [model for model in MODELS if model != "boltzmann"])
+@pytest.mark.parametrize("model", models_of("images"))
 def test_every_family_runs_on_colour_images(model, tmp_path):
     range = target_of(config(f"model={model}").model, "model").prefers
     data = Folder(str(pictures(tmp_path / "d")), size=28, range=range)

@@ -61,6 +61,7 @@ def sample(config: DictConfig, folder: Path) -> None:
     import numpy as np
     from PIL import Image
 
+    from genlab.commands import fill as filling
     from genlab.commands import tables
     from genlab.metrics.attempts import attempt
     from genlab.models.base import Sampler
@@ -71,10 +72,15 @@ def sample(config: DictConfig, folder: Path) -> None:
     state = checkpoint.read(checkpoint.find(run.checkpoints, str(config.checkpoint)), where)
     model = build.revive(run, state, where, changed)
     device.seed(where, config.seed)
+    if config.fill is not None:
+        print(filling.fill(model, str(config.fill), target))
+        return
+    if config.where is not None and not (model.spec.table and isinstance(model, Sampler)):
+        raise UserError("where: applies to models that draw rows of a table (data=table) only")
     rows: list[Path] = []
     with device.precision(str(config.precision), where), executed(model, str(config.execution)):
         if model.spec.table and isinstance(model, Sampler):
-            arrays, rows = tables.stream(model, config.n, config.y, target)
+            arrays, rows = tables.stream(model, config.n, config.y, target, config.where)
         else:
             arrays = draw(model, config.n, run, config.y, state, places)
     reasons: dict[str, str] = {}

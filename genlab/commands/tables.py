@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from genlab.commands.classes import asked_for
+from genlab.commands.conditions import Conditions, parse
 from genlab.data.frames.write import suffix, write
 from genlab.errors import UserError
 from genlab.evaluation.abilities import samples
@@ -15,37 +16,74 @@ from genlab.runs.folder import Run
 
 CHUNK = 20_000  # rows that are drawn, decoded and written at a time
 SHOWN = 5000  # rows that are kept for the picture
+PATIENCE = 100  # rows drawn for each that is kept, before a condition is given up
 
 
-def stream(model: Any, n: int, y: int | str | None, target: Run) -> tuple[dict[str, Tensor], list[Path]]:
+def stream(
+    model: Any, n: int, y: int | str | None, target: Run, where: Any = None
+) -> tuple[dict[str, Tensor], list[Path]]:
     """Draws n rows and writes them; returns the first few in units, and the file.
 
+    Args:
+        where: conditions that all rows fulfil, see `conditions`; None for none.
+
     Raises:
-        UserError: no such class, or the folder cannot be written.
+        UserError: no such class, conditions that hardly any row fulfils, or a folder that cannot be written.
     """
-    labels = asked_for(model, n, y)
-    shown: dict[str, Tensor] = {}
     schema = model.spec.table
     path = target.folder / f"samples{suffix(schema)}"
+    shown: dict[str, Tensor] = {}
 
-    def chunks() -> Iterator[Tensor]:
-        for start in range(0, n, CHUNK):
-            size = min(CHUNK, n - start)
-            with torch.no_grad():
-                x = samples(model, size, None if labels is None else labels[start : start + size])
-            units = model.spec.decode(x)
-            if not shown:
-                shown["samples"] = units[:SHOWN]
-                if labels is not None:
-                    shown["labels"] = labels[:SHOWN]
+    def kept(chunks: Iterator[Tensor]) -> Iterator[Tensor]:
+        for units in chunks:
+            shown.setdefault("samples", units[:SHOWN])
             yield units
 
+    rows = drawn(model, n, y) if where is None else fulfilling(model, n, parse(where, schema))
     try:
         target.folder.mkdir(parents=True, exist_ok=True)
-        write(path, schema, chunks())
+        write(path, schema, kept(rows))
     except OSError as error:
         raise UserError(f"cannot write {error.filename or path}: {error.strerror}") from error
     return shown, [path]
+
+
+def drawn(model: Any, n: int, y: int | str | None) -> Iterator[Tensor]:
+    """n rows in units, of the classes that `y` asks for, chunk by chunk."""
+    labels = asked_for(model, n, y)
+    for start in range(0, n, CHUNK):
+        size = min(CHUNK, n - start)
+        with torch.no_grad():
+            yield model.spec.decode(samples(model, size, None if labels is None else labels[start : start + size]))
+
+
+def fulfilling(model: Any, n: int, conditions: Conditions) -> Iterator[Tensor]:
+    """n rows in units that fulfil conditions, chunk by chunk.
+
+    A model that completes rows is given the values that are fixed; what is left, comparisons and lists, and for other
+    models everything, is drawn until it holds.
+
+    Raises:
+        UserError: hardly any row fulfils them.
+    """
+    found = tried = 0
+    completes = hasattr(model, "complete")
+    while found < n:
+        size = min(CHUNK, max(2 * (n - found), 1000))
+        with torch.no_grad():
+            if completes and conditions.equal:
+                units, known = conditions.rows(size)
+                x = model.complete(model.spec.from_units(units).to(model.device), known.to(model.device))
+            else:
+                x = samples(model, size, asked_for(model, size, None))
+        units = model.spec.decode(x)
+        units = units[conditions.hold(units)][: n - found]
+        found, tried = found + len(units), tried + size
+        if len(units):
+            yield units
+        if found < n and tried >= PATIENCE * max(n, 1000):
+            raise UserError(f"where: only {found:,} of {tried:,} rows fulfil the conditions; loosen them or lower n")
+    print(f"where: {tried:,} rows drawn for {n:,} that fulfil the conditions")
 
 
 def write_arrays(model: Any, arrays: dict[str, Tensor], target: Run) -> list[Path]:

@@ -12,6 +12,7 @@ from genlab.commands.environment import environment
 from genlab.commands.failure import before_training, failure
 from genlab.commands.signals import Signals
 from genlab.config import build
+from genlab.data.files import note
 from genlab.errors import Interrupted, UserError, choose
 from genlab.evaluation import NETS
 from genlab.runs.folder import Run
@@ -80,6 +81,8 @@ def execute(run: Run, config: DictConfig, state: dict[str, Any] | None = None) -
             build.keep_parts(run, config, trainer.family)
             run.write_environment(environment(trainer))
             run.write_status("running")
+            for line in trainer.data.notes:
+                note(line)
             lines = [describe(trainer), *classes(trainer), str(trainer.execution), f"run folder: {run.folder}"]
             print("\n".join(lines), flush=True)
             result = trainer.fit()

@@ -18,12 +18,12 @@ if TYPE_CHECKING:
     from hydra.core.override_parser.types import Override
 
 PATHS = (
-    *("data.path", "data.other", "data.root", "model.autoencoder", "run", "resume", "out", "samples"),
+    *("data.path", "data.other", "data.root", "model.autoencoder", "run", "resume", "out", "samples", "fill"),
     *("hydra.run.dir", "hydra.sweep.dir"),
 )
 TEXTS = (*PATHS, "name", "data.label", "data.key", "checkpoint", "y")
 LISTS = ("data.columns", "data.exclude", "data.missing")
-MAPS = ("data.types",)  # {name: value, ...} in YAML, which the data set parses: names may be of any letters
+MAPS = ("data.types", "where")  # {name: value, ...} in YAML, which the data set parses: names may be of any letters
 WITH_NUMBERS = ("samples", "checkpoint", "y")  # keys whose integers are read as numbers
 SINGLE = ("run", "resume", "hydra.run.dir", "hydra.sweep.dir")  # keys that are never swept over
 

@@ -63,6 +63,7 @@ class Dataset:
         self.splits = splits
         self.whole = splits["train"]  # all training data, on the host, even if a run trains on part of it
         self.fingerprint, self.truth = fingerprint, truth
+        self.notes: list[str] = []  # lines about the data that a run prints at its start
         self.device = splits["train"].x.device  # the device of batches; the splits may stay in host memory
         x, y = splits["train"]
         counts = () if y is None or not classes else tuple(y.bincount(minlength=classes).tolist())

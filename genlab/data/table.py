@@ -83,15 +83,14 @@ class Table(Dataset):
         order = places.numpy()
         rare = min(10, sizes[0] // 5000) if rare is None else rare
         fitted = [fit(column, order[: sizes[0]], encoding, rare, most) for column in found]
-        table = Schema(fitted, frame.suffix, frame.delimiter, frame.encoding, label or "")
+        table = Schema(fitted, frame.suffix, frame.delimiter, frame.encoding, label or "", frame.header)
         if not table.width:
             raise UserError(f"{frame.name}: no column is left to learn: all are constants or identifiers")
-        for line in overview(frame, found, table, sizes):
-            note(line)
         x = encode(table, found, order)
         what = (content(found), table.state(), sizes)
         y = None if y is None else y[places]
         super().__init__(frame.name, cut(x, y, sizes), "real", len(labels), labels, digest(*what), table=table)
+        self.notes = overview(frame, found, table, sizes)
 
 
 def select(frame: read.Frame, columns: Sequence[str] | None, exclude: Sequence[str], label: str | None) -> list[str]:

@@ -189,3 +189,10 @@ class Measured(Protocol):
     def measures(self, n: int) -> dict[str, float]:
         """Computes measures, by name, of a family that does not learn from the data, from n samples."""
         ...
+
+
+@runtime_checkable
+class Completer(Protocol):
+    def complete(self, x: Tensor, known: Tensor) -> Tensor:
+        """Draws what is unknown of samples, given the rest: (B, *shape), (B, fields) bool -> (B, *shape)."""
+        ...

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from genlab.data.columns.base import Column
-from genlab.data.columns.quantiles import Quantiles
+from genlab.data.columns.quantiles import SMALLEST, Quantiles
 from genlab.data.fields import Field, numeric
 
 ENCODINGS = ("quantile", "standard")
@@ -97,6 +97,18 @@ class Numeric(Column):
             torch.nn.functional.one_hot((x[:, 2:] > x[:, 1:2]).long()[:, 0], 2) if self.missing is not None else None
         )
         return v[:, None] if flags is None else torch.cat([v[:, None], flags.double()], dim=1)
+
+    def ranks(self, x: Tensor) -> Tensor:
+        """The ranks F(v) in [0, 1] of what a model sees: (B,) -> (B,) float64."""
+        if self.encoding == "standard":
+            return self.quantiles.ranks(x.double() * self.deviation + self.mean)
+        return torch.special.ndtr(x.double())
+
+    def from_ranks(self, u: Tensor) -> Tensor:
+        """What a model sees of values of these ranks: (B,) float64 -> (B,) float64."""
+        if self.encoding == "standard":
+            return (self.quantiles.at(u) - self.mean) / self.deviation
+        return torch.special.ndtri(u.clamp(SMALLEST, 1 - SMALLEST))
 
     def scores(self, units: Tensor) -> Tensor:
         z = self.quantiles.scores(units[:, 0].double())

@@ -9,6 +9,7 @@ Spreading is uniform dequantization in the space of ranks: L. Theis, A. van den 
 Evaluation of Generative Models", 2016, https://arxiv.org/abs/1511.01844, section 3.1.
 """
 
+import math
 from typing import Any
 
 import numpy as np
@@ -74,6 +75,22 @@ class Quantiles:
         share = ((u - edges[i - 1]) / (edges[i] - edges[i - 1]).clamp(min=TINY)).clamp(0, 1)
         low, high = knots[(i - 1) // 2], knots[i // 2]
         return low + share * (high - low)
+
+    def bins(self, count: int) -> Tensor:
+        """Edges of intervals of ranks, from 0 to 1, about `count` of them: (K + 1,) float64.
+
+        An atom that half an interval's rows or more share has an interval of its own; if there are at most `count`
+        values, each has.
+        """
+        atoms = self.high - self.low
+        alone = atoms > 0 if len(self.knots) <= count else atoms >= 0.5 / count
+        marks = torch.cat([self.low[alone], self.high[alone], torch.tensor([0.0, 1.0], dtype=torch.float64)]).unique()
+        own = set(self.low[alone].tolist())
+        edges = [0.0]
+        for start, stop in zip(marks[:-1].tolist(), marks[1:].tolist(), strict=True):
+            pieces = 1 if start in own else math.ceil((stop - start) * count - 1e-9)
+            edges += [start + (stop - start) * (i + 1) / pieces for i in range(pieces)]
+        return torch.tensor(edges, dtype=torch.float64)
 
     def scores(self, v: Tensor, noise: Tensor | None = None) -> Tensor:
         """Normal scores Φ⁻¹(F(v)) of values (B,) float64."""

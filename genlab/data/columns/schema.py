@@ -24,6 +24,7 @@ class Schema:
         columns: in the source's order.
         suffix: of the source's name: ".csv", ".tsv.gz", ".parquet", ...; "" for a frame.
         delimiter, encoding: of a text file.
+        header: whether a text file starts with the names of the columns.
         label: the column that is to be predicted from the others; "" for none.
     """
 
@@ -34,8 +35,9 @@ class Schema:
         delimiter: str = ",",
         encoding: str = "utf-8",
         label: str = "",
+        header: bool = True,
     ) -> None:
-        self.columns, self.label = tuple(columns), label
+        self.columns, self.label, self.header = tuple(columns), label, header
         self.suffix, self.delimiter, self.encoding = suffix, delimiter, encoding
         self.fields = tuple(field for column in self.columns for field in column.fields)
         self.width = sum(field.size for field in self.fields)
@@ -52,7 +54,7 @@ class Schema:
     def state(self) -> dict[str, Any]:
         """Returns plain values for a checkpoint; `of` reads them."""
         columns = [column.state() for column in self.columns]
-        names = ("suffix", "delimiter", "encoding", "label")
+        names = ("suffix", "delimiter", "encoding", "label", "header")
         return {"columns": columns, **{name: getattr(self, name) for name in names}}
 
     @classmethod

@@ -147,13 +147,13 @@ class Cells(NamedTuple):
             read = numbers.parse(texts) if texts else None
             if read is None:
                 bad = next((text for text in texts if numbers.parse([text]) is None), texts[0] if texts else "")
-                raise Refusal(f"is no column of numbers: {self.first(bad)} '{bad}'")
+                raise Refusal(f"is not a column of numbers: {self.first(bad)} '{bad}'")
             return _numeric(name, self.spread(read.values), read, self.missing, asked, asked)
         if asked in ("date", "datetime") or "%" in str(asked):
             read = moments.parse(texts, str(asked) if "%" in str(asked) else None) if texts else None
             if read is None:
                 raise Refusal(
-                    f"is no column of dates that can be read: '{texts[0] if texts else ''}'; give their pattern"
+                    f"is not a column of dates that can be read: '{texts[0] if texts else ''}'; give their pattern"
                 )
             return self._moment(name, read)
         choose(f"data.types: {name}", str(asked), list(KINDS))
@@ -205,7 +205,7 @@ class Cells(NamedTuple):
 
         words = ordered(self.texts)
         if kind == "boolean" and len(words) > 2:
-            raise Refusal(f"is no boolean column: it has {len(words)} different words, {quoted(words)}")
+            raise Refusal(f"is not a boolean column: it has {len(words)} different words, {quoted(words)}")
         rank = {word: k for k, word in enumerate(words)}
         return Typed(
             name, kind, self.spread(np.array([rank[t] for t in self.texts], float)), tuple(words), self.missing
@@ -227,7 +227,7 @@ class Cells(NamedTuple):
 def _numeric(name: str, values: np.ndarray, read: numbers.Numbers, missing: str | None, asked: Any, kind: str) -> Typed:
     """A column of numbers, `asked` for as a kind or guessed."""
     if asked == "integer" and read.decimals != 0:
-        raise Refusal("is no column of whole numbers")
+        raise Refusal("is not a column of whole numbers")
     if asked not in (None, "real", "integer"):
         choose(f"data.types: {name}", str(asked), list(KINDS))
         if asked not in ("category", "boolean", "id", "constant"):

@@ -3,7 +3,9 @@
 import csv
 import gzip
 import io
-from collections.abc import Iterable
+import os
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -32,21 +34,39 @@ def suffix(schema: Schema) -> str:
 def write(path: Path, schema: Schema, chunks: Iterable[Tensor]) -> int:
     """Writes rows in units, chunk by chunk, each (B, width) float64; returns their number.
 
+    An older file of that name stays until all rows are written.
+
     Raises:
         OSError: the file cannot be written.
     """
     generator = torch.Generator().manual_seed(SEED)
-    return (_parquet if path.suffix == ".parquet" else _text)(path, schema, chunks, generator)
+    begun = path.with_name(f".begun-{path.name}")  # the suffix decides on the format
+    try:
+        count = (_parquet if path.suffix == ".parquet" else _text)(begun, schema, chunks, generator)
+        os.replace(begun, path)
+    finally:
+        begun.unlink(missing_ok=True)
+    return count
+
+
+@contextmanager
+def opened(path: Path, encoding: str) -> Iterator[io.TextIOBase]:
+    """Opens a text file for writing, compressed if its name ends with .gz."""
+    encoding = "utf-8" if encoding == "utf-8-sig" else encoding
+    if path.suffix == ".gz":
+        with gzip.open(path, "wt", encoding=encoding, newline="") as file:
+            yield file
+    else:
+        with open(path, "w", encoding=encoding, newline="") as file:
+            yield file
 
 
 def _text(path: Path, schema: Schema, chunks: Iterable[Tensor], generator: torch.Generator) -> int:
-    encoding = "utf-8" if schema.encoding == "utf-8-sig" else schema.encoding
     count = 0
-    with io.TextIOWrapper(
-        gzip.open(path, "wb") if path.suffix == ".gz" else open(path, "wb"), encoding, newline=""
-    ) as file:
+    with opened(path, schema.encoding) as file:
         writer = csv.writer(file, delimiter=schema.delimiter, lineterminator="\n")
-        writer.writerow([column.name for column in schema.columns])
+        if schema.header:
+            writer.writerow([column.name for column in schema.columns])
         for units in chunks:
             texts = [cells(column, part, generator, count) for column, part in schema.cut(units.cpu())]
             writer.writerows(zip(*texts, strict=True))

@@ -1,0 +1,113 @@
+"""Conditions on the columns of samples: `where={sex: Female, age: ">60"}`, in the table's own words."""
+
+import re
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+import yaml
+from torch import Tensor
+
+from genlab.data.columns.base import Column
+from genlab.data.columns.category import Category
+from genlab.data.columns.schema import Schema
+from genlab.data.frames import given
+from genlab.data.frames.kinds import MISSING, Refusal
+from genlab.errors import UserError, brief, choose
+
+COMPARED = re.compile(r"(>=|<=|!=|>|<|=)\s*(.*)", re.DOTALL)
+RULES: Mapping[str, Callable[[Tensor, float], Tensor]] = {
+    ">=": torch.ge,
+    "<=": torch.le,
+    "!=": torch.ne,
+    ">": torch.gt,
+    "<": torch.lt,
+}
+
+
+class Conditions(NamedTuple):
+    """What rows must fulfil."""
+
+    schema: Schema
+    equal: dict[str, float]  # columns with one allowed value, NaN for a missing one
+    rules: list[tuple[str, str, float]]  # (column, comparison, value)
+    among: dict[str, list[float]]  # columns with several allowed values
+
+    def hold(self, units: Tensor) -> Tensor:
+        """Which rows (N, width) in units fulfil them all: (N,) bool."""
+        good = torch.ones(len(units), dtype=torch.bool, device=units.device)
+        values = {column.name: column.values(part) for column, part in self.schema.cut(units)}
+        for name, value in self.equal.items():
+            good &= values[name].isnan() if np.isnan(value) else values[name] == value
+        for name, rule, value in self.rules:
+            good &= RULES[rule](values[name], value) & ~values[name].isnan()
+        for name, allowed in self.among.items():
+            good &= torch.isin(values[name], torch.tensor(allowed, dtype=torch.float64, device=units.device))
+        return good
+
+    def rows(self, n: int) -> tuple[Tensor, Tensor]:
+        """n rows in which the columns with one allowed value are filled in: units (n, width), (n, fields) bool."""
+        parts, known = [], []
+        for column in self.schema.columns:
+            value = self.equal.get(column.name)
+            parts.append(column.units(np.full(n, 0.0 if value is None else value)))
+            known += [value is not None] * len(column.fields)
+        return torch.cat(parts, dim=1), torch.tensor(known).expand(n, -1)
+
+
+def parse(text: str | Mapping[str, Any], schema: Schema) -> Conditions:
+    """Reads conditions from a mapping or YAML: a value, a list of values, or a comparison for each column.
+
+    Raises:
+        UserError: it is no mapping, or names a column or value that the table does not have.
+    """
+    if isinstance(text, str):
+        try:
+            text = yaml.safe_load(re.sub(r"(:\s*)([<>=!][^,}\]]*)", r"\1'\2'", text))
+        except yaml.YAMLError as error:
+            raise UserError(f"where: {brief(error)}; write {{COLUMN: VALUE, COLUMN: '>VALUE'}}") from error
+    if not isinstance(text, Mapping) or not text:
+        raise UserError(f"where: {text!r} is not a mapping; write {{COLUMN: VALUE, COLUMN: '>VALUE'}}")
+    found = Conditions(schema, {}, [], {})
+    learnt = [column.name for column in schema.columns if column.width]
+    for name, wanted in text.items():
+        choose("where", str(name), learnt)
+        column = schema.column(str(name))
+        compared = COMPARED.fullmatch(wanted) if isinstance(wanted, str) else None
+        if isinstance(wanted, list):
+            found.among[column.name] = [value(column, each) for each in wanted]
+        elif compared and compared[1] != "=":
+            if getattr(column, "labels", None) and compared[1] != "!=":
+                raise UserError(f"where: column '{name}' holds words without an order, so '{wanted}' has no meaning")
+            found.rules.append((column.name, compared[1], value(column, compared[2])))
+        else:
+            found.equal[column.name] = value(column, compared[2] if compared else wanted)
+    return found
+
+
+def value(column: Column, wanted: Any) -> float:
+    """The number that stands for a value of a column, see `Column.values`.
+
+    Raises:
+        UserError: the column cannot have it.
+    """
+    import pyarrow
+
+    text = column.missing if wanted is None else str(wanted)
+    if text is None:
+        raise UserError(f"where: column '{column.name}' has no missing values")
+    try:
+        missing = [column.missing] if column.missing is not None else []
+        number = given.read(column, pyarrow.chunked_array([[text]], pyarrow.string()), missing or MISSING[:1])[0]
+    except Refusal as error:
+        raise UserError(f"where: column '{column.name}' {error}") from error
+    if np.isnan(number) and isinstance(column, Category):
+        return float(column.index([text])[0])
+    low, high = getattr(column, "low", -np.inf), getattr(column, "high", np.inf)
+    if np.isnan(number) and column.missing is None:
+        raise UserError(f"where: column '{column.name}' has no missing values")
+    if not np.isnan(number) and not low <= number <= high:
+        low, high = column.cells(np.array([low, high]))  # type: ignore[attr-defined]
+        raise UserError(f"where: column '{column.name}' lies between {low} and {high} in the training data, got {text}")
+    return float(number)

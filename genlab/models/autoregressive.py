@@ -1,0 +1,130 @@
+"""One column after the other: the distribution of each given those that came before, in any order.
+
+    p(x) = Π_i p(x_σ(i) | x_σ(1), ..., x_σ(i-1))                   σ an order of the D columns
+    L    = E_σ E_i  D / (D - i + 1) Σ_{k not before i} -log p(x_σ(k) | x_σ(<i))       i uniform in 1..D       (eq. 4)
+
+One net sees the known columns and predicts all others, so a single pass trains D - i + 1 conditionals at once, and L
+bounds -E_σ log p. As it learns every order, any columns can be given: what is missing in a row is drawn from its
+conditional distribution, and a class is a column like the others.
+
+E. Hoogeboom et al., "Autoregressive Diffusion Models", 2022, https://arxiv.org/abs/2110.02037.
+B. Uria, I. Murray, H. Larochelle, "A Deep and Tractable Density Estimator", 2014, https://arxiv.org/abs/1310.1757 (the
+order-agnostic objective).
+"""
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from genlab.data.base import Batch, Spec
+from genlab.errors import UserError, choose, within
+from genlab.models.base import Family, LossOutput, Phase
+from genlab.models.tokens import Tokens
+from genlab.networks.token_mlp import TokenMLP
+
+ORDERS = ("random", "table")
+
+
+class Autoregressive(Family):
+    """Columns drawn one after the other, in any order (Hoogeboom et al. 2022). Tables of typed columns only.
+
+    Args:
+        bins: tokens of a column of numbers, about.
+        order: in which samples are drawn: "random", another for each row, whose errors average out, or "table".
+        temperature: of the logits in sampling: below 1 samples keep to what is likely, 1 is the model.
+        hidden, blocks, embedding, dropout: of the net, see `TokenMLP`.
+
+    Raises:
+        UserError: the data are not a table, or an option is out of its range.
+    """
+
+    def __init__(
+        self,
+        spec: Spec,
+        bins: int = 100,
+        order: str = "random",
+        temperature: float = 1.0,
+        hidden: int = 512,
+        blocks: int = 3,
+        embedding: int = 16,
+        dropout: float = 0.1,
+    ) -> None:
+        super().__init__(spec)
+        if spec.table is None:
+            raise UserError("model: autoregressive takes tables of typed columns only: data=table data.path=FILE")
+        within("bins", bins, 2)
+        choose("order", order, ORDERS)
+        within("temperature", temperature, above=0)
+        within("dropout", dropout, 0, below=1)
+        self.order, self.temperature = order, temperature
+        self.tokens = Tokens(spec.table, bins)
+        self.net = TokenMLP(self.tokens.sizes, hidden, blocks, embedding, dropout)
+
+    def phases(self) -> tuple[Phase, ...]:
+        return (Phase("model", (self.net,), self.loss),)
+
+    @property
+    def columns(self) -> int:
+        """D, the number of fields."""
+        return len(self.tokens.sizes)
+
+    def loss(self, batch: Batch) -> LossOutput:
+        tokens = self.tokens.of(batch["x"])
+        before = torch.randint(self.columns, (len(tokens),), device=tokens.device)  # i - 1
+        place = torch.rand(tokens.shape, device=tokens.device).argsort(1).argsort(1)  # of each column in σ
+        return LossOutput(self.bound(tokens, place < before[:, None]).mean())
+
+    def bound(self, tokens: Tensor, known: Tensor) -> Tensor:
+        """The terms of L for known columns, in nats of the tokens: (B, D) int64, (B, D) bool -> (B,)."""
+        logits = self.net(tokens, known)
+        losses = [
+            F.cross_entropy(logit, k, reduction="none") for logit, k in zip(logits, tokens.unbind(1), strict=True)
+        ]
+        hidden = (~known).float()
+        return self.columns / hidden.sum(1) * (torch.stack(losses, dim=1) * hidden).sum(1)
+
+    @torch.no_grad()
+    def sample(self, n: int, y: Tensor | None = None) -> Tensor:
+        """Draws n rows (n, D), column by column."""
+        tokens = torch.zeros(n, self.columns, dtype=torch.int64, device=self.device)
+        return self.tokens.draw(self._complete(tokens, torch.zeros_like(tokens, dtype=torch.bool)))
+
+    @torch.no_grad()
+    def complete(self, x: Tensor, known: Tensor) -> Tensor:
+        """Draws what is not known of rows, given the rest: (B, D), (B, fields) bool -> (B, D)."""
+        tokens = self._complete(self.tokens.of(x), known)
+        widths = torch.tensor(self.tokens.widths, device=x.device)
+        return torch.where(known.repeat_interleave(widths, dim=1), x, self.tokens.draw(tokens))
+
+    def _complete(self, tokens: Tensor, known: Tensor) -> Tensor:
+        """Draws the tokens (B, D) that are not known."""
+        tokens, known = tokens.clone(), known.clone()
+        turn = torch.arange(self.columns, device=tokens.device).expand_as(tokens) / self.columns
+        if self.order == "random":
+            turn = torch.rand_like(turn)
+        turn = turn.masked_fill(known, 2.0).argsort(dim=1)  # known columns come last
+        for column in turn[:, : int((~known).sum(1).max())].unbind(1):
+            features = self.net.features(tokens, known)
+            column = torch.where(known.gather(1, column[:, None])[:, 0], -1, column)  # a row that is complete already
+            for place in column.unique().tolist():
+                if place >= 0:
+                    rows = (column == place).nonzero()[:, 0]
+                    logits = self.net.logits(place, features[rows]) / self.temperature
+                    tokens[rows, place] = logits.softmax(1).multinomial(1)[:, 0]
+                    known[rows, place] = True
+        return tokens
+
+    @torch.no_grad()
+    def log_prob(self, x: Tensor) -> Tensor:
+        """The log-density of rows in nats, in the table's order of columns: (B, D) -> (B,).
+
+        Words count their probability, numbers the density of their normal scores.
+        """
+        tokens = self.tokens.of(x)
+        known = torch.zeros_like(tokens, dtype=torch.bool)
+        total = self.tokens.log_density(x, tokens)
+        for place in range(self.columns):
+            logits = self.net.logits(place, self.net.features(tokens, known))
+            total = total - F.cross_entropy(logits, tokens[:, place], reduction="none")
+            known[:, place] = True
+        return total

@@ -1,0 +1,83 @@
+"""Tokens of a row: each column as one of finitely many values, which a net predicts by a softmax.
+
+A word is a token. Numbers are cut at quantiles: rank u = F(v) in [0, 1] lies in one of about 100 bins, and a value that
+many rows share (an atom) has a bin of its own. Within a bin u is uniform, so the density of a row's normal scores
+z = Φ⁻¹(u) under a probability P of its tokens is exact,
+
+    log p(z) = log P(tokens) + Σ_numbers [log N(z; 0, 1) - log width of the bin]
+
+and so are samples: a token, then a uniform rank in its bin. Words count log P alone.
+"""
+
+import math
+
+import torch
+from torch import Tensor, nn
+
+from genlab.data.columns.numeric import Numeric
+from genlab.data.columns.quantiles import SMALLEST
+from genlab.data.columns.schema import Schema
+
+
+class Tokens(nn.Module):
+    """The tokens of a table's fields.
+
+    Args:
+        bins: of a column of numbers, about.
+    """
+
+    def __init__(self, schema: Schema, bins: int) -> None:
+        super().__init__()
+        self.schema = schema
+        self.widths = [field.size for field in schema.fields]
+        self.sizes: list[int] = []  # the number of tokens of each field
+        self.numbers: dict[int, Numeric] = {}  # by the place of the field
+        for column in schema.columns:
+            for i, field in enumerate(column.fields):
+                place = len(self.sizes)
+                if isinstance(column, Numeric) and i == 0:
+                    edges = column.quantiles.bins(bins)
+                    self.numbers[place] = column
+                    self.register_buffer(f"edges_{place}", edges, persistent=False)
+                    self.sizes.append(len(edges) - 1)
+                else:
+                    self.sizes.append(field.size)
+
+    def edges(self, place: int) -> Tensor:
+        """The edges of a field's bins, ranks from 0 to 1: (K + 1,) float64."""
+        return getattr(self, f"edges_{place}")
+
+    def of(self, x: Tensor) -> Tensor:
+        """The token of each field: (B, D) -> (B, F) int64."""
+        tokens = []
+        for place, part in enumerate(x.split(self.widths, dim=1)):
+            if place in self.numbers:
+                ranks = self.numbers[place].ranks(part[:, 0])
+                tokens.append(torch.searchsorted(self.edges(place)[1:-1], ranks, right=True))
+            else:
+                tokens.append(part.argmax(1))
+        return torch.stack(tokens, dim=1)
+
+    def draw(self, tokens: Tensor) -> Tensor:
+        """Rows with these tokens: (B, F) -> (B, D) float32, ranks drawn evenly within their bins."""
+        parts = []
+        for place, size in enumerate(self.widths):
+            k = tokens[:, place]
+            if place in self.numbers:
+                low, high = self.edges(place)[:-1][k], self.edges(place)[1:][k]
+                ranks = low + (high - low) * torch.rand_like(low)
+                parts.append(self.numbers[place].from_ranks(ranks)[:, None])
+            else:
+                parts.append(torch.nn.functional.one_hot(k, size))
+        return torch.cat([part.float() for part in parts], dim=1)
+
+    def log_density(self, x: Tensor, tokens: Tensor) -> Tensor:
+        """log p(x | tokens) in nats: (B, D), (B, F) -> (B,) float32."""
+        total = torch.zeros(len(x), dtype=torch.float64, device=x.device)
+        for place, part in enumerate(x.split(self.widths, dim=1)):
+            if place in self.numbers:
+                widths = self.edges(place).diff()[tokens[:, place]]
+                ranks = self.numbers[place].ranks(part[:, 0]).clamp(SMALLEST, 1 - SMALLEST)
+                z = torch.special.ndtri(ranks)
+                total += -0.5 * z.square() - 0.5 * math.log(2 * math.pi) - widths.log()
+        return total.float()

@@ -1,0 +1,258 @@
+"""Tables as people have them: what is read from each, what samples are written like, what is said of a bad one."""
+
+import gzip
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from genlab.data.frames.write import suffix, write
+from genlab.data.table import Table
+from genlab.errors import UserError
+
+
+def lines(header: str, row: Callable[[int], str], n: int = 30) -> str:
+    return "\n".join([header, *(row(i) for i in range(n))]) + "\n"
+
+
+# file name -> its content, options, kinds of the columns, a row of samples
+GOOD: dict[str, tuple[str | bytes, dict[str, Any], list[str], str]] = {
+    "comma_decimals.csv": (
+        lines("x;y", lambda i: f"{i * 1.5:.2f};{'ab'[i % 2]}".replace(".", ",")),
+        {},
+        ["real", "category"],
+        "25,50;b",
+    ),
+    "tab.tsv": (lines("x\ty", lambda i: f"{i * 7 % 13}\t{i % 3}"), {}, ["integer", "integer"], "2\t2"),
+    "bar.csv": (lines("x|y", lambda i: f"{i * 7 % 13}|{i % 3}"), {}, ["integer", "integer"], "2|2"),
+    "thousands.csv": (
+        lines("a,b", lambda i: f'"{1000 + i * i * 37:,}",{i % 5}'),
+        {},
+        ["integer", "integer"],
+        '"11,693",2',
+    ),
+    "german.csv": (
+        lines("a;b", lambda i: f"{i + 1}.{(i * 37) % 900 + 100},{i % 90 + 10};{i % 5}"),
+        {},
+        ["real", "integer"],
+        "18.729,27;2",
+    ),
+    "bom.csv": (lines("\ufeffa,b", lambda i: f"{i * 3 % 7},{i % 5}"), {}, ["integer", "integer"], "2,2"),
+    "spaces.csv": (
+        lines("a, b , c", lambda i: f"{i % 7},  x{i % 2} , {i % 3}"),
+        {},
+        ["integer", "category", "integer"],
+        "3,x1,2",
+    ),
+    "spaces_quotes.csv": (lines("a, b", lambda i: f'{i % 7}, "x, {i % 2}"'), {}, ["integer", "category"], '3,"x, 1"'),
+    "index.csv": (lines(",a,b", lambda i: f"{i},{i * 3 % 7},{i % 5}"), {}, ["integer", "integer"], "2,2"),
+    "latin.csv": (
+        lines("größe,b", lambda i: f"{i * 3 % 7},é{i % 2}").encode("latin-1"),
+        {},
+        ["integer", "category"],
+        "2,é1",
+    ),
+    "utf16.csv": (
+        lines("a,b", lambda i: f"{i * 3 % 7},é{i % 2}").encode("utf-16"),
+        {},
+        ["integer", "category"],
+        "2,é1",
+    ),
+    "codes.csv": (lines("zip,b", lambda i: f"0{1000 + i % 4},{i % 5}"), {}, ["category", "integer"], "01001,2"),
+    "underscores.csv": (lines("a,b", lambda i: f"14_{800 + i % 4},{i % 5}"), {}, ["category", "integer"], "14_801,2"),
+    "gaps.csv": (
+        lines("a,b", lambda i: f"{'' if i % 4 == 0 else i % 9},{'NA' if i % 5 == 0 else 'xyz'[i % 3]}"),
+        {},
+        ["integer", "category"],
+        "8,z",
+    ),
+    "dashes.csv": (
+        lines("a,b", lambda i: f"{'-' if i % 3 else i % 9},{i % 3}"),
+        {"missing": ["-"]},
+        ["integer", "integer"],
+        "-,2",
+    ),
+    "constant.csv": (lines("a,b,c", lambda i: f"7,{i % 3},"), {}, ["constant", "integer", "constant"], "7,2,"),
+    "numbered.csv": (lines("id,b", lambda i: f"{100 + i},{i % 3}"), {}, ["id", "integer"], "100,2"),
+    "identifiers.csv": (lines("a,b", lambda i: f"{10**18 + i * 7},{i % 5}"), {}, ["id", "integer"], "0,2"),
+    "dates.csv": (
+        lines("d,b", lambda i: f"{i % 28 + 1:02d}.03.20{10 + i % 9},{i % 3}"),
+        {},
+        ["date", "integer"],
+        "18.03.2018,2",
+    ),
+    "times.csv": (
+        lines("d,b", lambda i: f"2020-03-{i % 28 + 1:02d}T{i % 24:02d}:15:00,{i % 3}"),
+        {},
+        ["datetime", "integer"],
+        "2020-03-18T17:15:00,2",
+    ),
+    "pattern.csv": (
+        lines("d,b", lambda i: f"20{10 + i % 9}{i % 12 + 1:02d},{i % 3}"),
+        {"types": "{d: %Y%m}"},
+        ["date", "integer"],
+        "201806,2",
+    ),
+    "flags.csv": (lines("a,b", lambda i: f"{['yes', 'no'][i % 2]},{i % 3}"), {}, ["boolean", "integer"], "no,2"),
+    "ordered.csv": (
+        lines("a,b", lambda i: f"{i % 7},{'SML'[i % 3]}"),
+        {"types": "{a: category, b: [S, M, L]}"},
+        ["category", "ordered"],
+        "3,L",
+    ),
+    "line_breaks.csv": (lines("a,b", lambda i: f'"x y{i % 3}\nz",{i % 5}'), {}, ["category", "integer"], '"x y2'),
+    "no_header.csv": (
+        lines("1,2", lambda i: f"{i * 3 % 7},{i % 5}"),
+        {"header": False},
+        ["integer", "integer"],
+        "3,3",
+    ),
+    "exponents.csv": (lines("a,b", lambda i: f"{i * 1.3:.3e},{i % 5}"), {}, ["real", "integer"], "22.1,2"),
+    "packed.csv.gz": (
+        gzip.compress(lines("a,b", lambda i: f"{i * 3 % 7},{i % 5}").encode()),
+        {},
+        ["integer", "integer"],
+        "2,2",
+    ),
+    "left_out.csv": (
+        lines("a,b c (1),ä", lambda i: f"{i % 7},{i % 3},{i % 5}"),
+        {"exclude": ["b c (1)"]},
+        ["integer", "integer"],
+        "3,2",
+    ),
+}
+
+# file name -> its content, options, what the message says
+BAD: dict[str, tuple[str | bytes, dict[str, Any], str]] = {
+    "dash.csv": (
+        lines("a,b", lambda i: f"{'-' if i % 4 == 0 else i % 9},{i % 3}"),
+        {},
+        r"column 'a' holds numbers .* but also '-'; .*data\.missing=\[-\].*\"data\.exclude=\[a\]\"",
+    ),
+    "infinite.csv": (
+        lines("a b,b", lambda i: f"{'inf' if i == 3 else i * 1.37},{i % 3}", 200),
+        {},
+        r"but also 'inf'.*\"data\.exclude=\['a b'\]\"",
+    ),
+    "no_day.csv": (lines("d,b", lambda i: f"2020-02-{i % 31 + 1:02d},{i % 3}"), {}, "does not exist .*2020-02-30"),
+    "text.csv": (
+        lines("d,e,b", lambda i: f"comment {i * i},{i}x,{i % 3}", 2100),
+        {},
+        r"column 'd' holds free text.*column 'e' holds free text.*data\.exclude=\[d,e\]",
+    ),
+    "ragged.csv": ("a,b\n1,2\n3\n4,5,6\n", {}, "the header has 2 cells, but line 3 has 1, line 4 has 3"),
+    "quote.csv": ('a,b\n1,"abc\n2,d\n', {}, "line 2 opens a quote that is never closed"),
+    "empty.csv": ("", {}, "is empty"),
+    "header_only.csv": ("a,b\n", {}, "has no rows"),
+    "two_rows.csv": ("a,b\n1,2\n3,4\n", {}, "too few"),
+    "twice.csv": (lines("a,a", lambda i: f"{i},{i}"), {}, "two columns are called 'a'"),
+    "numbers_above.csv": (lines("1,2", lambda i: f"{i},{i % 5}"), {}, r"line 1 is all numbers.*data\.header=false"),
+    "word.csv": (
+        lines("a,b", lambda i: f"{i % 7},{'SML'[i % 3]}"),
+        {"types": "{b: integer}"},
+        "column 'b' is not a column of numbers: row 1 holds 'S'",
+    ),
+    "kind.csv": (lines("a,b", lambda i: f"{i % 7},{i % 3}"), {"types": "{b: intger}"}, "did you mean 'integer'"),
+    "name.csv": (lines("aa,b", lambda i: f"{i % 7},{i % 3}"), {"types": "{aaa: integer}"}, "did you mean 'aa'"),
+    "yaml.csv": (lines("a,b", lambda i: f"{i % 7},{i % 3}"), {"types": "a"}, "is not a mapping"),
+    "order.csv": (
+        lines("a,b", lambda i: f"{i % 7},{'SML'[i % 3]}"),
+        {"types": {"b": ["S", "M"]}},
+        "holds 'L', which data.types does not list",
+    ),
+    "label.csv": (lines("a,b", lambda i: f"{i % 7},{i % 3}"), {"label": "c"}, r"data\.label: 'c' is none of a, b"),
+    "nothing.csv": (lines("a,b", lambda i: f"{i % 7},{i % 3}"), {"exclude": ["a", "b"]}, "no column is left"),
+    "binary.csv": (bytes(range(256)) * 10, {}, "not a text file"),
+    "broken.csv.gz": (b"not gzip", {}, "cannot read broken.csv.gz"),
+    "broken.parquet": (b"not parquet", {}, "cannot read broken.parquet"),
+    "sheet.xlsx": (b"", {}, "'.xlsx' is none of"),
+}
+
+
+@pytest.mark.parametrize("name", GOOD)
+def test_a_table_is_read_and_written_in_its_own_format(name: str, tmp_path: Path):
+    content, options, kinds, sample = GOOD[name]
+    file = tmp_path / name
+    file.write_bytes(content if isinstance(content, bytes) else content.encode())
+    data = Table(str(file), **options)
+    schema = data.spec.table
+    assert schema is not None
+    assert [column.kind for column in schema.columns] == kinds
+    real = data.real("train", 10_000)
+    again = schema.values(schema.decode(schema.encode(real)))
+    assert torch.equal(again.nan_to_num(-1), schema.values(real).nan_to_num(-1))
+    written = tmp_path / f"samples{suffix(schema)}"
+    assert write(written, schema, [real[:2], real[2:]]) == len(real)
+    raw = written.read_bytes()
+    raw = gzip.decompress(raw) if name.endswith(".gz") else raw
+    text = raw.decode("utf-8" if schema.encoding == "utf-8-sig" else schema.encoding)
+    assert text.split("\n")[schema.header] == sample
+    assert all(any(line.startswith(f"  {column.name} ") for line in data.notes) for column in schema.columns)
+    read = Table(str(written), **{key: value for key, value in options.items() if key != "exclude"}).spec.table
+    assert read is not None
+    assert [column.name for column in read.columns] == [column.name for column in schema.columns]
+
+
+@pytest.mark.parametrize("name", BAD)
+def test_a_bad_table_is_answered_in_one_line(name: str, tmp_path: Path):
+    content, options, message = BAD[name]
+    file = tmp_path / name
+    file.write_bytes(content if isinstance(content, bytes) else content.encode())
+    with pytest.raises(UserError, match=message) as caught:
+        Table(str(file), **options)
+    assert "\n" not in str(caught.value)
+    assert file.name in str(caught.value) or "data." in str(caught.value)
+
+
+def test_frames_of_pandas_and_parquet_keep_their_types(tmp_path: Path):
+    import pandas as pd
+    import pyarrow.parquet
+
+    n = 60
+    frame = pd.DataFrame(
+        {
+            "when": pd.date_range("2021-01-01", periods=n, freq="h"),
+            "price": np.round(np.linspace(1, 9, n), 2),
+            "whole": pd.array([None if i % 7 == 0 else i % 5 for i in range(n)], dtype="Int64"),
+            "flag": np.arange(n) % 3 == 0,
+            "word": pd.Categorical(["a", "b", "c"] * (n // 3)),
+        }
+    )
+    data = Table(frame)
+    schema = data.spec.table
+    assert schema is not None
+    assert [column.kind for column in schema.columns] == ["datetime", "real", "integer", "boolean", "category"]
+    path = tmp_path / "samples.parquet"
+    write(path, schema, [data.real("train", n)])
+    table = pyarrow.parquet.read_table(path)
+    assert [str(kind) for kind in table.schema.types] == ["timestamp[ms]", "double", "int64", "bool", "string"]
+    assert table.column("whole").null_count > 0
+    frame.to_parquet(tmp_path / "t.parquet")
+    assert Table(str(tmp_path / "t.parquet")).spec == data.spec.__class__(
+        data.spec.shape, table=Table(str(tmp_path / "t.parquet")).spec.table
+    )
+
+
+def test_held_out_rows_are_stratified_by_the_label(tmp_path: Path):
+    file = tmp_path / "t.csv"
+    file.write_text(lines("a,y", lambda i: f"{i % 7},{'rare' if i % 10 == 0 else 'common'}", 200))
+    data = Table(str(file), label="y")
+    assert data.spec.labels == ("common", "rare")
+    for split in data.splits.values():
+        assert split.y is not None
+        assert (split.y == 1).float().mean().item() == pytest.approx(0.1, abs=0.01)
+    assert data.spec.table is not None
+    assert data.spec.table.label == "y"
+    assert data.spec.table.column("y").width == 2
+
+
+def test_a_changed_file_has_another_fingerprint(tmp_path: Path):
+    file = tmp_path / "t.csv"
+    file.write_text(lines("a,y", lambda i: f"{i % 7},{i % 3}", 50))
+    first = Table(str(file)).fingerprint
+    assert Table(str(file)).fingerprint == first
+    file.write_text(file.read_text().replace("6,0", "5,0", 1))
+    assert Table(str(file)).fingerprint != first
