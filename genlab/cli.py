@@ -22,17 +22,40 @@ class Verb(NamedTuple):
     function: str  # module:function, imported when called
     help: str
     config: str | None = None  # the config that Hydra composes for it
+    usage: str = ""  # the arguments of a verb without a config
 
+
+COMPARE = """genlab compare RUN... [sort=MEASURE] [better=min|max] [out=FOLDER]
+
+RUN is a run folder or a folder that contains some. The table is printed, and written with curves and samples into
+FOLDER (outputs/compare)."""
+REPORT = """genlab report RUN... [out=FILE.html]
+
+RUN is a run folder or a folder that contains some; the page is report.html unless out= says otherwise."""
+DASHBOARD = """genlab dashboard [FOLDER] [port=N]
+
+FOLDER is outputs unless given, the port the first free one from 6006 on."""
+LIST = """genlab list [models] [data] [presets] [measures]
+
+Without a word, all four."""
 
 VERBS = {
     "train": Verb("genlab.commands.train:train", "train a model on a data set; resume=RUN continues a run", "train"),
     "sample": Verb("genlab.commands.sample:sample", "draw samples from a trained run: samples.npz, grid.png", "sample"),
     "evaluate": Verb("genlab.commands.evaluate:evaluate", "compute all measures that fit: evaluation.json", "evaluate"),
-    "compare": Verb("genlab.commands.compare:compare", "rank runs in one table: terminal, CSV, Markdown, PNG"),
-    "report": Verb("genlab.commands.report:report", "show runs on one self-contained HTML page: report.html"),
-    "dashboard": Verb("genlab.commands.dashboard:dashboard", "run TensorBoard on all runs, for this machine only"),
-    "prepare": Verb("genlab.commands.prepare:prepare", "download and verify a data set", "prepare"),
-    "list": Verb("genlab.commands.list:show", "list the models, data sets, presets and measures"),
+    "compare": Verb(
+        "genlab.commands.compare:compare", "rank runs in one table: terminal, CSV, Markdown, PNG", usage=COMPARE
+    ),
+    "report": Verb(
+        "genlab.commands.report:report", "show runs on one self-contained HTML page: report.html", usage=REPORT
+    ),
+    "dashboard": Verb(
+        "genlab.commands.dashboard:dashboard", "run TensorBoard on all runs, for this machine only", usage=DASHBOARD
+    ),
+    "prepare": Verb(
+        "genlab.commands.prepare:prepare", "download and verify a data set, train the net for its FID", "prepare"
+    ),
+    "list": Verb("genlab.commands.list:show", "list the models, data sets, presets and measures", usage=LIST),
 }
 
 RESUME = Verb("genlab.sweep.resume:resume", "continue a run or a sweep")  # what `train` calls for resume=RUN
@@ -53,7 +76,7 @@ USAGE = """genlab {version}: the experiment runner for deep generative models
   genlab report outputs/RUN                     a page to show: curves, samples, measures
 
 'genlab VERB --help' shows all keys of a verb. --allow-targets allows configs to name code from outside genlab.
- Tab completion: eval "$(genlab -sc install=bash)"
+Tab completion: eval "$(genlab -sc install=bash)"
 """
 
 
@@ -108,10 +131,16 @@ def dispatch(arguments: list[str]) -> int:
         raise UserError(f"'{word}' is not a command{did_you_mean(word, VERBS)}; commands: {', '.join(VERBS)}")
     verb = VERBS[word]
     if verb.config is None:
+        if any(argument in ("-h", "--help") for argument in rest):
+            print(f"genlab {word}: {verb.help}\n\n{verb.usage}")
+            return 0
         _load(verb)(rest)
         return 0
     rest = prepared(word, rest)
-    if word == "train" and any(argument.startswith("resume=") for argument in rest):
+    resumes = any(argument.startswith("resume=") for argument in rest)
+    if word == "train" and resumes and any(argument.startswith(("--config-dir", "-cd")) for argument in rest):
+        raise UserError("use either resume=RUN, which continues it, or --config-dir RUN, a new run with its config")
+    if word == "train" and resumes:
         rest = _load(RESUME)(rest)
         if not rest:
             return 0

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from genlab.data import base
 from genlab.data.base import Dataset, Spec, Stream
-from genlab.data.fields import numeric
+from genlab.data.fields import Field, numeric
 from genlab.data.gaussian2d import Gaussian2D
 from genlab.errors import UserError
 from genlab.models.boltzmann import Boltzmann, double_well, quadrature, right
@@ -248,8 +248,6 @@ def test_wrong_options_are_refused():
         Flow(Spec((1, 6, 6), fields="unit"), architecture="glow", levels=3)
     with pytest.raises(UserError, match="did you mean"):
         Flow(Spec((2,)), coupling="splin")
-    with pytest.raises(UserError, match="images"):
-        Boltzmann(PIXELS)
 
 
 def test_the_effective_sample_size_matches_values_by_hand():
@@ -308,10 +306,15 @@ def test_boltzmann_learns_both_wells_of_a_small_barrier():
 
 
 def test_boltzmann_refuses_tables_and_images():
-    with pytest.raises(UserError, match="not from a table"):
-        Boltzmann(Spec((2,), fields=(numeric("a", 1.0, 2.0), numeric("b", 0.0, 1.0))))
+    for fields in (
+        (numeric("a", 1.0, 2.0), numeric("b", 0.0, 1.0)),
+        (Field("word", "category", 2), numeric("a", 1.0, 2.0)),
+    ):
+        size = sum(field.size for field in fields)
+        with pytest.raises(UserError, match="boltzmann learns from an energy of points, not from a table"):
+            Boltzmann(Spec((size,), fields=fields))
     with pytest.raises(UserError, match="not from images"):
-        Boltzmann(Spec((1, 8, 8), fields="unit"))
+        Boltzmann(PIXELS)
 
 
 def test_boltzmann_annealing_depends_only_on_the_step():

@@ -20,6 +20,6 @@ def test_any_input_is_accepted_or_gives_a_one_line_error(kind, tmp_path):
     )
     @given(strategy)
     def run(case):
-        assert check(case, tmp_path) in ("accepted", "refused")
+        check(case, tmp_path)  # raises Broken if the command breaks the rule of fuzzing.py
 
     run()

@@ -27,27 +27,39 @@ def change(run: Path, key: str, value: object) -> None:
 
 
 @pytest.mark.parametrize(
-    ("key", "value"),
+    ("key", "value", "message"),
     [
-        ("model", {"_target_": "os.system", "command": "touch owned"}),
-        ("model._target_", "genlab.models.vae.os.system"),
-        ("model._target_", "genlab.models.base.torch.hub.load"),
-        ("model._target_", "genlab.trainer.checkpoint.write"),
-        ("model._target_", "genlab.runs.folder:to_json"),
-        ("model._target_", "builtins.exec"),
-        ("model.encoder", {"_target_": "subprocess.call", "_partial_": False, "args": ["touch", "owned"]}),
-        ("model.encoder.hidden", [{"_target_": "os.mkdir", "path": "owned"}]),
-        ("model.encoder.hidden", {"deep": {"deeper": [{"_target_": "os.mkdir", "path": "owned"}]}}),
-        ("model.encoder", {"_target_": "genlab.networks.choice.encoder", "_args_": ["touch owned"]}),
-        ("model.encoder._target_", "genlab.data.mnist.load"),
-        ("model.own", {"_target_": "os.mkdir", "path": "owned"}),
-        ("model.z_dim", {"_target_": "os.mkdir", "path": "owned"}),
+        ("model", {"_target_": "os.system", "command": "touch owned"}, "model._target_: 'os.system' is not in"),
+        ("model._target_", "genlab.models.vae.os.system", "cannot import"),
+        ("model._target_", "genlab.models.base.torch.hub.load", "is not in genlab.models"),
+        ("model._target_", "genlab.trainer.checkpoint.write", "is not in genlab.models"),
+        ("model._target_", "genlab.runs.folder:to_json", "is not in genlab.models"),
+        ("model._target_", "builtins.exec", "is not in genlab.models"),
+        (
+            "model.encoder",
+            {"_target_": "subprocess.call", "_partial_": False, "args": ["touch", "owned"]},
+            "model.encoder._target_: 'subprocess.call' is not in",
+        ),
+        ("model.encoder.hidden", [{"_target_": "os.mkdir", "path": "owned"}], "hidden[0]._target_: 'os.mkdir'"),
+        (
+            "model.encoder.hidden",
+            {"deep": {"deeper": [{"_target_": "os.mkdir", "path": "owned"}]}},
+            "hidden.deep.deeper[0]._target_: 'os.mkdir'",
+        ),
+        (
+            "model.encoder",
+            {"_target_": "genlab.networks.choice.encoder", "_args_": ["touch owned"]},
+            "model.encoder._args_: genlab does not support this key",
+        ),
+        ("model.encoder._target_", "genlab.data.mnist.load", "model.encoder._target_: 'genlab.data.mnist.load'"),
+        ("model.own", {"_target_": "os.mkdir", "path": "owned"}, "model.own._target_: 'os.mkdir' is not in"),
+        ("model.z_dim", {"_target_": "os.mkdir", "path": "owned"}, "model.z_dim._target_: 'os.mkdir' is not in"),
     ],
 )
-def test_a_config_that_would_run_code_is_refused(cli, run, tmp_path, key, value):
+def test_a_config_that_would_run_code_is_refused(cli, run, tmp_path, key, value, message):
     change(run, key, value)
     for verb in VERBS if key == "model" else VERBS[2:]:
-        refused(cli(*verb), 2, "")
+        refused(cli(*verb), 2, message)
     assert not (tmp_path / "owned").exists()
     assert not (tmp_path / "outputs").exists() or not list((tmp_path / "outputs").glob("*/*"))
 

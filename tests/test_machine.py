@@ -115,5 +115,8 @@ def test_omp_num_threads_may_be_a_list(monkeypatch, value, threads):
 
 def test_streams_of_other_kinds_are_left_alone(monkeypatch):
     monkeypatch.setattr(sys, "stdout", None)
-    monkeypatch.setattr(sys, "stderr", io.StringIO())
+    text = io.StringIO()
+    monkeypatch.setattr(sys, "stderr", text)
     machine.survive_any_encoding()
+    assert sys.stdout is None
+    assert sys.stderr is text

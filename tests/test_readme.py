@@ -10,7 +10,6 @@ import yaml
 from conftest import blobs
 
 from genlab.cli import VERBS
-from genlab.data.base import Spec
 from genlab.data.gaussian2d import Gaussian2D
 from genlab.trainer.loop import Trainer
 from genlab.trainer.options import Options
@@ -46,7 +45,6 @@ def test_the_family_of_the_readme_trains(data):
     t.meter.clear()
     t.fit()
     assert t.meter.read()["generator/loss"] < first
-    assert isinstance(data.spec, Spec)
 
 
 def test_the_commands_and_pictures_of_the_readme_exist():

@@ -9,13 +9,14 @@ import pytest
 from PIL import Image
 from test_report import Reader, make_run
 
+from genlab.plots.shorten import shorten
 from genlab.report import page as page_module
 from genlab.report.chart import chart
 from genlab.report.html import SHORT, TAIL, one_line
 from genlab.report.page import page
 from genlab.report.pictures import LARGE, SMALL, picture, spaced
 from genlab.report.styles import COLOURS, REST, foremost, of_run, run_styles
-from genlab.report.titles import LINE, labels, shorten, telling
+from genlab.report.titles import LINE, labels, telling
 from genlab.runs.history import History
 
 LONG = "a_run_with_" + "a_very_" * 20 + "long_name_of_the_second_try"
@@ -44,7 +45,7 @@ def many(tmp_path: Path, count: int, **config) -> list[History]:
 
 
 @pytest.mark.parametrize("length", [1, 10, 30, LINE])
-def test_long_titles_are_shortened_in_the_middle(length):
+def test_long_titles_and_names_are_shortened_in_the_middle(length):
     short = shorten(LONG, length)
     assert len(short) == length
     assert "…" in short

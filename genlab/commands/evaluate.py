@@ -174,6 +174,8 @@ def net(
 def read_samples(path: Path, data: "Dataset") -> "Tensor":
     """Reads samples from a .npz (key `samples`) or .npy file, in data units: (N, *shape) float32.
 
+    Samples of a typed table come from a file of any kind that data=table reads, (N, width) float64.
+
     Raises:
         UserError: the file is absent or damaged, has no such array, or its shape or range does not fit the data.
     """
@@ -184,6 +186,10 @@ def read_samples(path: Path, data: "Dataset") -> "Tensor":
 
     if not path.is_file():
         raise UserError(f"samples: no file {path}")
+    if data.spec.table is not None:
+        from genlab.data.frames import given, read
+
+        return given.units(data.spec.table, read.read(path))[0]
     try:
         loaded = np.load(path, allow_pickle=False)
         names = None if isinstance(loaded, np.ndarray) else loaded.files

@@ -53,6 +53,11 @@ def several(items: Sequence[str], show: int = 3, separator: str = ", ", what: st
     return separator.join(items[:show]) + (f" and {more} more{noun}" if more > 0 else "")
 
 
+def pasted(name: str) -> str:
+    """Returns a name as an item of a list on the command line: in quotes if it has more than letters and digits."""
+    return name if name.replace("_", "").replace("-", "").isalnum() and name.isascii() else f"'{name}'"
+
+
 def quoted(names: Sequence[str], what: str = "") -> str:
     """Lists the first few names in quotes and counts the rest: `'a', 'b', 'c' and 4 more`."""
     return several([f"'{name}'" for name in names], what=what)

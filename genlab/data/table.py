@@ -20,7 +20,7 @@ from genlab.data.columns.base import Column
 from genlab.data.columns.category import Category
 from genlab.data.columns.numeric import ENCODINGS
 from genlab.data.columns.schema import CHUNK, Schema
-from genlab.data.files import note, several
+from genlab.data.files import note, pasted, several
 from genlab.data.frames import read
 from genlab.data.frames.kinds import MISSING, Refusal, Typed, check_types, typed
 from genlab.data.splits import cut, plan
@@ -154,14 +154,9 @@ def read_columns(
         reasons = [f"column '{name}' {why}" for name, why in refused.items()]
         raise UserError(
             f"{frame.name}: {several(reasons, 5, '; ', 'column')}; to leave out: "
-            f'"data.exclude=[{",".join(map(quote, refused))}]"'
+            f'"data.exclude=[{",".join(map(pasted, refused))}]"'
         )
     return found
-
-
-def quote(name: str) -> str:
-    """A name as a list of Hydra's takes it."""
-    return name if name.replace("_", "").replace("-", "").isalnum() and name.isascii() else f"'{name}'"
 
 
 def classes(frame: read.Frame, found: Sequence[Typed], label: str | None) -> tuple[Tensor | None, tuple[str, ...]]:

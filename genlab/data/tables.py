@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from genlab.data.files import note, quoted, several
+from genlab.data.files import note, pasted, quoted, several
 from genlab.errors import UserError, choose, did_you_mean
 
 LARGEST = 2**30  # numbers in one table: 8 GiB
@@ -52,14 +52,16 @@ def select(
     if columns is not None:
         _check_choice(file, names, list(columns), label)
         return list(columns)
-    named = [name for name in names if name]
-    if len(named) < len(names):
+    named = [name for name in names if name and name != label]
+    first_only = version > 1 and names[0] == "" and "" not in names[1:]  # where pandas writes its index
+    if "" in names and not first_only:
+        paste = ",".join(map(pasted, named[:3])) + (",..." if named[3:] else "")
         raise UserError(
-            f"{file.name}: column {list(names).index('') + 1} has no name in the header; if it only numbers the rows "
-            f"or is empty, name the columns to learn: data.columns=[{','.join(named[:3])}{',...' if named[3:] else ''}]"
+            f"{file.name}: column {list(names).index('') + 1} has no name in the header; if it is empty or only "
+            f'numbers the rows, name the columns to learn: "data.columns=[{paste}]"'
         )
     chosen = [name for name in names if name != label]
-    if version > 1 and (left_out := [name for name in chosen if name in index or INDEX.fullmatch(name)]):
+    if version > 1 and (left_out := [n for n in chosen if not n or n in index or INDEX.fullmatch(n)]):
         note(
             f"{file.name}: left out: {quoted(left_out)}, an index of the rows; "
             f"to keep such columns, name them in data.columns=[...]"

@@ -40,5 +40,6 @@ def net_of_training(
     if word != "auto" or by_features or not JUDGES[data.spec.layout].by_features or not data.spec.classes:
         return feature_net(word, data, root, where)[0], ""
     net = ready_classifier(data, data_root(root), where)
-    hint = f"no eval/fid: run 'genlab prepare data=...' once to train the classifier that judges {data.name}"
+    hint = f"no eval/fid: the classifier that judges {data.name} is not trained yet; genlab prepare does so, once, "
+    hint += "with this run's data options: genlab prepare data=... data.path=..."
     return net, "" if net else hint

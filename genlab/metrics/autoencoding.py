@@ -2,6 +2,7 @@
 
     reconstruction_mse  E (x - x̂)², mean over samples and dimensions
     L_k                 E log 1/k Σ_i w_i <= log p(x), tighter for larger k      (Burda et al. 2016, eq. 8)
+                        with w_i = p(x|z_i) p(z_i) / q(z_i|x)
     active units        #{j : Var_x(E[z_j|x]) > 0.01}                            (the same, section 5.2)
 
 A unit of the code is active if its posterior mean depends on x. A VAE with a collapsed posterior has none.
@@ -9,7 +10,6 @@ A unit of the code is active if its posterior mean depends on x. A VAE with a co
 Y. Burda, R. Grosse, R. Salakhutdinov, "Importance Weighted Autoencoders", 2016, https://arxiv.org/abs/1509.00519.
 """
 
-import math
 from collections.abc import Callable
 
 import torch
@@ -40,11 +40,6 @@ def active_units(means: Tensor, threshold: float = ACTIVE) -> int:
     if len(means) < 2:
         raise ValueError("a variance over the data needs at least two samples")
     return int((means.double().var(dim=0) > threshold).sum())
-
-
-def importance_weighted(log_weights: Tensor) -> Tensor:
-    """Returns log 1/k Σ_i w_i from log w_i = log p(x|z_i) p(z_i) / q(z_i|x) in nats: (k, N) -> (N,)."""
-    return log_weights.logsumexp(0) - math.log(len(log_weights))
 
 
 @torch.no_grad()

@@ -18,33 +18,28 @@ class Balance(NamedTuple):
     entropy: float  # entropy of the shares in nats, log K if they are even
 
 
-def class_shares(logits: Tensor, classes: int | None = None) -> Tensor:
+def class_shares(logits: Tensor) -> Tensor:
     """Returns the share of samples with logits (N, K) in each class: (K,) float64, on the CPU.
-
-    Args:
-        classes: count only the first `classes` classes; None: all K.
 
     Raises:
         ValueError: no samples.
     """
     if len(logits) == 0:
         raise ValueError("no samples to count")
-    classes = classes or logits.shape[1]
-    counts = torch.bincount(logits[:, :classes].argmax(dim=1).cpu(), minlength=classes)
+    counts = torch.bincount(logits.argmax(dim=1).cpu(), minlength=logits.shape[1])
     return counts.double() / counts.sum()
 
 
-def class_balance(logits: Tensor, classes: int | None = None, real: Tensor | None = None) -> Balance:
+def class_balance(logits: Tensor, real: Tensor | None = None) -> Balance:
     """Compares the classes of samples with logits (N, K) with those of real samples.
 
     Args:
-        classes: count only the first `classes` classes; None: all K.
         real: (K,) shares of the classes among real samples; None: even shares.
 
     Raises:
         ValueError: no samples.
     """
-    shares = class_shares(logits, classes)
+    shares = class_shares(logits)
     real = torch.full_like(shares, 1 / len(shares)) if real is None else real.to(shares)
     return Balance(
         shares=shares,

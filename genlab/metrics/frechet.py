@@ -7,9 +7,13 @@ With means m₁, m₂ and covariances C₁, C₂:
 C₁ C₂ has the same eigenvalues as C₁^½ C₂ C₁^½, which is symmetric and positive semidefinite: so the trace of the root
 needs only symmetric eigenvalues, is real, and works for singular covariances (fewer samples than features).
 
+The unit of d² is that of the features squared, and its upward bias falls with the number of samples: only compare
+values of the same net and the same numbers of samples (Chong, Forsyth 2020).
+
 M. Heusel et al., "GANs Trained by a Two Time-Scale Update Rule Converge to a Local Nash Equilibrium", 2017,
 https://arxiv.org/abs/1706.08500. D. C. Dowson, B. V. Landau, "The Fréchet Distance between Multivariate Normal
-Distributions", 1982, https://doi.org/10.1016/0047-259X(82)90077-X.
+Distributions", 1982, https://doi.org/10.1016/0047-259X(82)90077-X. M. J. Chong, D. Forsyth, "Effectively Unbiased FID
+and Inception Score and where to find them", 2020, https://arxiv.org/abs/1911.07023.
 """
 
 from typing import NamedTuple
@@ -46,13 +50,3 @@ def frechet_distance(mean_a: Tensor, cov_a: Tensor, mean_b: Tensor, cov_b: Tenso
     trace = torch.linalg.eigvalsh(root_a @ cov_b @ root_a).clamp(min=0).sqrt().sum()
     distance = (mean_a - mean_b).square().sum() + cov_a.trace() + cov_b.trace() - 2 * trace
     return max(distance.item(), 0.0)
-
-
-def fid(fake: Tensor, real: Tensor) -> float:
-    """Returns the Fréchet distance between features (N, D) and (M, D).
-
-    Its unit is that of the features squared, and its upward bias falls with the number of samples: only compare values
-    of the same net and the same numbers of samples (M. J. Chong, D. Forsyth, "Effectively Unbiased FID and Inception
-    Score and where to find them", 2020, https://arxiv.org/abs/1911.07023).
-    """
-    return frechet_distance(*moments(fake), *moments(real))

@@ -146,10 +146,3 @@ def class_measures(logits: Tensor, real: Tensor) -> dict[str, float]:
     """Returns `classes` and `class_kl` of samples with logits (N, K), given the shares (K,) of real images."""
     result = class_balance(logits, real=real)
     return {"classes": float(result.covered), "class_kl": result.kl}
-
-
-def image_measures(
-    fake: Tensor, real: Tensor, train: Tensor | None, net: FeatureNet, labels: Tensor | None = None
-) -> dict[str, float]:
-    """Calls `Reference.judge` for a single set of samples."""
-    return Reference(real, train, net).judge(fake, labels)

@@ -36,11 +36,6 @@ def mean(values: Tensor) -> Mean:
     return Mean(values.mean().item(), error)
 
 
-def negative_log_likelihood(log_q: Tensor) -> Mean:
-    """Returns -E log q(x) in nats, from (N,) log-likelihoods or their lower bounds (then it is an upper bound)."""
-    return mean(-log_q)
-
-
 def excess(log_q: Tensor, log_p: Tensor) -> Mean:
     """Returns the NLL of q above its floor in nats, an estimate of KL(p || q), from (N,) values at samples of p."""
     return mean(log_p.double() - log_q.double())
@@ -64,7 +59,7 @@ def likelihood_measures(log_q: Tensor, log_p: Tensor | None = None) -> dict[str,
         log_q: (N,) log-density of the model at held-out samples, in nats.
         log_p: (N,) log of the true density at the same samples, in nats.
     """
-    nll = negative_log_likelihood(log_q)
+    nll = mean(-log_q)
     values = {"nll": nll.value, "nll_error": nll.error}
     if log_p is not None:
         over = excess(log_q, log_p)

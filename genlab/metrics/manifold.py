@@ -71,13 +71,3 @@ def manifold(
         density=float(inside) / (density_k * len(fake)),
         coverage=covered.double().mean().item(),
     )
-
-
-def precision_recall(fake: Tensor, real: Tensor, k: int = 3) -> tuple[float, float]:
-    """Returns precision and recall of features fake (N, D) and real (M, D)."""
-    return manifold(fake, real, k, k)[:2]
-
-
-def density_coverage(fake: Tensor, real: Tensor, k: int = 5) -> tuple[float, float]:
-    """Returns density and coverage of features fake (N, D) and real (M, D)."""
-    return manifold(fake, real, k, k)[2:]

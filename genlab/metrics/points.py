@@ -10,7 +10,6 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-from genlab.metrics.attempts import Reasons, attempt_all
 from genlab.metrics.kolmogorov_smirnov import kolmogorov_smirnov
 from genlab.metrics.measure import Measure
 from genlab.metrics.mmd import mmd
@@ -29,25 +28,12 @@ class Modes(Protocol):
 AXES = "xyz"
 
 
-def point_measures(
-    fake: Tensor, real: Tensor, mixture: Modes | None = None, reasons: Reasons | None = None
-) -> dict[str, float]:
-    """Compares points fake (N, D) with held-out real ones (M, D) and, if it is known, with the data's mixture.
-
-    Args:
-        reasons: collects, by name, why a measure failed while the others go on; with None, the exception is raised.
-
-    Raises:
-        ValueError: see `point_parts`.
-    """
-    return attempt_all(point_parts(fake, real, mixture), reasons)
-
-
 def point_parts(
     fake: Tensor, real: Tensor, mixture: Modes | None = None
 ) -> dict[str, Callable[[], Mapping[str, float]]]:
-    """Returns the measures of points fake (N, D), in parts computed together. A failure is recorded under its key.
+    """Compares points fake (N, D) with held-out real ones (M, D) and, if it is known, with the data's mixture.
 
+    Returns the measures in parts computed together; `attempt_all` records a failure under the part's key.
     `w2` and `mmd` use at most 2000 points, which takes about a second; the others use the same number from each cloud.
     Each part raises a ValueError if the clouds differ in dimension or have fewer than two points.
     """

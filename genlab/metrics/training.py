@@ -17,15 +17,14 @@ https://doi.org/10.1214/aoms/1177731677.
 """
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
 
 from genlab.metrics.measure import Measure
 
 WARM_UP = 0.1  # share of the run, from its first step, that is left out
-Series = list[tuple[int, float]]  # step and value, steps ascending
 
 
 class Volatility(NamedTuple):
@@ -35,18 +34,11 @@ class Volatility(NamedTuple):
     values: int  # number of values used
 
 
-def series(records: Iterable[Mapping[str, Any]], key: str) -> Series:
-    """Returns one column of metrics.jsonl, given as mappings, without partial windows and missing values.
-
-    Each value is the mean of a window of `trainer.log_every` steps: a longer window gives a smaller spread. For the
-    standard deviation of batch losses, as papers quote it, use `trainer.log_every=1`.
-    """
-    pairs = [(r["step"], r[key]) for r in records if r.get(key) is not None and not r.get("partial")]
-    return [(int(step), float(value)) for step, value in pairs]
-
-
 def volatility(values: Sequence[tuple[int, float]], warm_up: float = WARM_UP) -> Volatility:
-    """Measures how steady (step, value) pairs are after the share `warm_up` of the steps.
+    """Measures how steady (step, value) pairs, steps ascending, are after the share `warm_up` of the steps.
+
+    A logged loss is the mean of a window of `trainer.log_every` steps: a longer window gives a smaller spread. For the
+    standard deviation of batch losses, as papers quote it, use `trainer.log_every=1`.
 
     Raises:
         ValueError: fewer than three values are left.

@@ -10,11 +10,12 @@ from genlab.data.columns.schema import Schema
 from genlab.metrics.tables.rows import Rows
 from genlab.metrics.tables.trends import associations
 from genlab.plots.pairplot import DPI, GENERATED, REAL
+from genlab.plots.shorten import shorten
 
 COLUMNS = 20  # shown at most
 WORDS = 8  # bars of a category; the rest share one
 ACROSS = 5  # panels in a row
-LONG = 14  # letters of a name or word
+TITLE, LONG = 24, 14  # most characters of a panel's title, and of another name or word
 
 
 def table(schema: Schema, real: Tensor | None, fake: Tensor) -> np.ndarray:
@@ -40,7 +41,7 @@ def table(schema: Schema, real: Tensor | None, fake: Tensor) -> np.ndarray:
     for axes in panels[len(shown) :]:
         axes.axis("off")
     for i, (axes, column) in enumerate(zip(panels, shown, strict=False)):
-        axes.set_title(short(column.name, 24), fontsize=8)
+        axes.set_title(shorten(column.name, TITLE), fontsize=8)
         axes.tick_params(labelsize=6)
         axes.set_yticks([])
         _marginal(axes, column, {label: values[:, i] for label, values in clouds.items()})
@@ -50,12 +51,6 @@ def table(schema: Schema, real: Tensor | None, fake: Tensor) -> np.ndarray:
         _associations(lower, learnt, clouds["real"], clouds["generated"])
     canvas.draw()
     return np.asarray(canvas.buffer_rgba())[..., :3].copy()
-
-
-def short(text: str, letters: int = LONG) -> str:
-    """A text that is no longer than so many letters, cut in the middle."""
-    half = (letters - 1) // 2
-    return text if len(text) <= letters else f"{text[: letters - 1 - half]}…{text[-half:]}"
 
 
 def _values(schema: Schema, units: Tensor) -> np.ndarray:
@@ -76,7 +71,7 @@ def _marginal(axes, column: Column, clouds: dict[str, np.ndarray]) -> None:
         for j, name in enumerate(name for name in order if name in counts):
             shares = counts[name][common]
             axes.barh(np.arange(len(common)) + 0.4 * (j - 0.5), shares, 0.4, color=colours[name], label=name)
-        axes.set_yticks(range(len(common)), [short(labels[k]) for k in common], fontsize=6)
+        axes.set_yticks(range(len(common)), [shorten(labels[k], LONG) for k in common], fontsize=6)
         axes.invert_yaxis()
         return
     known = {name: values[~np.isnan(values)] for name, values in clouds.items()}
@@ -101,7 +96,8 @@ def _associations(figure, columns: Sequence[Column], real: np.ndarray, fake: np.
         image = panel.imshow(values, vmin=-1, vmax=1, cmap="RdBu_r")
         panel.set_title(f"association: {title}" if title != "difference" else title, fontsize=8)
         few = len(names) <= 24
-        panel.set_xticks(range(len(names)) if few else [], [short(name) for name in names] if few else [], fontsize=5)
+        ticks, labels = (range(len(names)), [shorten(name, LONG) for name in names]) if few else ([], [])
+        panel.set_xticks(ticks, labels, fontsize=5)
         panel.tick_params(axis="x", rotation=90)
-        panel.set_yticks(range(len(names)) if few else [], [short(name) for name in names] if few else [], fontsize=5)
+        panel.set_yticks(ticks, labels, fontsize=5)
     figure.colorbar(image, ax=axes, shrink=0.8).ax.tick_params(labelsize=6)

@@ -144,6 +144,10 @@ def choose_measure(configurations: Sequence[Configuration], word: str | None) ->
     """
     names = {name: None for c in configurations for run in c.runs for name in measured(run)}
     if word is not None:
+        from genlab.metrics.catalogue import MEASURES  # imports torch
+
+        if word in MEASURES and word not in names:
+            raise UserError(f"sort: none of these runs has been evaluated for '{word}': genlab evaluate run=RUN")
         choose("sort", word, names)
         return word
     counts = {name: sum(c.figure(name) is not None for c in configurations) for name in PREFERRED if name in names}

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from genlab import __version__
+from genlab.plots.shorten import shorten
 from genlab.report import comparison
 from genlab.report.chart import chart
 from genlab.report.comparison import measured
@@ -12,7 +13,7 @@ from genlab.report.pictures import picture
 from genlab.report.section import Detail, as_text, detail, duration, main_picture, pill, section
 from genlab.report.styles import REST, run_styles
 from genlab.report.tables import number
-from genlab.report.titles import LINE, built, differing_settings, headline, labels, shorten
+from genlab.report.titles import LINE, built, differing_settings, headline, labels
 from genlab.runs.history import History
 
 COLUMNS, SETTINGS = 6, 4  # measures and settings in the table that compares runs, at most

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 import numpy as np
 from PIL import Image
 
+from genlab.plots.shorten import shorten
 from genlab.report.comparison import Configuration, differing
-from genlab.report.titles import shorten
 from genlab.runs.history import History
 
 STRIP = 300  # pixels that a grid of images is cropped to, from its upper left corner

@@ -11,15 +11,6 @@ LISTED = 5  # models or data sets that a title names; more are counted
 TOLD = 3  # settings in the label of a run
 
 
-def shorten(text: str, length: int) -> str:
-    """Returns text of at most `length` characters on one line, with its middle replaced by an ellipsis if needed."""
-    text = " ".join(text.split())
-    if len(text) <= length:
-        return text
-    end = (length - 1) // 2
-    return f"{text[: length - 1 - end]}…{text[len(text) - end :]}"
-
-
 def headline(runs: Sequence[History], names: Sequence[str]) -> str:
     """Returns the title of several runs: their names; if those are too long, the models and data sets, or how many."""
     groups = [

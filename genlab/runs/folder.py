@@ -53,7 +53,7 @@ class Run:
             if not run.folder.is_dir():
                 raise UserError(f"no folder {folder}; give the run folder that 'genlab train' printed")
             if not run.config.is_file():
-                raise UserError(f"{folder} is not a run folder: it has no config.yaml")
+                raise UserError(f"'{folder}' is not a run folder: it has no config.yaml")
             _check_plain(run.folder)
         except OSError as error:
             raise UserError(f"cannot read {error.filename or folder}: {error.strerror}") from error

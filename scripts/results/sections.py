@@ -47,12 +47,12 @@ def section(table: Table, record: Record, short: bool = False) -> str:
     if any(floor is not None for floor in floors):
         rows.append(["floor", *map(number, floors), *[""] * (len(head) - 1 - len(floors))])
     text = f"### {table.title}\n\n{table.text}\n\n{markdown(rows)}\n"
-    text += f"`python scripts/results/reproduce.py {table.name}`: {how(table, found)}.\n"
+    text += f"`python scripts/results/reproduce.py {table.name}`: {how(found)}.\n"
     legend = "\nPublished figures in brackets are from another setting (A for B: A here, B there):\n\n"
     return text + (legend if notes else "") + "".join(notes)
 
 
-def how(table: Table, found: list[tuple[Row, list[dict[str, Any]]]]) -> str:
+def how(found: list[tuple[Row, list[dict[str, Any]]]]) -> str:
     """Returns how a table was made: commands of the evaluations, numbers of samples, feature nets, machines."""
     words: dict[str, list[str]] = {}
     for row, _ in found:
