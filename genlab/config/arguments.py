@@ -27,6 +27,7 @@ MAPS = ("data.types", "where")  # {name: value, ...} in YAML, which the data set
 WITH_NUMBERS = ("samples", "checkpoint", "y")  # keys whose integers are read as numbers
 SINGLE = ("run", "resume", "hydra.run.dir", "hydra.sweep.dir")  # keys that are never swept over
 
+CHOSEN = ("model=", "experiment=", "--config-dir", "-cd", "resume=")  # words that choose the model
 RUNS_OWN = ("model.", "data.path=", "data.root=")  # keys of a trained run's config, which the configs of its verbs lack
 
 PLAIN = re.compile(r"[\w./%@+:-]([\w ./%@+:-]*[\w./%@+:-])?", re.ASCII)  # what Hydra reads as text without quotes
@@ -42,6 +43,8 @@ def prepared(verb: str, words: Sequence[str]) -> list[str]:
     """
     sweep = any(word in MULTIRUN for word in words)
     ready = [quoted(word, sweep) for word in words]
+    if verb == "train" and "data=table" in ready and not any(word.startswith(CHOSEN) for word in ready):
+        ready.append("model=autoregressive")  # the best model of tables; the default of other data is a GAN
     if verb not in ("sample", "evaluate"):
         return ready
     if any(word.startswith("model=") for word in ready):

@@ -73,26 +73,30 @@ def read(column: Column, cells: "pyarrow.ChunkedArray", missing: Sequence[str]) 
 
     if pyarrow.types.is_null(cells.type):
         return np.full(len(cells), np.nan)
+    text = pyarrow.types.is_string(cells.type) or pyarrow.types.is_large_string(cells.type)
+    if text and not Cells.of(cells, missing).texts:
+        return np.full(len(cells), np.nan)
     if isinstance(column, Category):
         own = Cells.of(cells.cast(pyarrow.string()), missing)
-        places = column.index(own.texts).astype(float)
+        texts = own.texts
+        if pyarrow.types.is_boolean(cells.type):  # Arrow writes true where the source has True, say
+            spelled = {word.lower(): word for word in column.words}
+            texts = [spelled.get(cell, cell) for cell in texts]
+        places = column.index(texts).astype(float)
         if (places < 0).any():
-            bad = [text for text, place in zip(own.texts, places, strict=True) if place < 0]
+            bad = [cell for cell, place in zip(texts, places, strict=True) if place < 0]
             words = [*column.words, *column.rare]
             raise Refusal(f"has no word {quoted(bad)}; its words are {several(words, 12)}{did_you_mean(bad[0], words)}")
         return own.spread(places)
-    asked: Any = list(column.words) if isinstance(column, Ordered) else column.kind
-    if isinstance(column, DateTime) and (
-        pyarrow.types.is_string(cells.type) or pyarrow.types.is_large_string(cells.type)
-    ):
+    if isinstance(column, DateTime) and text:
         own = Cells.of(cells, missing)
-        found = moments.parse(own.texts, column.pattern) if own.texts else None
-        if own.texts and found is None:
+        found = moments.parse(own.texts, column.pattern)
+        if found is None:
             raise Refusal(f"is not written like {column.pattern} throughout, as in '{own.texts[0]}'")
-        return np.full(len(cells), np.nan) if found is None else own.spread(found.values)
-    found = typed(
-        column.name, cells, asked if column.kind in ("real", "integer") or isinstance(asked, list) else None, missing
-    )
+        return own.spread(found.values)
+    asked: Any = list(column.words) if isinstance(column, Ordered) else column.kind
+    found = typed(column.name, cells, None if isinstance(column, DateTime) else asked, missing)
     if isinstance(column, DateTime) and found.options.get("unit") != column.unit:
-        return found.values.astype("datetime64[us]").astype(f"datetime64[{column.unit}]").astype(float)
+        moments_ = found.values.astype(f"datetime64[{found.options['unit']}]")
+        return moments_.astype(f"datetime64[{column.unit}]").astype(np.int64).astype(float)
     return found.values

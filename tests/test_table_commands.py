@@ -1,0 +1,167 @@
+"""Tables on the command line: train, sample under conditions, fill in, evaluate, load; bad input in one line."""
+
+import csv
+import json
+from pathlib import Path
+
+import pytest
+import torch
+from conftest import Cli, rows
+
+import genlab
+from genlab.commands import tables
+from genlab.commands.conditions import parse
+from genlab.config.arguments import prepared
+from genlab.data.frames.write import write
+from genlab.data.table import Table
+from genlab.errors import UserError
+
+SHORT = ("trainer.steps=30", "trainer.batch_size=32", "trainer.device=cpu", "trainer.evaluate_every=30")
+
+
+@pytest.fixture(scope="module")
+def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A semicolon-separated table with a column of each kind."""
+    path = tmp_path_factory.mktemp("table") / "goods.csv"
+    table = rows(300)
+    with open(path, "w", encoding="utf-8", newline="") as file:
+        writer = csv.writer(file, delimiter=";")
+        writer.writerow(table.column_names)
+        for row in table.to_pylist():
+            writer.writerow(["" if cell is None else str(cell) for cell in row.values()])
+    return path
+
+
+@pytest.fixture
+def run(cli: Cli, source: Path, tmp_path: Path) -> Path:
+    code, out, err = cli("train", "data=table", f"data.path={source}", "data.label=colour", *SHORT, "hydra.run.dir=run")
+    assert code == 0, err
+    assert "Autoregressive" in out
+    assert "  size    real" in out
+    return tmp_path / "run"
+
+
+def read(path: Path) -> list[dict[str, str]]:
+    with open(path, encoding="utf-8", newline="") as file:
+        return list(csv.DictReader(file, delimiter=";"))
+
+
+def test_samples_follow_conditions_and_cells_are_filled_in(cli: Cli, run: Path, source: Path, tmp_path: Path):
+    assert cli("sample", "run=run", "n=50")[0] == 0
+    own = read(source)
+    drawn = read(run / "samples.csv")
+    assert list(drawn[0]) == list(own[0])
+    assert len(drawn) == 50
+    assert {row["colour"] for row in drawn} <= {"red", "green", "blue"}
+    assert [row["id"] for row in drawn] == [str(i + 1) for i in range(50)]
+    assert {row["unit"] for row in drawn} == {"cm"}
+    assert (run / "grid.png").stat().st_size > 10_000
+
+    where = "where={colour: red, count: '>1', size: null, big: [True]}"
+    code, out, _ = cli("sample", "run=run", "n=20", where)
+    assert code == 0
+    assert "rows drawn for 20 that fulfil the conditions" in out
+    for row in read(run / "samples.csv"):
+        assert (row["colour"], row["size"], row["big"]) == ("red", "", "True")
+        assert int(row["count"]) > 1
+
+    gaps = tmp_path / "gaps.csv"
+    gaps.write_text("note;colour;count;when\nfirst;red;;2020-05-05\nsecond;;2;\n")
+    code, out, _ = cli("sample", "run=run", f"fill={gaps}")
+    assert code == 0
+    filled = read(run / "filled.csv")
+    assert [row["note"] for row in filled] == ["first", "second"]
+    assert (filled[0]["colour"], filled[0]["when"], filled[1]["count"]) == ("red", "2020-05-05", "2")
+    assert all(row["colour"] and row["count"] and row["when"] for row in filled)
+    assert set(filled[0]) == {"note", "colour", "count", "when", "size", "big"}
+
+
+def test_a_run_and_a_file_of_samples_are_evaluated_by_the_same_measures(cli: Cli, run: Path, source: Path):
+    assert cli("evaluate", "run=run", "samples=60", "device=cpu")[0] == 0
+    report = json.loads((run / "evaluation.json").read_text())
+    measures = report["measures"]
+    expected = {"column_ks", "column_tv", "trend_error", "detection_auc", "utility_auc", "beta_recall", "exact_copies"}
+    assert expected <= set(measures)
+    assert {"missing_error", "out_of_range", "nll"} <= set(measures)
+    assert set(report["columns"]) == {"colour", "size", "count", "when", "big"}
+    assert measures["column_tv"]["floor"] < measures["column_tv"]["value"] + 0.2
+    words = ("data=table", f"data.path={source}", "data.label=colour", "out=there", "device=cpu")
+    code, _, err = cli("evaluate", f"samples={source}", *words)
+    assert code == 0, err
+    real = json.loads(Path("there/evaluation.json").read_text())["measures"]
+    assert real["exact_copies"]["value"] > 0.6  # the file holds the training rows
+    assert real["out_of_range"]["value"] < 0.1
+
+
+def test_a_loaded_model_takes_and_gives_frames(run: Path, source: Path):
+    pandas = pytest.importorskip("pandas")
+    model = genlab.load(run)
+    frame = model.sample(20, seed=0)
+    assert isinstance(frame, pandas.DataFrame)
+    assert list(frame.columns) == list(read(source)[0])
+    assert str(frame["when"].dtype) in ("object", "date32[day][pyarrow]")
+    assert model.log_prob(frame).shape == (20,)
+    with pytest.raises(UserError, match="lacks the columns 'colour'"):
+        model.log_prob(frame.drop(columns=["colour"]))
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (("where={coluor: red}",), "did you mean 'colour'"),
+        (("where={colour: rde}",), "has no word 'rde'; its words are blue, green, red; did you mean 'red'"),
+        (("where={count: 99}",), "lies between 0 and 4 in the training data, got 99"),
+        (("where={colour: '>red'}",), "holds words without an order"),
+        (("where={count: null}",), "has no missing values"),
+        (("where=red",), "is not a mapping"),
+        (("where={count: x}",), "column 'count' is not a column of numbers"),
+        (("fill=nowhere.csv",), "there is no file"),
+    ],
+)
+def test_bad_conditions_are_answered_in_one_line(cli: Cli, run: Path, words: tuple[str, ...], message: str):
+    assert cli("sample", "run=run", "n=5")[0] == 0
+    before = (run / "samples.csv").read_bytes()
+    code, _, err = cli("sample", "run=run", *words)
+    assert code == 2
+    assert message in err
+    assert err.count("\n") == 1
+    assert (run / "samples.csv").read_bytes() == before
+
+
+def test_conditions_that_nothing_fulfils_end_and_leave_the_old_samples(
+    cli: Cli, run: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(tables, "PATIENCE", 1)
+    assert cli("sample", "run=run", "n=5")[0] == 0
+    before = (run / "samples.csv").read_bytes()
+    code, _, err = cli("sample", "run=run", "n=500", "where={count: [], colour: red}")
+    assert code == 2
+    assert "only 0 of" in err
+    assert (run / "samples.csv").read_bytes() == before
+    assert not list(run.glob(".begun*"))
+
+
+def test_models_that_cannot_complete_rows_are_drawn_until_the_condition_holds(tmp_path: Path):
+    data = Table(rows(200), rare=1)
+    schema = data.spec.table
+    assert schema is not None
+
+    class Real:
+        """Draws rows of the table itself."""
+
+        spec, device, conditional = data.spec, torch.device("cpu"), False
+
+        def sample(self, n: int, y: torch.Tensor | None = None) -> torch.Tensor:
+            return data.head("train", 200)["x"][torch.randint(len(data), (n,))]
+
+    conditions = parse("{colour: green, count: '<=2'}", schema)
+    found = list(tables.fulfilling(Real(), 30, conditions))
+    assert sum(map(len, found)) == 30
+    assert all(conditions.hold(units).all() for units in found)
+    assert write(tmp_path / "s.csv", schema, found) == 30
+
+
+def test_tables_have_a_default_model_of_their_own():
+    assert prepared("train", ["data=table", "data.path=x"])[-1] == "model=autoregressive"
+    for words in (["data=table", "model=ddpm"], ["data=mnist"], ["data=table", "resume=run"]):
+        assert "model=autoregressive" not in prepared("train", words)
