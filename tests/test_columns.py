@@ -18,6 +18,7 @@ from genlab.data.columns.numeric import Integer, Real
 from genlab.data.columns.ordered import Ordered
 from genlab.data.columns.quantiles import Quantiles
 from genlab.data.columns.schema import Schema
+from genlab.errors import OptionError
 
 ROUNDS = settings(max_examples=60, deadline=None)
 GENERATOR = torch.Generator().manual_seed(0)
@@ -191,3 +192,39 @@ def test_a_schema_packs_rows_and_goes_through_a_state():
     assert schema.values(schema.decode(x))[:, 2].tolist() == [0, 1, 0, 1, 1]
     with pytest.raises(KeyError):
         Schema.of({**schema.state(), "columns": [{"kind": "colour"}]})
+
+
+def constrained(*texts: str) -> Schema:
+    grid = np.arange(100.0)
+    names = ("a", "b", "total", "unit price")
+    columns = [Integer(name, **Integer.arguments(grid), decimals=0) for name in names]
+    return Schema([*columns, Category("w", ["x", "y"])], constraints=texts)
+
+
+def test_constraints_are_checked_and_columns_derived():
+    schema = constrained("a < b", "total == a + 2 * b", "`unit price` / 2 >= -1")
+    assert Schema.of(schema.state()) == schema
+    units = torch.tensor([[1.0, 2, 0, 5, 1, 0], [3.0, 2, 0, 5, 0, 1], [4.0, 9, 22, 5, 1, 0]], dtype=torch.float64)
+    derived, good = schema.fulfil(units)
+    assert derived[:, 2].tolist() == [5, 7, 22]
+    assert good.tolist() == [True, False, True]
+    assert torch.equal(derived[:, [0, 1, 3, 4, 5]], units[:, [0, 1, 3, 4, 5]])
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("a <", "cannot be read"),
+        ("a + b", "is not one comparison"),
+        ("a < b < total", "is not one comparison"),
+        ("c < b", "'c' is not a column"),
+        ("w == 1", "'w' has no numbers"),
+        ("a < __import__('os').system('x')", "is not a column|may only have"),
+        ("a.b < 1", "may only have"),
+        ("a ** 9 < 1", r"may only have \+ - \* /"),
+        ("a < 'x'", "is not a number"),
+    ],
+)
+def test_wrong_constraints_are_refused(text, message):
+    with pytest.raises(OptionError, match=message):
+        constrained(text).fulfil(torch.ones(1, 6, dtype=torch.float64))

@@ -60,7 +60,7 @@ def test_samples_follow_conditions_and_cells_are_filled_in(cli: Cli, run: Path, 
     where = "where={colour: red, count: '>1', size: null, big: [True]}"
     code, out, _ = cli("sample", "run=run", "n=20", where)
     assert code == 0
-    assert "rows drawn for 20 that fulfil the conditions" in out
+    assert "rows drawn for 20 that fulfil them" in out
     for row in read(run / "samples.csv"):
         assert (row["colour"], row["size"], row["big"]) == ("red", "", "True")
         assert int(row["count"]) > 1

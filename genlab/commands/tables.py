@@ -50,6 +50,9 @@ def stream(
 
 def drawn(model: Any, n: int, y: int | str | None) -> Iterator[Tensor]:
     """n rows in units, of the classes that `y` asks for, chunk by chunk."""
+    if model.spec.table.constraints:
+        yield from fulfilling(model, n, None, y)
+        return
     labels = asked_for(model, n, y)
     for start in range(0, n, CHUNK):
         size = min(CHUNK, n - start)
@@ -57,8 +60,8 @@ def drawn(model: Any, n: int, y: int | str | None) -> Iterator[Tensor]:
             yield model.spec.decode(samples(model, size, None if labels is None else labels[start : start + size]))
 
 
-def fulfilling(model: Any, n: int, conditions: Conditions) -> Iterator[Tensor]:
-    """n rows in units that fulfil conditions, chunk by chunk.
+def fulfilling(model: Any, n: int, conditions: Conditions | None, y: int | str | None = None) -> Iterator[Tensor]:
+    """n rows in units that fulfil conditions and the table's constraints, chunk by chunk.
 
     A model that completes rows is given the values that are fixed; what is left, comparisons and lists, and for other
     models everything, is drawn until it holds.
@@ -66,24 +69,24 @@ def fulfilling(model: Any, n: int, conditions: Conditions) -> Iterator[Tensor]:
     Raises:
         UserError: hardly any row fulfils them.
     """
-    found = tried = 0
+    found, tried, what = 0, 0, "data.constraints" if conditions is None else "where"
     completes = hasattr(model, "complete")
     while found < n:
         size = min(CHUNK, max(2 * (n - found), 1000))
         with torch.no_grad():
-            if completes and conditions.equal:
+            if conditions and completes and conditions.equal:
                 units, known = conditions.rows(size)
                 x = model.complete(model.spec.from_units(units).to(model.device), known.to(model.device))
             else:
-                x = samples(model, size, asked_for(model, size, None))
-        units = model.spec.decode(x)
-        units = units[conditions.hold(units)][: n - found]
+                x = samples(model, size, asked_for(model, size, y))
+        units, good = model.spec.table.fulfil(model.spec.decode(x))
+        units = units[good & conditions.hold(units) if conditions else good][: n - found]
         found, tried = found + len(units), tried + size
         if len(units):
             yield units
         if found < n and tried >= PATIENCE * max(n, 1000):
-            raise UserError(f"where: only {found:,} of {tried:,} rows fulfil the conditions; loosen them or lower n")
-    print(f"where: {tried:,} rows drawn for {n:,} that fulfil the conditions")
+            raise UserError(f"{what}: only {found:,} of {tried:,} rows fulfil them; loosen them or lower n")
+    print(f"{what}: {tried:,} rows drawn for {n:,} that fulfil them")
 
 
 def write_arrays(model: Any, arrays: dict[str, Tensor], target: Run) -> list[Path]:

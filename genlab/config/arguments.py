@@ -22,7 +22,7 @@ PATHS = (
     *("hydra.run.dir", "hydra.sweep.dir"),
 )
 TEXTS = (*PATHS, "name", "data.label", "data.key", "checkpoint", "y")
-LISTS = ("data.columns", "data.exclude", "data.missing")
+LISTS = ("data.columns", "data.exclude", "data.missing", "data.constraints")
 MAPS = ("data.types", "where")  # {name: value, ...} in YAML, which the data set parses: names may be of any letters
 WITH_NUMBERS = ("samples", "checkpoint", "y")  # keys whose integers are read as numbers
 SINGLE = ("run", "resume", "hydra.run.dir", "hydra.sweep.dir")  # keys that are never swept over

@@ -50,6 +50,8 @@ class Table(Dataset):
         most: at most so many words of a column have a channel of their own.
         header: whether the first line of a text file has the names of the columns.
         delimiter: between cells; None: comma, semicolon, tab or bar, whichever fits.
+        constraints: between the numbers of a row: "start < end", "total == a + b", "`unit price` > 0". Samples that do
+            not fulfil them are drawn again; a column that an == defines is computed from the others.
         validation, test: shares of the rows, at least one each.
 
     Raises:
@@ -70,6 +72,7 @@ class Table(Dataset):
         most: int = 100,
         header: bool = True,
         delimiter: str | None = None,
+        constraints: Sequence[str] = (),
         validation: float = 0.1,
         test: float = 0.1,
     ) -> None:
@@ -83,7 +86,10 @@ class Table(Dataset):
         order = places.numpy()
         rare = min(10, sizes[0] // 5000) if rare is None else rare
         fitted = [fit(column, order[: sizes[0]], encoding, rare, most) for column in found]
-        table = Schema(fitted, frame.suffix, frame.delimiter, frame.encoding, label or "", frame.header)
+        table = Schema(
+            fitted, frame.suffix, frame.delimiter, frame.encoding, label or "", frame.header, constraints or ()
+        )
+        check_constraints(frame, table, found)
         if not table.width:
             raise UserError(f"{frame.name}: no column is left to learn: all are constants or identifiers")
         x = encode(table, found, order)
@@ -194,6 +200,23 @@ def fit(column: Typed, train: np.ndarray, encoding: str, rare: int, most: int) -
     if column.kind == "ordered":
         options["words"] = column.words
     return kind(column.name, **kind.arguments(known), encoding=encoding, missing=column.missing, **options)
+
+
+def check_constraints(frame: read.Frame, table: Schema, found: Sequence[Typed]) -> None:
+    """Checks that all rows fulfil the constraints.
+
+    Raises:
+        UserError: some do not; the message names the first by its line.
+    """
+    values = {column.name: torch.from_numpy(np.asarray(column.values, dtype=np.float64)) for column in found}
+    for constraint in table.constraints:
+        good = constraint.holds(values)
+        if not good.all():
+            first = int((~good).nonzero()[0])
+            raise UserError(
+                f"data.constraints: '{constraint.text}' does not hold in {int((~good).sum()):,} of {len(good):,} rows "
+                f"of {frame.name}, first in {frame.line(first)}"
+            )
 
 
 def encode(table: Schema, found: Sequence[Typed], order: np.ndarray) -> Tensor:

@@ -13,6 +13,7 @@ from torch.nn.functional import one_hot
 
 from genlab.data.columns import kinds
 from genlab.data.columns.base import Column
+from genlab.data.columns.constraints import Constraint
 
 CHUNK = 100_000  # rows that are encoded at a time, to bound the memory
 
@@ -24,6 +25,7 @@ class Schema:
         columns: in the source's order.
         suffix: of the source's name: ".csv", ".tsv.gz", ".parquet", ...; "" for a frame.
         delimiter, encoding: of a text file.
+        constraints: between the numbers of a row, see `Constraint`; samples fulfil them.
         header: whether a text file starts with the names of the columns.
         label: the column that is to be predicted from the others; "" for none.
     """
@@ -36,8 +38,10 @@ class Schema:
         encoding: str = "utf-8",
         label: str = "",
         header: bool = True,
+        constraints: Sequence[str] = (),
     ) -> None:
         self.columns, self.label, self.header = tuple(columns), label, header
+        self.constraints = [Constraint(text, self.columns) for text in constraints]
         self.suffix, self.delimiter, self.encoding = suffix, delimiter, encoding
         self.fields = tuple(field for column in self.columns for field in column.fields)
         self.width = sum(field.size for field in self.fields)
@@ -55,7 +59,8 @@ class Schema:
         """Returns plain values for a checkpoint; `of` reads them."""
         columns = [column.state() for column in self.columns]
         names = ("suffix", "delimiter", "encoding", "label", "header")
-        return {"columns": columns, **{name: getattr(self, name) for name in names}}
+        texts = [constraint.text for constraint in self.constraints]
+        return {"columns": columns, "constraints": texts, **{name: getattr(self, name) for name in names}}
 
     @classmethod
     def of(cls, state: dict[str, Any]) -> "Schema":
@@ -108,6 +113,32 @@ class Schema:
     def values(self, units: Tensor) -> Tensor:
         """One number for each column, NaN where it is missing: (B, width) -> (B, columns) float64."""
         return torch.stack([column.values(part) for column, part in self.cut(units)], dim=1)
+
+    def named(self, units: Tensor) -> dict[str, Tensor]:
+        """The values of each column by its name, see `Column.values`: (B, width) -> (B,) each."""
+        return {column.name: column.values(part) for column, part in self.cut(units)}
+
+    def fulfil(self, units: Tensor) -> tuple[Tensor, Tensor]:
+        """Derives the columns that constraints define, and checks the rest.
+
+        Rows in units (B, width) -> the same with derived columns, and which rows fulfil all constraints, (B,) bool.
+        """
+        values, good = self.named(units), torch.ones(len(units), dtype=torch.bool, device=units.device)
+        for constraint in self.constraints:
+            if constraint.derived:
+                values[constraint.derived] = constraint.derive(values)
+        if any(constraint.derived for constraint in self.constraints):
+            made = {constraint.derived for constraint in self.constraints}
+            units = torch.cat(
+                [
+                    column.units(values[column.name].cpu().numpy()).to(part) if column.name in made else part
+                    for column, part in self.cut(units)
+                ],
+                dim=1,
+            )
+        for constraint in self.constraints:
+            good &= constraint.holds(values)
+        return units, good
 
     def _each(self, rule: Callable[[Column, Tensor], Tensor], x: Tensor) -> Tensor:
         return torch.cat([rule(column, part) for column, part in self.cut(x)], dim=1)
