@@ -93,7 +93,7 @@ class Table(Dataset):
         if not table.width:
             raise UserError(f"{frame.name}: no column is left to learn: all are constants or identifiers")
         x = encode(table, found, order)
-        what = (content(found), table.state(), sizes)
+        what = (content(found), sizes, encoding, rare, most, label)  # not the schema: it gains entries with time
         y = None if y is None else y[places]
         super().__init__(frame.name, cut(x, y, sizes), "real", len(labels), labels, digest(*what), table=table)
         self.notes = overview(frame, found, table, sizes)

@@ -23,6 +23,7 @@ import statistics
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -126,15 +127,22 @@ def peer(contender: str, seed: int, data: Table, seconds: float, out: Path) -> f
         elif frame[column.name].isna().any():
             frame[column.name] = frame[column.name].fillna(frame[column.name].mean())
     kind = ctgan.CTGAN if contender == "ctgan" else ctgan.TVAE
-    probe, fitted = kind(epochs=2, enable_gpu=False), time.process_time()
-    probe.fit(frame, words)  # two epochs, and the fit of the columns, are timed: the budget is in minutes
-    two = time.process_time() - fitted
+    # The columns are fitted before the first epoch, so the time of an epoch is the difference of two short trainings.
+    times = [timed(lambda epochs=epochs: kind(epochs=epochs, enable_gpu=False).fit(frame, words)) for epochs in (1, 3)]
+    epoch = max((times[1] - times[0]) / 2, 1e-3)
     began = time.process_time()
-    model = kind(epochs=max(1, min(300, int(2 * seconds / two))), enable_gpu=False)
+    model = kind(epochs=max(1, min(300, int((seconds - times[0]) / epoch))), enable_gpu=False)
     model.fit(frame, words)
     spent = time.process_time() - began
     model.sample(SAMPLES).to_csv(out, index=False)
     return spent
+
+
+def timed(call: Callable[[], object]) -> float:
+    """Returns the seconds of processor time that a call takes."""
+    began = time.process_time()
+    call()
+    return time.process_time() - began
 
 
 class Copula:
