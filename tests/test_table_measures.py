@@ -50,9 +50,8 @@ def test_associations_are_those_of_scipy():
     assert matrix[1, 2] == pytest.approx(stats.contingency.association(table, "cramer"))
     known = ~np.isnan(rows.values[:, 0])
     ranks = stats.rankdata(rows.values[:, 3])
-    assert matrix[0, 3] == pytest.approx(
-        stats.spearmanr(rows.values[known, 0], rows.values[known, 3]).statistic, abs=0.01
-    )
+    spearman: Any = stats.spearmanr(rows.values[known, 0], rows.values[known, 3])
+    assert matrix[0, 3] == pytest.approx(spearman.statistic, abs=0.01)
     between: Any = stats.f_oneway(*(ranks[k == i] for i in range(3)))  # F = η² (n - 3) / ((1 - η²) 2)
     eta2 = 2 * between.statistic / (2 * between.statistic + len(ranks) - 3)
     assert matrix[1, 3] == pytest.approx(np.sqrt(eta2))
