@@ -41,10 +41,10 @@ def round_trip(column: Column, values: np.ndarray) -> None:
         assert column.text(column.decode(x), GENERATOR) == column.text(units, GENERATOR)
 
 
-def numbers(values: np.ndarray, kind: Any = Integer, **options) -> Any:
+def numbers(values: np.ndarray, encoding: str = "quantile", kind: Any = Integer, **options) -> Any:
     known = values[~np.isnan(values)]
     missing = "" if len(known) < len(values) else None
-    return kind("a", **kind.arguments(known), missing=missing, **options)
+    return kind("a", **kind.arguments(known, encoding), missing=missing, **options)
 
 
 @ROUNDS
@@ -56,7 +56,7 @@ def numbers(values: np.ndarray, kind: Any = Integer, **options) -> Any:
 )
 def test_integers_come_back_exactly(cells, encoding):
     values = np.array([np.nan if cell is None else cell for cell in cells])
-    column = numbers(values, decimals=0, encoding=encoding)
+    column = numbers(values, encoding, decimals=0)
     round_trip(column, values)
     x = column.encode(column.units(values))
     wild = column.decode(x + 3 * torch.randn(x.shape, generator=GENERATOR))[:, 0]
@@ -68,7 +68,7 @@ def test_integers_come_back_exactly(cells, encoding):
 @given(st.lists(st.integers(-10_000, 10_000), min_size=2, max_size=200), st.integers(1, 4))
 def test_decimals_come_back_exactly_and_stay(cents, decimals):
     values = np.round(np.array(cents) / 10**decimals, decimals)
-    column = numbers(values, Real, decimals=decimals, fixed=True, point=",")
+    column = numbers(values, kind=Real, decimals=decimals, fixed=True, point=",")
     round_trip(column, values)
     text = column.text(column.units(values[:1]), GENERATOR)[0]
     assert text == f"{values[0]:.{decimals}f}".replace(".", ",")
@@ -78,7 +78,7 @@ def test_decimals_come_back_exactly_and_stay(cents, decimals):
 @given(st.lists(st.floats(-1e6, 1e6, allow_subnormal=False), min_size=2, max_size=100))
 def test_reals_come_back_to_single_precision(cells):
     values = np.array(cells)
-    column = numbers(values, Real)
+    column = numbers(values, kind=Real)
     again = column.values(column.decode(column.encode(column.units(values), noise(len(values)))))
     np.testing.assert_allclose(again.numpy(), values, atol=1e-5 * max(np.ptp(values), 1e-9))
 
@@ -112,18 +112,38 @@ def test_pooled_words_are_drawn_in_their_shares():
 @given(st.lists(st.integers(-20_000, 40_000), min_size=2, max_size=100))
 def test_dates_and_times_come_back(days):
     values = np.array(days, dtype=float)
-    date = numbers(values, Date, decimals=0, pattern="%d.%m.%Y", unit="D")
+    date = numbers(values, kind=Date, decimals=0, pattern="%d.%m.%Y", unit="D")
     round_trip(date, values)
     assert date.text(date.units(np.array([0.0])), GENERATOR) == [date.cells(np.array([0.0]))[0]]
     assert date.cells(np.array([1.0])) == ["02.01.1970"]
-    moment = numbers(values, DateTime, decimals=0, pattern="%Y-%m-%dT%H:%M:%S", unit="s")
+    moment = numbers(values, kind=DateTime, decimals=0, pattern="%Y-%m-%dT%H:%M:%S", unit="s")
     round_trip(moment, values)
     assert moment.cells(np.array([3661.0])) == ["1970-01-01T01:01:01"]
 
 
+def test_modes_are_a_category_and_a_place_within_it():
+    pytest.importorskip("sklearn")
+    g = np.random.default_rng(0)
+    values = np.where(g.random(1000) < 0.3, g.normal(-50, 2, 1000), g.normal(80, 5, 1000)).round()
+    values[:20] = np.nan
+    column = numbers(values, "modes", decimals=0)
+    words = column.width - 3  # beside the place within the mode, and the flags of missing cells
+    assert 2 <= words <= 10
+    units = column.units(values)
+    x = column.encode(units, noise(1000))
+    assert kinds.of(column.state()) == column
+    again = column.values(column.decode(x)).numpy()
+    np.testing.assert_array_equal(again, values)
+    mode = x[:, 1 : 1 + words].argmax(1)[20:]
+    means = torch.tensor(column.code.lists[1])[mode].numpy()
+    assert ((means < 0) == (values[20:] < 0)).all()
+    assert x[20:, 0].abs().max() < 2
+    assert 0.1 < x[20:, 0].std() < 0.3  # a place counts four deviations as one, and modes may overlap
+
+
 def test_ordered_words_are_one_channel():
     values = np.array([0.0, 1, 2, 1, np.nan])
-    column = numbers(values, Ordered, decimals=0, words=["S", "M", "L"])
+    column = numbers(values, kind=Ordered, decimals=0, words=["S", "M", "L"])
     round_trip(column, values)
     assert column.width == 3  # the rank, present, missing
     assert column.text(column.units(values), GENERATOR) == ["S", "M", "L", "M", ""]
@@ -149,7 +169,7 @@ def test_normal_scores_of_any_column_are_normal():
         "heavy": g.standard_cauchy(n),
     }
     for values in columns.values():
-        column = numbers(values, Real)
+        column = numbers(values, kind=Real)
         z = column.encode(column.units(values), torch.rand(n, 2, dtype=torch.float64, generator=GENERATOR))[:, 0]
         assert stats.kstest(z.numpy(), "norm").statistic < 0.025
         drawn = column.values(column.decode(torch.randn(20_000, 1, generator=GENERATOR))).numpy()

@@ -4,7 +4,7 @@ import re
 
 import pytest
 import torch
-from conftest import MODELS, PRESETS, config, models_of
+from conftest import MODELS, PRESETS, config, models_of, rows
 from omegaconf import OmegaConf
 
 from genlab import configs
@@ -12,6 +12,7 @@ from genlab.config import build
 from genlab.config.compose import compose
 from genlab.config.signature import target_of
 from genlab.data.base import Spec
+from genlab.data.table import Table
 from genlab.errors import UserError
 from genlab.models.base import Family, Sampler
 
@@ -19,6 +20,8 @@ from genlab.models.base import Family, Sampler
 def spec(composed) -> Spec:
     if "Gaussian2D" in composed.data._target_:
         return Spec((2,), 2, "real")
+    if "Table" in composed.data._target_:
+        return Table(rows(), numeric=composed.data.numeric).spec
     reach = target_of(composed.model, "model").prefers if composed.data.range == "auto" else composed.data.range
     return Spec((1, composed.data.size, composed.data.size), 10, reach)
 

@@ -18,7 +18,7 @@ from genlab.data.base import Dataset, digest, mix
 from genlab.data.columns import kinds
 from genlab.data.columns.base import Column
 from genlab.data.columns.category import Category
-from genlab.data.columns.numeric import ENCODINGS
+from genlab.data.columns.codes import CODES
 from genlab.data.columns.schema import CHUNK, Schema
 from genlab.data.files import note, pasted, several
 from genlab.data.frames import read
@@ -45,7 +45,8 @@ class Table(Dataset):
             date, ordered, constant, id, a pattern of dates such as "%d.%m.%y", or a list of words in their order; or
             such a mapping as YAML.
         missing: the texts that stand for a missing value; None: "", NA, N/A, NaN, null and ?.
-        numeric: how a model sees numbers: "quantile" (normal scores), "standard", or "auto": quantile.
+        numeric: how a model sees numbers: "quantile" (normal scores), "standard", "modes" (of a mixture of normals), or
+            "auto": quantile.
         rare: words that fewer training rows have share one channel; None: one in 5,000 rows, 10 at most.
         most: at most so many words of a column have a channel of their own.
         header: whether the first line of a text file has the names of the columns.
@@ -76,7 +77,7 @@ class Table(Dataset):
         validation: float = 0.1,
         test: float = 0.1,
     ) -> None:
-        choose("data.numeric", numeric, ("auto", *ENCODINGS))
+        choose("data.numeric", numeric, ("auto", *CODES))
         encoding = "quantile" if numeric == "auto" else numeric
         frame = read.read(path, delimiter, header)
         names = select(frame, columns, exclude or (), label)
@@ -199,7 +200,7 @@ def fit(column: Typed, train: np.ndarray, encoding: str, rare: int, most: int) -
     options = dict(column.options)
     if column.kind == "ordered":
         options["words"] = column.words
-    return kind(column.name, **kind.arguments(known), encoding=encoding, missing=column.missing, **options)
+    return kind(column.name, **kind.arguments(known, encoding), missing=column.missing, **options)
 
 
 def check_constraints(frame: read.Frame, table: Schema, found: Sequence[Typed]) -> None:

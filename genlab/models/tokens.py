@@ -52,7 +52,7 @@ class Tokens(nn.Module):
         tokens = []
         for place, part in enumerate(x.split(self.widths, dim=1)):
             if place in self.numbers:
-                ranks = self.numbers[place].ranks(part[:, 0])
+                ranks = self.numbers[place].ranks(part)
                 tokens.append(torch.searchsorted(self.edges(place)[1:-1], ranks, right=True))
             else:
                 tokens.append(part.argmax(1))
@@ -66,7 +66,7 @@ class Tokens(nn.Module):
             if place in self.numbers:
                 low, high = self.edges(place)[:-1][k], self.edges(place)[1:][k]
                 ranks = low + (high - low) * torch.rand_like(low)
-                parts.append(self.numbers[place].from_ranks(ranks)[:, None])
+                parts.append(self.numbers[place].from_ranks(ranks))
             else:
                 parts.append(torch.nn.functional.one_hot(k, size))
         return torch.cat([part.float() for part in parts], dim=1)
@@ -77,7 +77,7 @@ class Tokens(nn.Module):
         for place, part in enumerate(x.split(self.widths, dim=1)):
             if place in self.numbers:
                 widths = self.edges(place).diff()[tokens[:, place]]
-                ranks = self.numbers[place].ranks(part[:, 0]).clamp(SMALLEST, 1 - SMALLEST)
+                ranks = self.numbers[place].ranks(part).clamp(SMALLEST, 1 - SMALLEST)
                 z = torch.special.ndtri(ranks)
                 total += -0.5 * z.square() - 0.5 * math.log(2 * math.pi) - widths.log()
         return total.float()

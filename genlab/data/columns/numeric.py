@@ -1,4 +1,4 @@
-"""Columns of numbers, encoded as normal scores or standardised, rounded and clipped on the way back.
+"""Columns of numbers, encoded by one of the codes of `codes`, rounded and clipped on the way back.
 
 A missing number is a second field of two words, "present" and "missing", which is learnt like any category. The value
 channel of a missing number holds independent noise, N(0, 1), so it says nothing and disturbs no density.
@@ -12,52 +12,41 @@ import torch
 from torch import Tensor
 
 from genlab.data.columns.base import Column
-from genlab.data.columns.quantiles import SMALLEST, Quantiles
-from genlab.data.fields import Field, numeric
-
-ENCODINGS = ("quantile", "standard")
+from genlab.data.columns.codes import CODES, Code, from_ranks, ranks
+from genlab.data.columns.quantiles import Quantiles
+from genlab.data.fields import Field
 
 
 class Numeric(Column):
     """A column of numbers.
 
+    In units, the first channel is the number and the other channels of its code are 0.
+
     Args:
         quantiles: of its values in the training rows.
+        code: what a model sees of a number.
         decimals: digits after the point that its values have; None: as many as a double has.
-        encoding: what a model sees: "quantile" for normal scores, "standard" for (v - mean) / deviation.
-        mean, deviation: of the training rows.
     """
 
     def __init__(
-        self,
-        name: str,
-        quantiles: Quantiles,
-        decimals: int | None = None,
-        encoding: str = "quantile",
-        mean: float = 0.0,
-        deviation: float = 1.0,
-        missing: str | None = None,
+        self, name: str, quantiles: Quantiles, code: Code, decimals: int | None = None, missing: str | None = None
     ) -> None:
         super().__init__(name, missing)
-        self.quantiles, self.decimals, self.encoding = quantiles, decimals, encoding
-        self.mean, self.deviation = mean, deviation
+        self.quantiles, self.code, self.decimals = quantiles, code, decimals
+        self.size = sum(field.size for field in code.fields(name))  # channels of the number; the flags follow
 
     @classmethod
-    def arguments(cls, values: np.ndarray) -> dict[str, Any]:
+    def arguments(cls, values: np.ndarray, encoding: str = "quantile") -> dict[str, Any]:
         """What is fitted on the training values (N,), without the missing ones."""
-        deviation = float(values.std())
-        return {
-            "quantiles": Quantiles.fit(values),
-            "mean": float(values.mean()),
-            "deviation": deviation if deviation > 0 else 1.0,
-        }
+        quantiles = Quantiles.fit(values)
+        return {"quantiles": quantiles, "code": CODES[encoding].fit(quantiles, values)}
 
     @property
     def fields(self) -> tuple[Field, ...]:
-        value = numeric(self.name, 0.0, 1.0)
+        number = self.code.fields(self.name)
         if self.missing is None:
-            return (value,)
-        return value, Field(f"{self.name} missing", "category", 2, labels=("present", "missing"))
+            return number
+        return *number, Field(f"{self.name} missing", "category", 2, labels=("present", "missing"))
 
     @property
     def low(self) -> float:
@@ -67,69 +56,75 @@ class Numeric(Column):
     def high(self) -> float:
         return self.quantiles.lists[0][-1]
 
+    @property
+    def middle(self) -> float:
+        """The median, which stands where no value is known."""
+        return self.quantiles.at(torch.tensor([0.5], dtype=torch.float64)).item()
+
     def state(self) -> dict[str, Any]:
-        names = ("name", "decimals", "encoding", "mean", "deviation", "missing")
-        return {"kind": self.kind, "quantiles": self.quantiles.state(), **{name: getattr(self, name) for name in names}}
+        names = ("name", "decimals", "missing")
+        code = [self.code.name, *self.code.state()]
+        plain = {name: getattr(self, name) for name in names}
+        return {"kind": self.kind, "quantiles": self.quantiles.state(), "code": code, **plain}
 
     @classmethod
     def of(cls, state: dict[str, Any]) -> "Numeric":
         """Reads what `state` wrote."""
-        return cls(**{**state, "quantiles": Quantiles(*state["quantiles"])})
+        quantiles = Quantiles(*state["quantiles"])
+        name, *arguments = state["code"]
+        return cls(**{**state, "quantiles": quantiles, "code": CODES[name](quantiles, *arguments)})
 
     def encode(self, units: Tensor, noise: Tensor | None = None) -> Tensor:
-        v = units[:, 0].double()
-        if self.encoding == "standard":
-            x = (v - self.mean) / self.deviation
-        else:
-            x = self.quantiles.scores(v, None if noise is None else noise[:, 0])
+        x = self.code.encode(units[:, 0].double(), None if noise is None else noise[:, 0])
         if self.missing is not None:
-            hidden = torch.zeros_like(x) if noise is None else torch.special.ndtri(noise[:, 1].double().clamp(1e-7))
-            x = torch.where(units[:, 2] > 0.5, hidden, x)
-        return torch.cat([x[:, None], units[:, 1:]], dim=1).float()
+            hidden = (
+                torch.zeros_like(x[:, 0]) if noise is None else torch.special.ndtri(noise[:, 1].double().clamp(1e-7))
+            )
+            x = torch.cat([torch.where(self._gone(units), hidden, x[:, 0])[:, None], x[:, 1:]], dim=1)
+        return torch.cat([x, units[:, self.size :]], dim=1).float()
 
     def decode(self, x: Tensor) -> Tensor:
-        z = x[:, 0].double()
-        v = z * self.deviation + self.mean if self.encoding == "standard" else self.quantiles.from_scores(z)
-        v = v.clamp(self.low, self.high)
+        v = self.code.decode(x[:, : self.size]).clamp(self.low, self.high)
         if self.decimals is not None:
             v = torch.round(v, decimals=self.decimals)
-        flags = (
-            torch.nn.functional.one_hot((x[:, 2:] > x[:, 1:2]).long()[:, 0], 2) if self.missing is not None else None
-        )
-        return v[:, None] if flags is None else torch.cat([v[:, None], flags.double()], dim=1)
+        return self._in_units(v, x[:, self.size :].argmax(1) == 1 if self.missing is not None else None)
 
     def ranks(self, x: Tensor) -> Tensor:
-        """The ranks F(v) in [0, 1] of what a model sees: (B,) -> (B,) float64."""
-        if self.encoding == "standard":
-            return self.quantiles.ranks(x.double() * self.deviation + self.mean)
-        return torch.special.ndtr(x.double())
+        """The ranks F(v) in [0, 1] of what a model sees: (B, size) -> (B,) float64."""
+        return ranks(self.quantiles, self.code, x)
 
     def from_ranks(self, u: Tensor) -> Tensor:
-        """What a model sees of values of these ranks: (B,) float64 -> (B,) float64."""
-        if self.encoding == "standard":
-            return (self.quantiles.at(u) - self.mean) / self.deviation
-        return torch.special.ndtri(u.clamp(SMALLEST, 1 - SMALLEST))
+        """What a model sees of values of these ranks: (B,) float64 -> (B, size) float64."""
+        return from_ranks(self.quantiles, self.code, u)
 
     def scores(self, units: Tensor) -> Tensor:
         z = self.quantiles.scores(units[:, 0].double())
-        if self.missing is not None:
-            z = torch.where(units[:, 2] > 0.5, 0.0, z)
-        return torch.cat([z[:, None], units[:, 1:]], dim=1).float()
+        if self.missing is None:
+            return self._in_units(z).float()
+        return self._in_units(torch.where(self._gone(units), 0.0, z), self._gone(units)).float()
 
     def values(self, units: Tensor) -> Tensor:
         v = units[:, 0].double()
-        return v if self.missing is None else torch.where(units[:, 2] > 0.5, torch.nan, v)
+        return v if self.missing is None else torch.where(self._gone(units), torch.nan, v)
 
     def units(self, values: np.ndarray) -> Tensor:
         v = torch.from_numpy(np.array(values, dtype=np.float64))
-        if self.missing is None:
-            return v[:, None]
-        gone = v.isnan()
-        return torch.stack([v.nan_to_num(self.mean), (~gone).double(), gone.double()], dim=1)
+        return self._in_units(v.nan_to_num(self.middle), None if self.missing is None else v.isnan())
+
+    def _gone(self, units: Tensor) -> Tensor:
+        """Which numbers are missing: (B, width) -> (B,) bool."""
+        return units[:, -1] > 0.5
+
+    def _in_units(self, v: Tensor, gone: Tensor | None = None) -> Tensor:
+        """Numbers (B,), and which are missing, as units (B, width) float64."""
+        parts = [v[:, None], v.new_zeros(len(v), self.size - 1)]
+        if gone is not None:
+            parts.append(torch.stack([~gone, gone], dim=1).to(v))
+        return torch.cat(parts, dim=1)
 
     def text(self, units: Tensor, generator: torch.Generator) -> Sequence[Any]:
         cells = self.cells(units[:, 0].double().numpy())
-        gone = np.zeros(len(cells), bool) if self.missing is None else units[:, 2].numpy() > 0.5
+        gone = np.zeros(len(cells), bool) if self.missing is None else self._gone(units).numpy()
         return [self.missing if lost else cell for cell, lost in zip(cells, gone, strict=True)]
 
     def description(self) -> str:

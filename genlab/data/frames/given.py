@@ -60,7 +60,7 @@ def _complete(column: Column, values: np.ndarray) -> np.ndarray:
     if isinstance(column, Category):
         gone = column.labels.index(column.missing) if column.missing in column.labels else 0
         return np.nan_to_num(values, nan=gone)
-    return values if column.missing is not None else np.nan_to_num(values, nan=getattr(column, "mean", 0.0))
+    return values if column.missing is not None else np.nan_to_num(values, nan=getattr(column, "middle", 0.0))
 
 
 def read(column: Column, cells: "pyarrow.ChunkedArray", missing: Sequence[str]) -> np.ndarray:
