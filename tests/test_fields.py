@@ -21,7 +21,7 @@ from genlab.evaluation.judges.points import PointJudge
 from genlab.evaluation.report import Report
 from genlab.models.base import Sampler, Translator
 from genlab.models.ddpm import DDPM
-from genlab.models.head import Head
+from genlab.models.head import CATEGORY, Head
 from genlab.models.latent_diffusion import LatentDiffusion
 from genlab.models.likelihood_head import LikelihoodHead
 from genlab.models.line_head import LineHead, normal_log_prob
@@ -120,7 +120,7 @@ def test_dequantized_categories_have_the_density_that_is_reported():
 
 def test_the_scale_of_a_denoiser_applies_only_to_reals():
     head = Head(MIXED)
-    assert head.scale(torch.tensor(3.0)).tolist() == [1, 1, 1, 1, 1, 3]
+    assert head.scale(torch.tensor(3.0)).tolist() == [0.25, 0.25, 0.25, 0.25, 0.25, 3]
     assert head.size == 1
     assert Head(Spec((2,))).scale(torch.tensor(3.0)).shape == ()
 
@@ -160,9 +160,9 @@ def test_a_real_beside_a_category_keeps_its_deviation(sampler):
     def best(x: Tensor, t: Tensor) -> Tensor:
         step = (t[:, 0] * model.timesteps).round().long()
         alpha, sigma = model.alpha[step][:, None], model.sigma[step][:, None]
-        share = (x[:, :K] * alpha / sigma**2 + SHARES.log()).softmax(1)
+        share = (CATEGORY * x[:, :K] * alpha / sigma**2 + SHARES.log()).softmax(1)
         real = alpha * 0.014**2 / (alpha**2 * 0.014**2 + sigma**2) * x[:, K:]
-        return torch.cat([share, real], dim=1)
+        return torch.cat([CATEGORY * share, real], dim=1)
 
     model.net = Exact(best)
     x = model.sample(5000)
