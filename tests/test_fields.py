@@ -238,3 +238,21 @@ def test_families_learn_how_a_real_depends_on_a_category(model):
     assert (shares - SHARES).abs().max() < 0.06
     for i in range(K):  # all of them would be near 0.33 if the two were independent
         assert ((x[k == i, K] - 10) / 2).mean().item() == pytest.approx(0.5 * (i - 2), abs=0.6)
+
+
+def test_relaxed_categories_are_drawn_and_have_a_gradient():
+    torch.manual_seed(0)
+    head, raw = Head(MIXED), torch.cat([SHARES.log(), torch.tensor([0.7])]).expand(20_000, -1).clone().requires_grad_()
+    x = head.relaxed(raw, 0.1)
+    torch.testing.assert_close(x[:, :K].sum(1), torch.ones(20_000))
+    drawn = torch.bincount(x[:, :K].argmax(1), minlength=K) / 20_000
+    torch.testing.assert_close(drawn, SHARES, atol=0.02, rtol=0)
+    assert x[:, :K].amax(1).mean() > 0.9
+    assert (x[:, K] == 0.7).all()
+    x[:, 0].sum().backward()
+    assert raw.grad is not None
+    assert raw.grad.abs().sum() > 0
+    assert torch.equal(head.relaxed(raw, 0), head.mean(raw))
+    before = torch.get_rng_state()
+    Head(Spec((2,))).relaxed(torch.ones(3, 2), 0.2)
+    assert torch.equal(before, torch.get_rng_state())  # nothing is drawn where there are no categories

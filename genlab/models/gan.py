@@ -67,6 +67,7 @@ class GAN(Family):
         packing: m, the number of samples that D judges at once; it must divide the batch size.
         r1: γ, twice the weight of the squared gradient of D at real samples; 0 for none. D may then not use BatchNorm,
             because the penalty is defined for each sample separately.
+        gumbel: temperature at which the categories of G's samples are drawn, see `Head.relaxed`; 0 draws none.
         generator, discriminator: build the nets from (z_dim, shape) and from (shape, ()).
 
     Raises:
@@ -89,6 +90,7 @@ class GAN(Family):
         noise_steps: int = 1000,
         packing: int = 1,
         r1: float = 0.0,
+        gumbel: float = 0.2,
         generator: Decoder = decoder,
         discriminator: Encoder = encoder,
     ) -> None:
@@ -103,6 +105,7 @@ class GAN(Family):
             ("noise_steps", noise_steps, 1),
             ("packing", packing, 1),
             ("r1", r1, 0),
+            ("gumbel", gumbel, 0),
         ):
             within(name, value, lowest)
         if conditional and not spec.classes:
@@ -112,7 +115,7 @@ class GAN(Family):
         self.z_dim, self.loss, self.conditional, self.matching = z_dim, loss, conditional, feature_matching
         self.unrolled, self.unrolled_rate = unrolled, unrolled_rate
         self.foresees = ("discriminator",) if unrolled and unrolled_rate is None else ()
-        self.noise, self.noise_steps, self.r1 = instance_noise, noise_steps, r1
+        self.noise, self.noise_steps, self.r1, self.gumbel = instance_noise, noise_steps, r1, gumbel
         with inside("generator"):
             self.generator = generator(z_dim + conditional * stabilizers.EMBEDDING, spec.shape)
         with inside("discriminator"):
@@ -195,7 +198,7 @@ class GAN(Family):
         z = torch.randn(n, self.z_dim, device=self.device)
         if self.embedding:
             z = torch.cat([z, self.embedding(self.fake_labels(n) if y is None else y)], dim=1)
-        return self.head.mean(self.generator(z))
+        return self.head.relaxed(self.generator(z), self.gumbel)
 
     def score(self, x: Tensor) -> Tensor:
         """Returns the discriminator's logits: (B, *shape) -> (B,), fp32.

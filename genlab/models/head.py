@@ -77,6 +77,22 @@ class Head(nn.Module):
         """Maps a net's raw output to the range of the data: (B, *shape) -> (B, *shape)."""
         return self.spec.each(mean, raw)
 
+    def relaxed(self, raw: Tensor, temperature: float) -> Tensor:
+        """Maps raw output to the range of the data like `mean`, but draws categories: (B, *shape) -> (B, *shape).
+
+        softmax((raw + g) / temperature) with Gumbel noise g is near one-hot and has a gradient: the Gumbel-softmax (E.
+        Jang, S. Gu, B. Poole, "Categorical Reparameterization with Gumbel-Softmax", 2017,
+        https://arxiv.org/abs/1611.01144). A temperature of 0 draws nothing: the softmax of `mean`.
+        """
+
+        def rule(group: Group, raw: Tensor) -> Tensor:
+            if group.kind != "category" or not temperature:
+                return mean(group, raw)
+            raw = raw.float()
+            return ((raw + gumbel(raw)) / temperature).softmax(1)
+
+        return self.spec.each(rule, raw)
+
     def project(self, x: Tensor) -> Tensor:
         """Clips the pixels that a sampler has drawn to their range, and rounds categories to one-hot: (B, *shape)."""
         return self.spec.each(project, x)
@@ -137,3 +153,8 @@ def log_interval(a: Tensor, b: Tensor) -> Tensor:
     a, b = torch.where(mirror, -b, a), torch.where(mirror, -a, b)
     high, low = torch.special.log_ndtr(b), torch.special.log_ndtr(a)
     return high + torch.log1p(-(low - high).exp().clamp(max=1 - 1e-7))
+
+
+def gumbel(like: Tensor) -> Tensor:
+    """Draws g from the Gumbel distribution: the largest entry of log p + g is at k with probability p_k."""
+    return -torch.empty_like(like).exponential_().log()

@@ -13,7 +13,7 @@ from torch.nn import functional as F
 from genlab.data.fields import LIMITS, Group, one_hot
 from genlab.data.spec import Spec
 from genlab.errors import OptionError, choose, within
-from genlab.models.head import Head, mean
+from genlab.models.head import Head, gumbel, mean
 
 LIKELIHOODS = ("auto", "bernoulli", "gaussian")
 
@@ -80,8 +80,3 @@ class LikelihoodHead(Head):
             return m + self.log_sigma.exp() * torch.randn_like(m) if self.gaussian(group) else torch.bernoulli(m)
 
         return self.spec.each(rule, mean)
-
-
-def gumbel(like: Tensor) -> Tensor:
-    """Draws g from the Gumbel distribution: the largest entry of log p + g is at k with probability p_k."""
-    return -torch.empty_like(like).exponential_().log()

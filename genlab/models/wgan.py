@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from genlab.data.base import Batch, Spec
-from genlab.errors import OptionError, inside
+from genlab.errors import OptionError, inside, within
 from genlab.models.base import Family, LossOutput, Phase, full_precision, input_gradient
 from genlab.networks.choice import Decoder, Encoder, decoder, encoder
 
@@ -30,6 +30,7 @@ class WGAN(Family):
         z_dim: length of the noise vector z ~ N(0, I).
         n_critic: critic updates per step, each on a fresh batch.
         clip: c, the bound of the critic's weights.
+        gumbel: temperature at which the categories of G's samples are drawn, see `Head.relaxed`; 0 draws none.
         generator, critic: build the nets from (z_dim, shape) and from (shape, ()).
     """
 
@@ -39,11 +40,13 @@ class WGAN(Family):
         z_dim: int = 64,
         n_critic: int = 5,
         clip: float = 0.01,
+        gumbel: float = 0.2,
         generator: Decoder = decoder,
         critic: Encoder = encoder,
     ) -> None:
         super().__init__(spec)
-        self.z_dim, self.n_critic, self.clip = z_dim, n_critic, clip
+        within("gumbel", gumbel, 0)
+        self.z_dim, self.n_critic, self.clip, self.gumbel = z_dim, n_critic, clip, gumbel
         with inside("generator"):
             self.generator = generator(z_dim, spec.shape)
         with inside("critic"):
@@ -72,7 +75,8 @@ class WGAN(Family):
 
     def sample(self, n: int, y: Tensor | None = None) -> Tensor:
         """Draws G(z) for n fresh z: (n, *shape)."""
-        return self.head.mean(self.generator(torch.randn(n, self.z_dim, device=self.device)))
+        raw = self.generator(torch.randn(n, self.z_dim, device=self.device))
+        return self.head.relaxed(raw, self.gumbel)
 
     def score(self, x: Tensor) -> Tensor:
         """Returns the critic's value f(x): (B, *shape) -> (B,), fp32."""
@@ -96,10 +100,11 @@ class WGANGP(WGAN):
         z_dim: int = 64,
         n_critic: int = 5,
         gp_weight: float = 10.0,
+        gumbel: float = 0.2,
         generator: Decoder = decoder,
         critic: Encoder = plain_encoder,
     ) -> None:
-        super().__init__(spec, z_dim, n_critic, generator=generator, critic=critic)
+        super().__init__(spec, z_dim, n_critic, gumbel=gumbel, generator=generator, critic=critic)
         if any(isinstance(module, nn.modules.batchnorm._BatchNorm) for module in self.critic.modules()):
             raise OptionError("critic.norm", "the gradient penalty forbids BatchNorm in the critic; use none or layer")
         self.gp_weight = gp_weight
