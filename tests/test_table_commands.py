@@ -165,3 +165,15 @@ def test_tables_have_a_default_model_of_their_own():
     assert prepared("train", ["data=table", "data.path=x"])[-1] == "model=autoregressive"
     for words in (["data=table", "model=ddpm"], ["data=mnist"], ["data=table", "resume=run"]):
         assert "model=autoregressive" not in prepared("train", words)
+
+
+def test_the_measures_of_tables_are_listed(cli: Cli):
+    out = cli("list", "measures")[1]
+    assert "detection_auc" in out
+    assert "exact_copies" in out
+
+
+def test_a_class_is_asked_for_by_its_column(cli: Cli, run: Path):
+    code, _, err = cli("sample", "run=run", "y=red")
+    assert code == 2
+    assert "where={colour: red}" in err

@@ -25,6 +25,9 @@ def asked_for(model: "Family", n: int, y: int | str | None) -> "Tensor | None":
 
     word = None if y is None or str(y) == "null" else str(y)
     if not model.conditional:
+        if word is not None and model.spec.table:
+            column = model.spec.table.label or "COLUMN"
+            raise UserError(f"y: this model was trained without classes; ask by column: where={{{column}: {word}}}")
         if word is not None:
             raise UserError("y: does not apply, because this model was trained without labels")
         return None

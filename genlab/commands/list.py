@@ -36,7 +36,7 @@ def show(arguments: list[str]) -> None:
 def show_measures() -> None:
     """Print each `Measure(name, text, better, unit)` in the files of metrics/, with which direction is better."""
     measures = {}
-    for path in sorted(METRICS.glob("*.py")):
+    for path in sorted(METRICS.rglob("*.py")):
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "Measure":
                 name, text, better = (ast.literal_eval(argument) for argument in node.args[:3])
