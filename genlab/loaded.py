@@ -75,6 +75,12 @@ class Model:
             labels = asked_for(self.family, n, y)
         else:
             labels = torch.as_tensor(y, dtype=torch.int64, device=self.family.device)
+        if self.spec.table and self.spec.table.constraints:
+            from genlab.commands.tables import fulfilling
+            from genlab.data.frames.write import arrow
+
+            units = torch.cat(list(fulfilling(self.family, n, None, None if labels is None else y)))  # type: ignore[arg-type]
+            return arrow(self.spec.table, units).to_pandas()
         with torch.no_grad(), executed(self.family, "auto"):
             return self._out(abilities.samples(family, n, labels))
 

@@ -104,6 +104,27 @@ GOOD: dict[str, tuple[str | bytes, dict[str, Any], list[str], str]] = {
         "3,L",
     ),
     "line_breaks.csv": (lines("a,b", lambda i: f'"x y{i % 3}\nz",{i % 5}'), {}, ["category", "integer"], '"x y2'),
+    "blank_first.csv": ("\n\n" + lines("a,b", lambda i: f"{i % 7},{i % 3}"), {}, ["integer", "integer"], "3,2"),
+    "one_column.csv": (lines("a", lambda i: "" if i % 3 == 0 else f"{i % 7}"), {}, ["integer"], "3"),
+    "spaced_quotes.csv": (lines("a,b", lambda i: f'{i % 7}, "Male{i % 2}"'), {}, ["integer", "category"], "3,Male1"),
+    "zone.csv": (
+        lines("d,b", lambda i: f"2024-03-{i % 28 + 1:02d}T{i % 24:02d}:15:00Z,{i % 3}"),
+        {},
+        ["datetime", "integer"],
+        "2024-03-18T17:15:00Z,2",
+    ),
+    "noon.csv": (
+        lines("d,b", lambda i: f"01/{i % 28 + 1:02d}/2020 0{i % 9 + 1}:10 PM,{i % 3}"),
+        {},
+        ["datetime", "integer"],
+        "01/18/2020 09:10 PM,2",
+    ),
+    "many_decimals.csv": (
+        lines("a,b", lambda i: f"{(i + 1) / 7:.18f},{i % 3}"),
+        {},
+        ["real", "integer"],
+        "2.5714286,2",
+    ),
     "no_header.csv": (
         lines("1,2", lambda i: f"{i * 3 % 7},{i % 5}"),
         {"header": False},

@@ -167,6 +167,47 @@ def test_tables_have_a_default_model_of_their_own():
         assert "model=autoregressive" not in prepared("train", words)
 
 
+def test_given_numbers_are_kept_to_the_last_digit(cli: Cli, tmp_path: Path):
+    """The encoding is in single precision, so that 123456789 would come back as another number."""
+    file = tmp_path / "big.csv"
+    file.write_text(
+        "amount,word\n" + "".join(f"{100_000_000 + 7_654_321 * i % 899_999_999},{i % 3}\n" for i in range(200))
+    )
+    assert cli("train", "data=table", f"data.path={file}", *SHORT, "hydra.run.dir=big")[0] == 0
+    code, _, err = cli("sample", "run=big", "n=5", "where={amount: 123456789}")
+    assert code == 0, err
+    with open("big/samples.csv", encoding="utf-8", newline="") as drawn:
+        assert {row["amount"] for row in csv.DictReader(drawn)} == {"123456789"}
+    assert cli("evaluate", f"samples={file}", "data=table", f"data.path={file}", "out=same", "device=cpu")[0] == 0
+    assert json.loads(Path("same/evaluation.json").read_text())["measures"]["exact_copies"]["value"] > 0.7
+
+
+def test_filled_cells_are_not_missing_and_rows_are_not_invented(cli: Cli, run: Path, tmp_path: Path):
+    gaps = tmp_path / "gaps.csv"
+    gaps.write_text("colour;size\n" + "red;\n" * 60)
+    assert cli("sample", "run=run", f"fill={gaps}")[0] == 0
+    assert all(row["size"] for row in read(run / "filled.csv"))
+    gaps.write_text("other\n1\n")
+    assert "has none of the columns" in cli("sample", "run=run", f"fill={gaps}")[2]
+
+
+def test_derived_columns_are_rounded_and_keep_their_gaps():
+    import pyarrow
+
+    price = [round(0.1 * (i % 17) + 0.07, 2) for i in range(60)]
+    table = pyarrow.table({"price": price, "count": [i % 5 for i in range(60)]})
+    total = [None if i % 6 == 0 else round(p * (i % 5), 2) for i, p in enumerate(price)]
+    data = Table(table.append_column("total", pyarrow.array(total)), constraints=["total == price * count"])
+    schema = data.spec.table
+    assert schema is not None
+    units, good = schema.fulfil(data.real("train", 60))
+    totals = schema.named(units)["total"]
+    assert good.all()
+    assert totals.isnan().any()
+    known = totals[~totals.isnan()]
+    assert torch.equal(known, torch.round(known, decimals=2))
+
+
 def test_the_measures_of_tables_are_listed(cli: Cli):
     out = cli("list", "measures")[1]
     assert "detection_auc" in out

@@ -16,6 +16,7 @@ from genlab.data.frames import given
 from genlab.data.frames.kinds import MISSING, Refusal
 from genlab.errors import UserError, brief, choose
 
+NULL = ("null", "~")
 COMPARED = re.compile(r"(>=|<=|!=|>|<|=)\s*(.*)", re.DOTALL)
 RULES: Mapping[str, Callable[[Tensor, float], Tensor]] = {
     ">=": torch.ge,
@@ -43,7 +44,8 @@ class Conditions(NamedTuple):
         for name, rule, value in self.rules:
             good &= RULES[rule](values[name], value) & ~values[name].isnan()
         for name, allowed in self.among.items():
-            good &= torch.isin(values[name], torch.tensor(allowed, dtype=torch.float64, device=units.device))
+            among = torch.isin(values[name], torch.tensor(allowed, dtype=torch.float64, device=units.device))
+            good &= among | values[name].isnan() if np.isnan(allowed).any() else among
         return good
 
     def rows(self, n: int) -> tuple[Tensor, Tensor]:
@@ -64,7 +66,8 @@ def parse(text: str | Mapping[str, Any], schema: Schema) -> Conditions:
     """
     if isinstance(text, str):
         try:
-            text = yaml.safe_load(re.sub(r"(:\s*)([<>=!][^,}\]]*)", r"\1'\2'", text))
+            # Every value stays text, so that yes, 01234 and 12:30 are what they are in the table.
+            text = yaml.load(re.sub(r"(:\s*)([<>=!][^,}\]]*)", r"\1'\2'", text), yaml.BaseLoader)
         except yaml.YAMLError as error:
             raise UserError(f"where: {brief(error)}; write {{COLUMN: VALUE, COLUMN: '>VALUE'}}") from error
     if not isinstance(text, Mapping) or not text:
@@ -94,7 +97,7 @@ def value(column: Column, wanted: Any) -> float:
     """
     import pyarrow
 
-    text = column.missing if wanted is None else str(wanted)
+    text = column.missing if wanted is None or str(wanted) in NULL else str(wanted)
     if text is None:
         raise UserError(f"where: column '{column.name}' has no missing values")
     try:
@@ -104,6 +107,11 @@ def value(column: Column, wanted: Any) -> float:
         raise UserError(f"where: column '{column.name}' {error}") from error
     if np.isnan(number) and isinstance(column, Category):
         return float(column.index([text])[0])
+    if isinstance(column, Category) and text in column.rare:
+        raise UserError(
+            f"where: column '{column.name}': '{text}' is too rare to have been learnt; train with data.rare=1, or a "
+            f"larger data.most"
+        )
     low, high = getattr(column, "low", -np.inf), getattr(column, "high", np.inf)
     if np.isnan(number) and column.missing is None:
         raise UserError(f"where: column '{column.name}' has no missing values")

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from genlab.data.columns.category import Category
 from genlab.data.columns.schema import Schema
 from genlab.data.frames import given, read
 from genlab.data.frames.write import SEED, arrow, cells, opened
@@ -14,6 +15,7 @@ from genlab.errors import UserError
 from genlab.runs.folder import Run
 
 CHUNK = 20_000  # rows that are completed at a time
+TRIES = 50  # that a missing word is drawn again
 
 
 def fill(model: Any, source: str, target: Run) -> str:
@@ -31,13 +33,14 @@ def fill(model: Any, source: str, target: Run) -> str:
         raise UserError(f"fill: a {type(model).__name__} cannot draw cells given others; train model=autoregressive")
     schema: Schema = model.spec.table
     frame = read.read(source)
+    if not {column.name for column in schema.columns} & set(frame.table.column_names):
+        raise UserError(f"fill: {frame.name} has none of the columns that this model knows")
     units, known = given.units(schema, frame, partly=True)
     fields = torch.tensor([i for i, column in enumerate(schema.columns) for _ in column.fields])
     drawn = []
     for part, seen in zip(units.split(CHUNK), known[:, fields].split(CHUNK), strict=True):
         x = model.spec.from_units(part).to(model.device)
-        with torch.no_grad():
-            drawn.append(model.spec.decode(model.complete(x, seen.to(model.device))).cpu())
+        drawn.append(_filled(model, schema, x, seen.to(model.device)).cpu())
     path = target.folder / f"filled{frame.suffix or '.csv'}"
     try:
         target.folder.mkdir(parents=True, exist_ok=True)
@@ -47,6 +50,31 @@ def fill(model: Any, source: str, target: Run) -> str:
     learnt = torch.tensor([bool(column.width) for column in schema.columns])
     count, rows = int((~known[:, learnt]).sum()), int((~known[:, learnt]).any(1).sum())
     return f"{count:,} cells of {rows:,} rows filled in: {path}"
+
+
+def _filled(model: Any, schema: Schema, x: torch.Tensor, known: torch.Tensor) -> torch.Tensor:
+    """Draws the unknown cells of rows x (B, width), none of them as missing; returns units (B, width)."""
+    sizes = [field.size for field in schema.fields]
+    flags = [i for i, field in enumerate(schema.fields) if field.labels == ("present", "missing")]
+    parts, known = list(x.split(sizes, dim=1)), known.clone()
+    for i in flags:  # an unknown number is present
+        here = ~known[:, i]
+        parts[i] = torch.where(here[:, None], torch.tensor([1.0, 0.0], device=x.device), parts[i])
+        known[:, i] = True
+    x = torch.cat(parts, dim=1)
+    with torch.no_grad():
+        units = model.spec.decode(model.complete(x, known))
+        for _ in range(TRIES):  # a missing word is drawn again
+            gone = torch.zeros(len(x), dtype=torch.bool, device=x.device)
+            place = 0
+            for column, part in schema.cut(units):
+                if isinstance(column, Category) and column.missing in column.labels:
+                    gone |= ~known[:, place] & (part.argmax(1) == column.labels.index(column.missing))
+                place += len(column.fields)
+            if not gone.any():
+                break
+            units[gone] = model.spec.decode(model.complete(x[gone], known[gone]))
+    return units
 
 
 def _write(path: Path, schema: Schema, frame: read.Frame, units: torch.Tensor, known: torch.Tensor) -> None:

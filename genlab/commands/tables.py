@@ -39,7 +39,7 @@ def stream(
             shown.setdefault("samples", units[:SHOWN])
             yield units
 
-    rows = drawn(model, n, y) if where is None else fulfilling(model, n, parse(where, schema))
+    rows = drawn(model, n, y) if where is None else fulfilling(model, n, parse(where, schema), y)
     try:
         target.folder.mkdir(parents=True, exist_ok=True)
         write(path, schema, kept(rows))
@@ -72,14 +72,19 @@ def fulfilling(model: Any, n: int, conditions: Conditions | None, y: int | str |
     found, tried, what = 0, 0, "data.constraints" if conditions is None else "where"
     completes = hasattr(model, "complete")
     while found < n:
-        size = min(CHUNK, max(2 * (n - found), 1000))
+        size, exact = min(CHUNK, max(2 * (n - found), 1000)), None
         with torch.no_grad():
             if conditions and completes and conditions.equal:
                 units, known = conditions.rows(size)
+                widths = torch.tensor([field.size for field in model.spec.fields])
+                exact = units, known.repeat_interleave(widths, dim=1)
                 x = model.complete(model.spec.from_units(units).to(model.device), known.to(model.device))
             else:
                 x = samples(model, size, asked_for(model, size, y))
-        units, good = model.spec.table.fulfil(model.spec.decode(x))
+        drawn_units = model.spec.decode(x)
+        if exact is not None:  # a number may have changed in its last digits on the way through the encoding
+            drawn_units = torch.where(exact[1].to(x.device), exact[0].to(drawn_units), drawn_units)
+        units, good = model.spec.table.fulfil(drawn_units)
         units = units[good & conditions.hold(units) if conditions else good][: n - found]
         found, tried = found + len(units), tried + size
         if len(units):

@@ -134,7 +134,7 @@ def mapping(types: Mapping[str, Any] | str | None) -> Mapping[str, Any]:
     """
     if isinstance(types, str):
         try:
-            types = yaml.safe_load(re.sub(r"(:\s*)(%[^,}\]]*)", r"\1'\2'", types))
+            types = yaml.load(re.sub(r"([{,][^:,]+:\s*)(%[^,}\]]*)", r"\1'\2'", types), yaml.BaseLoader)
         except yaml.YAMLError as error:
             raise UserError(f"data.types: {brief(error)}; write {{NAME: KIND, NAME: KIND}}") from error
     if not isinstance(types or {}, Mapping):
@@ -189,10 +189,13 @@ def fit(column: Typed, train: np.ndarray, encoding: str, rare: int, most: int) -
     values = column.values[train]
     known = values[~np.isnan(values)]
     if column.kind == "constant" or (not len(known) and column.kind != "id"):
-        return kinds.Constant(column.name, column.words[0] if column.words else "", column.missing)
+        kept = column.words[0] if column.words and (len(known) or column.missing is None) else column.missing or ""
+        return kinds.Constant(column.name, kept, column.missing)
     if column.kind == "id":
         numbers = column.values[~np.isnan(column.values)]
-        return kinds.Identifier(column.name, int(numbers.min()) if len(numbers) and column.words == () else 1)
+        return kinds.Identifier(
+            column.name, int(numbers.min()) if len(numbers) and column.words == () and numbers.min() < 2**62 else 1
+        )
     if column.kind in ("category", "boolean"):
         words = column.words if column.missing is None else (*column.words, column.missing)
         counts = np.bincount(np.nan_to_num(values, nan=len(column.words)).astype(np.int64), minlength=len(words))

@@ -122,7 +122,7 @@ class Report:
         if len(self.columns) > 1:
             shown = [f"{name} {number(ks)}" for name, ks in list(self.columns.items())[:COLUMNS]]
             more = [f"and {len(self.columns) - COLUMNS} more in evaluation.json"] * (len(self.columns) > COLUMNS)
-            lines.append(f"Kolmogorov-Smirnov by column, worst first: {', '.join(shown + more)}")
+            lines.append(f"distance by column, worst first: {', '.join(shown + more)}")
         lines += [f"left out: {name}: {reason}" for name, reason in self.left_out.items()]
         spent = ", ".join(f"{name} {seconds:.1f}" for name, seconds in self.seconds.items())
         return [*lines, f"seconds: {spent}"]

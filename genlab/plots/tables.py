@@ -41,7 +41,7 @@ def table(schema: Schema, real: Tensor | None, fake: Tensor) -> np.ndarray:
     for axes in panels[len(shown) :]:
         axes.axis("off")
     for i, (axes, column) in enumerate(zip(panels, shown, strict=False)):
-        axes.set_title(shorten(column.name, TITLE), fontsize=8)
+        axes.set_title(plain(shorten(column.name, TITLE)), fontsize=8)
         axes.tick_params(labelsize=6)
         axes.set_yticks([])
         _marginal(axes, column, {label: values[:, i] for label, values in clouds.items()})
@@ -51,6 +51,11 @@ def table(schema: Schema, real: Tensor | None, fake: Tensor) -> np.ndarray:
         _associations(lower, learnt, clouds["real"], clouds["generated"])
     canvas.draw()
     return np.asarray(canvas.buffer_rgba())[..., :3].copy()
+
+
+def plain(text: str) -> str:
+    """Text that matplotlib does not read as mathematics."""
+    return text.replace("$", r"\$")
 
 
 def _values(schema: Schema, units: Tensor) -> np.ndarray:
@@ -71,7 +76,7 @@ def _marginal(axes, column: Column, clouds: dict[str, np.ndarray]) -> None:
         for j, name in enumerate(name for name in order if name in counts):
             shares = counts[name][common]
             axes.barh(np.arange(len(common)) + 0.4 * (j - 0.5), shares, 0.4, color=colours[name], label=name)
-        axes.set_yticks(range(len(common)), [shorten(labels[k], LONG) for k in common], fontsize=6)
+        axes.set_yticks(range(len(common)), [plain(shorten(labels[k], LONG)) for k in common], fontsize=6)
         axes.invert_yaxis()
         return
     known = {name: values[~np.isnan(values)] for name, values in clouds.items()}
@@ -96,7 +101,7 @@ def _associations(figure, columns: Sequence[Column], real: np.ndarray, fake: np.
         image = panel.imshow(values, vmin=-1, vmax=1, cmap="RdBu_r")
         panel.set_title(f"association: {title}" if title != "difference" else title, fontsize=8)
         few = len(names) <= 24
-        ticks, labels = (range(len(names)), [shorten(name, LONG) for name in names]) if few else ([], [])
+        ticks, labels = (range(len(names)), [plain(shorten(name, LONG)) for name in names]) if few else ([], [])
         panel.set_xticks(ticks, labels, fontsize=5)
         panel.tick_params(axis="x", rotation=90)
         panel.set_yticks(ticks, labels, fontsize=5)

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from genlab.data.columns.base import Column
 from genlab.data.columns.numeric import Numeric
-from genlab.errors import OptionError, did_you_mean
+from genlab.errors import OptionError, brief, did_you_mean
 
 OPERATIONS: Mapping[type, Callable] = {
     ast.Add: operator.add,
@@ -61,8 +61,8 @@ class Constraint:
 
         try:
             node = ast.parse(re.sub(r"`([^`]+)`", alias, text), mode="eval").body
-        except SyntaxError as error:
-            raise OptionError("constraints", f"'{text}' cannot be read: {error.msg}") from error
+        except (SyntaxError, ValueError, RecursionError, MemoryError, TypeError) as error:
+            raise OptionError("constraints", f"'{text}' cannot be read: {brief(error)}") from error
         if not isinstance(node, ast.Compare) or len(node.ops) != 1 or type(node.ops[0]) not in (ast.Eq, *COMPARISONS):
             raise OptionError("constraints", f"'{text}' is not one comparison, such as start < end or total == a + b")
         self.left, self.rule, self.right = node.left, type(node.ops[0]), node.comparators[0]
@@ -82,7 +82,9 @@ class Constraint:
     def holds(self, values: Mapping[str, Tensor]) -> Tensor:
         """Which rows fulfil it, from the columns' values (N,): (N,) bool. A missing number fulfils everything."""
         a, b = self._of(self.left, values), self._of(self.right, values)
-        a, b = torch.broadcast_tensors(torch.as_tensor(a, dtype=torch.float64), torch.as_tensor(b, dtype=torch.float64))
+        device = next(iter(values.values())).device
+        pair = (torch.as_tensor(side, dtype=torch.float64, device=device) for side in (a, b))
+        a, b = torch.broadcast_tensors(*pair)
         if self.rule is ast.Eq:
             good = (a - b).abs() <= CLOSE * (a.abs() + b.abs()).clamp(min=1)
         else:

@@ -154,11 +154,14 @@ class Real(Numeric):
         return {**super().state(), "fixed": self.fixed, "point": self.point, "group": self.group}
 
     def cells(self, v: np.ndarray) -> list[str]:
-        if self.fixed or self.group:
-            words = [f"{value:,.{self.decimals or 0}f}" for value in v.tolist()]
+        if self.decimals is not None and (self.fixed or self.group):
+            words = [f"{value:,.{self.decimals}f}" for value in v.tolist()]
         else:
-            # Single precision holds seven digits of what a model drew; the rest would be noise.
-            words = [shortest(value) for value in (v if self.decimals is not None else v.astype(np.float32))]
+            if self.decimals is None:
+                # Single precision holds seven digits of what a model drew; knots, and so the extremes, are exact.
+                rough = np.array([float(f"{value:.8g}") for value in v.tolist()]).clip(self.low, self.high)
+                v = np.where(np.isin(v, self.quantiles.knots.numpy()), v, rough)
+            words = [shortest(value) for value in v]
         if not self.fixed and self.group and self.decimals:
             words = [word.rstrip("0").rstrip(".") for word in words]
         return [word.translate(str.maketrans({",": self.group, ".": self.point})) for word in words]
@@ -170,7 +173,7 @@ class Integer(Real):
     kind: ClassVar[str] = "integer"
 
     def cells(self, v: np.ndarray) -> list[str]:
-        return super().cells(v) if self.group else [str(int(value)) for value in v.tolist()]
+        return super().cells(v) if self.group else [str(round(value)) for value in v.tolist()]
 
 
 def shortest(value: np.floating) -> str:

@@ -126,7 +126,7 @@ class Schema:
         values, good = self.named(units), torch.ones(len(units), dtype=torch.bool, device=units.device)
         for constraint in self.constraints:
             if constraint.derived:
-                values[constraint.derived] = constraint.derive(values)
+                values[constraint.derived] = self._derived(constraint, values)
         if any(constraint.derived for constraint in self.constraints):
             made = {constraint.derived for constraint in self.constraints}
             units = torch.cat(
@@ -139,6 +139,14 @@ class Schema:
         for constraint in self.constraints:
             good &= constraint.holds(values)
         return units, good
+
+    def _derived(self, constraint: Constraint, values: dict[str, Tensor]) -> Tensor:
+        """The column that a constraint defines, rounded; where it cannot be computed or is missing, as it was drawn."""
+        assert constraint.derived is not None
+        before, made = values[constraint.derived], constraint.derive(values)
+        decimals = getattr(self.column(constraint.derived), "decimals", None)
+        made = made if decimals is None else torch.round(made, decimals=decimals)
+        return torch.where(made.isfinite() & ~before.isnan(), made, before)
 
     def _each(self, rule: Callable[[Column, Tensor], Tensor], x: Tensor) -> Tensor:
         return torch.cat([rule(column, part) for column, part in self.cut(x)], dim=1)

@@ -58,7 +58,7 @@ def units(
 def _complete(column: Column, values: np.ndarray) -> np.ndarray:
     """Values (N,) that `Column.units` takes: NaN only where the column has missing values."""
     if isinstance(column, Category):
-        gone = column.labels.index(column.missing) if column.missing in column.labels else 0
+        gone = max(int(column.index([column.missing])[0]), 0) if column.missing is not None else 0
         return np.nan_to_num(values, nan=gone)
     return values if column.missing is not None else np.nan_to_num(values, nan=getattr(column, "middle", 0.0))
 

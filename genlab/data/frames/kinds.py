@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 MISSING = ("", "NA", "N/A", "NaN", "nan", "null", "NULL", "<NA>", "?")
 FLAGS = [{"true", "false"}, {"yes", "no"}, {"t", "f"}, {"y", "n"}, {"0", "1"}, {"on", "off"}]
 IDENTIFIER = re.compile(r"(.*[_\W])?(id|uuid|key|index)|(.*[a-z])?(Id|ID)")  # names of columns of identifiers
-FREE = 1000  # more different words than this in half of the rows and more are free text
+FREE = 100  # more different words than this in half of the rows and more are free text
 
 
 class Typed(NamedTuple):
@@ -53,6 +53,8 @@ def typed(name: str, column: "pyarrow.ChunkedArray", asked: Any, missing: Sequen
     if pyarrow.types.is_dictionary(kind):
         column = column.cast(kind.value_type)
         kind = column.type
+    if str(kind) == "string_view":
+        column, kind = column.cast(pyarrow.string()), pyarrow.string()
     if pyarrow.types.is_boolean(kind):
         column, kind = column.cast(pyarrow.string()), pyarrow.string()
     if pyarrow.types.is_null(kind):
@@ -63,7 +65,7 @@ def typed(name: str, column: "pyarrow.ChunkedArray", asked: Any, missing: Sequen
     if pyarrow.types.is_integer(kind) or pyarrow.types.is_floating(kind) or pyarrow.types.is_decimal(kind):
         return _of_numbers(name, column, asked)
     if pyarrow.types.is_date(kind) or pyarrow.types.is_timestamp(kind):
-        return _of_moments(name, column)
+        return _of_moments(name, column, asked)
     raise Refusal(f"holds values of type {kind}")
 
 
@@ -82,7 +84,7 @@ def _of_numbers(name: str, column: "pyarrow.ChunkedArray", asked: Any) -> Typed:
     if whole and (np.abs(known) >= numbers.EXACT).any():
         return Typed(name, "id", values, missing=missing)
     if asked is None and missing is None and (known == known[0]).all():
-        return Typed(name, "constant", values, (f"{known[0]:g}",))
+        return Typed(name, "constant", values, (_number(known[0]),))
     decimals = 0 if whole else numbers.decimals(known)
     read = numbers.Numbers(known, numbers.Style(), decimals, False)
     if asked is None and not missing and _numbers_rows(name, known, whole):
@@ -90,8 +92,15 @@ def _of_numbers(name: str, column: "pyarrow.ChunkedArray", asked: Any) -> Typed:
     return _numeric(name, values, read, missing, asked, "integer" if whole else "real")
 
 
-def _of_moments(name: str, column: "pyarrow.ChunkedArray") -> Typed:
+def _number(value: float) -> str:
+    """A number as text, whole ones without a point."""
+    return str(int(value)) if float(value).is_integer() else repr(float(value))
+
+
+def _of_moments(name: str, column: "pyarrow.ChunkedArray", asked: Any) -> Typed:
     """A column of a file that has types, of dates or times."""
+    if asked not in (None, "date", "datetime"):
+        raise Refusal(f"holds dates, not values of kind {asked}")
     import pyarrow
 
     is_date = pyarrow.types.is_date(column.type)
@@ -186,10 +195,6 @@ class Cells(NamedTuple):
         coded = IDENTIFIER.fullmatch(name) or all(text.isdigit() for text in texts)
         if len(texts) == rows > 20 and coded:
             return Typed(name, "id", self.spread(np.zeros(len(texts))), (), self.missing)
-        if len(texts) > FREE and len(texts) > rows / 2:
-            raise Refusal(
-                f"holds free text: {len(texts):,} different cells in {rows:,} rows, such as '{texts[0][:40]}'"
-            )
         good = numbers.share(texts)
         odd = [text for text in texts if numbers.parse([text]) is None] if good > 0.5 else []
         marks = len(texts) > 3 and not any(character.isalnum() for character in "".join(odd))
@@ -197,6 +202,10 @@ class Cells(NamedTuple):
             raise Refusal(
                 f"holds numbers in {100 * good:.0f} % of its different cells, but also {quoted(odd)}; if these mean "
                 f"missing values, data.missing=[{','.join(odd[:3])}]"
+            )
+        if len(texts) > FREE and len(texts) > rows / 2:
+            raise Refusal(
+                f"holds free text: {len(texts):,} different cells in {rows:,} rows, such as '{texts[0][:40]}'"
             )
         return self._words(name, "category")
 
@@ -233,7 +242,7 @@ def _numeric(name: str, values: np.ndarray, read: numbers.Numbers, missing: str 
         if asked not in ("category", "boolean", "id", "constant"):
             raise Refusal(f"holds numbers, not values of kind {asked}")
     if asked in ("id", "constant"):
-        return Typed(name, asked, values, (f"{read.values[0]:g}",), missing)
+        return Typed(name, asked, values, (_number(read.values[0]),), missing)
     options = {"decimals": read.decimals, "fixed": read.fixed, "point": read.style.point, "group": read.style.group}
     return Typed(name, asked or kind, values, (), missing, options)
 

@@ -9,7 +9,9 @@ import numpy as np
 
 ISO = re.compile(r"\d{4}-\d\d-\d\d(([ T])\d\d:\d\d(:\d\d(\.\d{1,6})?)?)?", re.ASCII)
 DATES = ("%Y/%m/%d", "%d.%m.%Y", "%m/%d/%Y", "%d/%m/%Y", "%d-%m-%Y", "%d.%m.%y", "%d %b %Y", "%b %d, %Y", "%d-%b-%Y")
-TIMES = ("", " %H:%M", " %H:%M:%S", " %H:%M:%S.%f", "T%H:%M:%S", "T%H:%M:%SZ")
+TIMES = ("", " %I:%M %p", " %I:%M:%S %p", " %H:%M", " %H:%M:%S", " %H:%M:%S.%f", "T%H:%M:%S", "T%H:%M:%SZ")
+CLOCK = ("%H", "%I", "%M", "%S", "%c", "%X", "%T", "%s")  # of patterns with a time of day
+OFFSET = re.compile(r"(Z|[+-]\d\d:?\d\d)", re.ASCII)
 LOOK = 50  # texts that a pattern must read before all are tried
 
 
@@ -33,6 +35,11 @@ def parse(texts: Sequence[str], pattern: str | None = None) -> Moments | None:
     """
     if pattern is not None:
         return _read(texts, pattern)
+    tail = OFFSET.search(texts[0][16:])  # a zone, which all must share: it is written back as it is
+    if tail and all(text.endswith(tail[1]) for text in texts):
+        plain = [text.removesuffix(tail[1]) for text in texts]
+        found = _iso(plain) if all(map(ISO.fullmatch, plain)) else None
+        return found and found._replace(pattern=found.pattern + tail[1])
     if all(map(ISO.fullmatch, texts)):
         return _iso(texts)
     if not all(any(c.isdigit() for c in text) and len(text) >= 8 for text in texts[:LOOK]) or texts[0].isdigit():
@@ -57,7 +64,9 @@ def _iso(texts: Sequence[str]) -> Moments | None:
 
 
 def _read(texts: Sequence[str], pattern: str) -> Moments | None:
-    unit = "us" if "%f" in pattern else "s" if "%H" in pattern else "D"
+    if "%z" in pattern or "%Z" in pattern:
+        return None  # offsets that differ from row to row cannot be written back
+    unit = "us" if "%f" in pattern else "s" if any(word in pattern for word in CLOCK) else "D"
     seconds = []
     try:
         for text in texts:

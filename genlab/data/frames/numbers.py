@@ -57,12 +57,13 @@ def _read(texts: Sequence[str], style: Style) -> Numbers | None:
         return None
     digits = [len(text.partition(".")[2]) for text in plain]
     if any("e" in text or "E" in text for text in plain):
-        return Numbers(values, style, 0 if (values == np.round(values)).all() else None, False)
+        whole = (values == np.round(values)).all() and np.abs(values).max() < EXACT
+        return Numbers(values, style, 0 if whole else None, False)
     wide = np.flatnonzero(np.abs(values) >= EXACT)
     if any("." not in plain[i] and int(plain[i]) != int(values[i]) for i in wide):
         return None
     most = max(digits)
-    return Numbers(values, style, most if most <= 15 else None, most > 0 and min(digits) == most)
+    return Numbers(values, style, most if most <= 15 else None, 0 < most <= 15 and min(digits) == most)
 
 
 def decimals(values: np.ndarray) -> int | None:

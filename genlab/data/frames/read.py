@@ -60,7 +60,10 @@ def read(source: Any, delimiter: str | None = None, header: bool = True) -> Fram
     except ImportError as error:
         raise UserError("data=table needs pyarrow: pip install 'genlab[tables]'") from error
     if not isinstance(source, str | Path):
-        return Frame("table", _frame(source), "")
+        try:
+            return Frame("table", _frame(source), "")
+        except (pyarrow.ArrowException, ValueError, TypeError) as error:
+            raise UserError(f"data.path: the frame cannot be read: {brief(error)}") from error
     file = find(str(source), "file")
     suffix = "".join(file.suffixes[-2:]).lower() if file.suffix.lower() == ".gz" else file.suffix.lower()
     choose("data.path: the ending", suffix, SUFFIXES)
@@ -70,7 +73,7 @@ def read(source: Any, delimiter: str | None = None, header: bool = True) -> Fram
 
             return Frame(file.name, pyarrow.parquet.read_table(file), suffix, path=file)
         return _text(file, suffix, delimiter, header)
-    except (pyarrow.ArrowException, OSError, EOFError) as error:
+    except (pyarrow.ArrowException, OSError, EOFError, csv.Error) as error:
         raise UserError(f"data.path: cannot read {file.name}: {brief(error)}") from error
 
 
@@ -155,7 +158,9 @@ def _table(file: Path, encoding: str, delimiter: str, header: bool) -> "pyarrow.
     from pyarrow import csv as reader
 
     with _open(file, encoding) as stream:
-        first = next(row for row in csv.reader(stream, delimiter=delimiter, skipinitialspace=True) if row)
+        lines = csv.reader(stream, delimiter=delimiter, skipinitialspace=True)
+        first = next(row for row in lines if row)
+        above = lines.line_num - "".join(first).count("\n")  # the line of the header
     if header and all(numbers.parse([cell.strip()]) for cell in first):
         raise UserError(f"{file.name}: line 1 is all numbers, where names belong; data.header=false if there are none")
     names = [cell.strip() for cell in first] if header else [f"column{i + 1}" for i in range(len(first))]
@@ -172,11 +177,17 @@ def _table(file: Path, encoding: str, delimiter: str, header: bool) -> "pyarrow.
                 stream,
                 reader.ReadOptions(
                     column_names=places,
+                    skip_rows=above - 1,
                     skip_rows_after_names=int(header),
                     encoding={"utf-8-sig": "utf-8"}.get(encoding, encoding),
                     use_threads=False,  # only then are rows numbered
                 ),
-                reader.ParseOptions(delimiter=delimiter, newlines_in_values=True, invalid_row_handler=remember),
+                reader.ParseOptions(
+                    delimiter=delimiter,
+                    newlines_in_values=True,
+                    invalid_row_handler=remember,
+                    ignore_empty_lines=len(names) > 1,
+                ),
                 reader.ConvertOptions(column_types=dict.fromkeys(places, pyarrow.string()), strings_can_be_null=False),
             )
     except pyarrow.ArrowInvalid as error:
@@ -185,7 +196,12 @@ def _table(file: Path, encoding: str, delimiter: str, header: bool) -> "pyarrow.
         if "Empty CSV" in str(error):
             raise UserError(f"{file.name} has a header and no rows") from error
         raise
-    if wrong and (rows := _spaced(file, encoding, delimiter, header, len(names))):
+    quotes = any(
+        str(cell).startswith('"') and str(cell).endswith('"')
+        for column in table.columns
+        for cell in pc.call_function("utf8_trim_whitespace", [column.slice(0, LOOK)]).to_pylist()
+    )
+    if (wrong or quotes) and (rows := _spaced(file, encoding, delimiter, header, len(names))):
         return pyarrow.table(dict(zip(_unnamed(names), rows, strict=True)))
     if wrong:
         lines = [f"line {number} has {count}" for number, count in wrong]

@@ -43,7 +43,10 @@ class TableJudge(Judge):
     def parts(self, samples: Tensor, labels: Tensor | None, reasons: Reasons | None) -> Parts:
         assert self.schema is not None
         rows, scores = self.rows_of(samples), self.schema.scores(samples)
-        return table_parts(rows, self.rows, self.train, scores, self.scores, self.train_scores, self.schema.label)
+        # Training rows went through the encoding, so rows are compared with them for copies after the same.
+        encoded = self.rows_of(self.schema.decode(self.schema.encode(samples)))
+        others = (scores, self.scores, self.train_scores)
+        return table_parts(rows, self.rows, self.train, *others, self.schema.label, encoded)
 
     def noise(self, n: int) -> Tensor:
         """Returns rows whose columns are drawn independently of one another from the training rows: (n, width)."""

@@ -17,13 +17,21 @@ NEAREST = 5000  # rows of each side whose nearest neighbours are searched
 
 
 def table_parts(
-    fake: Rows, real: Rows, train: Rows, fake_scores: Tensor, real_scores: Tensor, train_scores: Tensor, label: str = ""
+    fake: Rows,
+    real: Rows,
+    train: Rows,
+    fake_scores: Tensor,
+    real_scores: Tensor,
+    train_scores: Tensor,
+    label: str = "",
+    encoded: Rows | None = None,
 ) -> dict[str, Callable[[], Mapping[str, float]]]:
     """The measures of fake rows against held-out real ones and training rows, by the name of a reason.
 
     Args:
         fake_scores, real_scores, train_scores: the same rows in numbers in which distances make sense, (N, D).
         label: the column that is predicted from the others; "" for none.
+        encoded: the fake rows as the training rows are kept, to find copies among them; None: as they are.
     """
 
     def both() -> tuple[Rows, Rows]:
@@ -39,7 +47,7 @@ def table_parts(
         "sliced_w2": lambda: {"sliced_w2": sliced_w2(fake_scores[:n], real_scores[:n])},
         "missing": lambda: marginals.missing_error(*both()),
         "out_of_range": lambda: marginals.out_of_range(fake, train),
-        "privacy": lambda: privacy(fake_scores, real_scores, train_scores, fake, train),
+        "privacy": lambda: privacy(fake_scores, real_scores, train_scores, encoded or fake, train),
     }
     if not label:
         del parts["utility"]

@@ -26,7 +26,7 @@ def support_measures(fake: Tensor, real: Tensor) -> dict[str, float]:
     """
     if min(len(fake), len(real)) < 2:
         raise ValueError("needs two rows at least on each side")
-    levels = torch.linspace(0, 1, LEVELS, dtype=torch.float64)
+    levels = torch.linspace(0, 1, LEVELS, dtype=torch.float64, device=real.device)
     centre = real.mean(0)
     fake, real = fake - centre, real - centre
     radii = real.norm(dim=1).double().quantile(levels)
