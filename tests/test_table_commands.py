@@ -208,6 +208,19 @@ def test_derived_columns_are_rounded_and_keep_their_gaps():
     assert torch.equal(known, torch.round(known, decimals=2))
 
 
+def test_texts_for_missing_values_are_remembered(cli: Cli, tmp_path: Path):
+    file = tmp_path / "dash.csv"
+    file.write_text("a,b\n" + "".join(f"{'-' if i % 4 == 0 else i % 9},{i % 3}\n" for i in range(100)))
+    words = ("data=table", f"data.path={file}", "data.missing=[-]")
+    assert cli("train", *words, *SHORT, "hydra.run.dir=dash")[0] == 0
+    assert cli("sample", "run=dash", "n=40")[0] == 0
+    assert cli("evaluate", "samples=dash/samples.csv", *words, "out=judged", "device=cpu")[0] == 0
+    gaps = tmp_path / "gaps.csv"
+    gaps.write_text("a,b\n-,1\n3,-\n")
+    assert cli("sample", "run=dash", f"fill={gaps}")[0] == 0
+    assert "-" not in Path("dash/filled.csv").read_text()
+
+
 def test_the_measures_of_tables_are_listed(cli: Cli):
     out = cli("list", "measures")[1]
     assert "detection_auc" in out

@@ -189,7 +189,7 @@ def read_samples(path: Path, data: "Dataset") -> "Tensor":
     if data.spec.table is not None:
         from genlab.data.frames import given, read
 
-        return given.units(data.spec.table, read.read(path))[0]
+        return given.units(data.spec.table, read.read(path, header=data.spec.table.header))[0]
     try:
         loaded = np.load(path, allow_pickle=False)
         names = None if isinstance(loaded, np.ndarray) else loaded.files

@@ -32,7 +32,7 @@ def fill(model: Any, source: str, target: Run) -> str:
     if not hasattr(model, "complete"):
         raise UserError(f"fill: a {type(model).__name__} cannot draw cells given others; train model=autoregressive")
     schema: Schema = model.spec.table
-    frame = read.read(source)
+    frame = read.read(source, header=schema.header)
     if not {column.name for column in schema.columns} & set(frame.table.column_names):
         raise UserError(f"fill: {frame.name} has none of the columns that this model knows")
     units, known = given.units(schema, frame, partly=True)

@@ -88,7 +88,14 @@ class Table(Dataset):
         rare = min(10, sizes[0] // 5000) if rare is None else rare
         fitted = [fit(column, order[: sizes[0]], encoding, rare, most) for column in found]
         table = Schema(
-            fitted, frame.suffix, frame.delimiter, frame.encoding, label or "", frame.header, constraints or ()
+            fitted,
+            frame.suffix,
+            frame.delimiter,
+            frame.encoding,
+            label or "",
+            frame.header,
+            constraints or (),
+            missing or (),
         )
         check_constraints(frame, table, found)
         if not table.width:

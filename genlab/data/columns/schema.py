@@ -26,6 +26,7 @@ class Schema:
         suffix: of the source's name: ".csv", ".tsv.gz", ".parquet", ...; "" for a frame.
         delimiter, encoding: of a text file.
         constraints: between the numbers of a row, see `Constraint`; samples fulfil them.
+        missing: the texts that stand for missing values; () for the usual ones.
         header: whether a text file starts with the names of the columns.
         label: the column that is to be predicted from the others; "" for none.
     """
@@ -39,9 +40,11 @@ class Schema:
         label: str = "",
         header: bool = True,
         constraints: Sequence[str] = (),
+        missing: Sequence[str] = (),
     ) -> None:
         self.columns, self.label, self.header = tuple(columns), label, header
         self.constraints = [Constraint(text, self.columns) for text in constraints]
+        self.missing = list(missing)
         self.suffix, self.delimiter, self.encoding = suffix, delimiter, encoding
         self.fields = tuple(field for column in self.columns for field in column.fields)
         self.width = sum(field.size for field in self.fields)
@@ -58,7 +61,7 @@ class Schema:
     def state(self) -> dict[str, Any]:
         """Returns plain values for a checkpoint; `of` reads them."""
         columns = [column.state() for column in self.columns]
-        names = ("suffix", "delimiter", "encoding", "label", "header")
+        names = ("suffix", "delimiter", "encoding", "label", "header", "missing")
         texts = [constraint.text for constraint in self.constraints]
         return {"columns": columns, "constraints": texts, **{name: getattr(self, name) for name in names}}
 

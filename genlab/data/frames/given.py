@@ -22,9 +22,7 @@ if TYPE_CHECKING:
     import pyarrow
 
 
-def units(
-    schema: Schema, frame: Frame, missing: Sequence[str] = MISSING, partly: bool = False
-) -> tuple[Tensor, Tensor]:
+def units(schema: Schema, frame: Frame, partly: bool = False) -> tuple[Tensor, Tensor]:
     """The rows of a frame in units, (N, width), and which cells are known, (N, columns) bool.
 
     Columns that the schema does not have are ignored.
@@ -35,7 +33,7 @@ def units(
     Raises:
         UserError: a column is absent, or has cells that its kind cannot read.
     """
-    names = frame.table.column_names
+    names, missing = frame.table.column_names, schema.missing or MISSING
     needed = [column.name for column in schema.columns if column.width]
     if (absent := [name for name in needed if name not in names]) and not partly:
         raise UserError(f"{frame.name}: lacks the columns {quoted(absent)}{did_you_mean(absent[0], names)}")
