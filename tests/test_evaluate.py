@@ -247,7 +247,7 @@ def test_reported_units_are_those_of_the_values(cli: Cli, tmp_path: Path):
         in measures["nll"]["text"]
     )
     assert list(report["columns"]) in (["wide", "narrow"], ["narrow", "wide"])
-    assert "Kolmogorov-Smirnov by column, worst first: " in out
+    assert "distance by column, worst first: " in out
     assert with_units(Gaussian2D(n=10))["w2"].unit == "data units"
     assert with_units(blobs())["sliced_w2"].unit == "data units"
 
