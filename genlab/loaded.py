@@ -77,10 +77,8 @@ class Model:
             labels = torch.as_tensor(y, dtype=torch.int64, device=self.family.device)
         if self.spec.table and self.spec.table.constraints:
             from genlab.commands.tables import fulfilling
-            from genlab.data.frames.write import arrow
 
-            units = torch.cat(list(fulfilling(self.family, n, None, None if labels is None else y)))  # type: ignore[arg-type]
-            return arrow(self.spec.table, units).to_pandas()
+            return self._frame(torch.cat(list(fulfilling(self.family, n, None, None if labels is None else y))))  # type: ignore[arg-type]
         with torch.no_grad(), executed(self.family, "auto"):
             return self._out(abilities.samples(family, n, labels))
 
@@ -144,12 +142,17 @@ class Model:
             raise UserError(f"the table lacks the columns {', '.join(lacking)}")
         return torch.as_tensor(np.array(x[names]))
 
+    def _frame(self, units: Tensor) -> Any:
+        """Convert rows of a typed table in units to a DataFrame."""
+        from genlab.data.frames.write import arrow
+
+        assert self.spec.table is not None
+        return arrow(self.spec.table, units).to_pandas()
+
     def _out(self, x: Tensor) -> Any:
         """Convert samples in the model's range to an array in data units, or to a DataFrame with column names."""
         if self.spec.table:
-            from genlab.data.frames.write import arrow
-
-            return arrow(self.spec.table, self.spec.decode(x)).to_pandas()
+            return self._frame(self.spec.decode(x))
         array = self.spec.decode(x).cpu().numpy()
         names = [column.name for column in self.spec.columns if column.size == 1]
         if not names or len(names) < len(self.spec.columns):

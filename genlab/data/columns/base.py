@@ -57,6 +57,11 @@ class Column(ABC):
     def state(self) -> dict[str, Any]:
         """Returns plain values for a checkpoint; `columns.of` reads them."""
 
+    @classmethod
+    def of(cls, state: dict[str, Any]) -> "Column":
+        """Reads what `state` wrote, without the kind."""
+        return cls(**state)
+
     @abstractmethod
     def encode(self, units: Tensor, noise: Tensor | None = None) -> Tensor:
         """Converts units to what a model sees: (B, width) -> (B, width) float32.

@@ -76,11 +76,6 @@ class Category(Column):
             "missing": self.missing,
         }
 
-    @classmethod
-    def of(cls, state: dict[str, Any]) -> "Category":
-        """Reads what `state` wrote."""
-        return cls(**state)
-
     def encode(self, units: Tensor, noise: Tensor | None = None) -> Tensor:
         return units.float()
 

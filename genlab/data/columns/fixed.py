@@ -18,11 +18,6 @@ class Fixed(Column):
     def fields(self) -> tuple[Field, ...]:
         return ()
 
-    @classmethod
-    def of(cls, state: dict[str, Any]) -> "Fixed":
-        """Reads what `state` wrote."""
-        return cls(**state)
-
     def encode(self, units: Tensor, noise: Tensor | None = None) -> Tensor:
         return units.float()
 

@@ -14,7 +14,7 @@ from genlab.data.columns.ordered import Ordered
 from genlab.data.columns.schema import Schema
 from genlab.data.files import quoted, several
 from genlab.data.frames import moments
-from genlab.data.frames.kinds import MISSING, Cells, Refusal, typed
+from genlab.data.frames.kinds import MISSING, Cells, Refusal, is_text, typed
 from genlab.data.frames.read import Frame
 from genlab.errors import UserError, did_you_mean
 
@@ -71,7 +71,7 @@ def read(column: Column, cells: "pyarrow.ChunkedArray", missing: Sequence[str]) 
 
     if pyarrow.types.is_null(cells.type):
         return np.full(len(cells), np.nan)
-    text = pyarrow.types.is_string(cells.type) or pyarrow.types.is_large_string(cells.type)
+    text = is_text(cells.type)
     if text and not Cells.of(cells, missing).texts:
         return np.full(len(cells), np.nan)
     if isinstance(column, Category):

@@ -59,7 +59,7 @@ def typed(name: str, column: "pyarrow.ChunkedArray", asked: Any, missing: Sequen
         column, kind = column.cast(pyarrow.string()), pyarrow.string()
     if pyarrow.types.is_null(kind):
         column, kind = column.cast(pyarrow.string()), pyarrow.string()
-    if pyarrow.types.is_string(kind) or pyarrow.types.is_large_string(kind) or asked in ("category", "boolean"):
+    if is_text(kind) or asked in ("category", "boolean"):
         cells = Cells.of(column.cast(pyarrow.string()), missing)
         return cells.typed(name, asked)
     if pyarrow.types.is_integer(kind) or pyarrow.types.is_floating(kind) or pyarrow.types.is_decimal(kind):
@@ -67,6 +67,13 @@ def typed(name: str, column: "pyarrow.ChunkedArray", asked: Any, missing: Sequen
     if pyarrow.types.is_date(kind) or pyarrow.types.is_timestamp(kind):
         return _of_moments(name, column, asked)
     raise Refusal(f"holds values of type {kind}")
+
+
+def is_text(kind: "pyarrow.DataType") -> bool:
+    """Whether an Arrow type is that of a column of text."""
+    import pyarrow
+
+    return pyarrow.types.is_string(kind) or pyarrow.types.is_large_string(kind)
 
 
 def _of_numbers(name: str, column: "pyarrow.ChunkedArray", asked: Any) -> Typed:

@@ -44,7 +44,7 @@ class TableJudge(Judge):
         assert self.schema is not None
         rows, scores = self.rows_of(samples), self.schema.scores(samples)
         # Training rows went through the encoding, so rows are compared with them for copies after the same.
-        encoded = self.rows_of(self.schema.decode(self.schema.encode(samples)))
+        encoded = None if self.quick else self.rows_of(self.schema.decode(self.schema.encode(samples)))
         others = (scores, self.scores, self.train_scores)
         return table_parts(rows, self.rows, self.train, *others, self.schema.label, encoded)
 

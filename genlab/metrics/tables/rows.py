@@ -20,11 +20,6 @@ class Rows:
         """The first n rows."""
         return replace(self, values=self.values[:n])
 
-    @property
-    def discrete(self) -> np.ndarray:
-        """Which columns have words: (C,) bool."""
-        return np.array(self.words) > 0
-
 
 def same_length(a: Rows, b: Rows) -> tuple[Rows, Rows]:
     """The first rows of both, as many of each.
