@@ -66,10 +66,10 @@ def column_round_trip(column: Real, x: torch.Tensor) -> torch.Tensor:
 
 def test_the_loss_is_the_mean_over_all_orders_of_the_code_length():
     made = model(WORDS)
-    tokens = torch.tensor([[2, 1]])
+    x, tokens = torch.tensor([[0.0, 0, 1, 0, 1]]), torch.tensor([[2, 1]])
     known = torch.zeros(1, 2, dtype=torch.bool)
-    bounds = [made.bound(tokens, known)]  # i = 1; then each column may be the known one
-    bounds += [made.bound(tokens, known.index_fill(1, torch.tensor([k]), True)) for k in (0, 1)]
+    bounds = [made.bound(x, tokens, known)]  # i = 1; then each column may be the known one
+    bounds += [made.bound(x, tokens, known.index_fill(1, torch.tensor([k]), True)) for k in (0, 1)]
     expected = 0.5 * bounds[0] + 0.25 * (bounds[1] + bounds[2])
     lengths = []
     for order in itertools.permutations((0, 1)):
@@ -80,7 +80,7 @@ def test_the_loss_is_the_mean_over_all_orders_of_the_code_length():
             seen[0, k] = True
         lengths.append(total)
     assert expected.item() == pytest.approx(np.mean(lengths), rel=1e-5)
-    assert lengths[0] == pytest.approx(-made.log_prob(torch.tensor([[0.0, 0, 1, 0, 1]])).item(), rel=1e-5)
+    assert lengths[0] == pytest.approx(-made.log_prob(x).item(), rel=1e-5)
 
 
 def test_given_cells_are_kept_and_the_rest_follows_from_them():

@@ -22,7 +22,7 @@ from genlab.models.base import Family, LossOutput, Phase
 from genlab.models.tokens import Tokens
 from genlab.networks.token_mlp import TokenMLP
 
-ORDERS = ("random", "table")
+ORDERS = ("random", "label", "table")
 
 
 class Autoregressive(Family):
@@ -30,7 +30,9 @@ class Autoregressive(Family):
 
     Args:
         bins: tokens of a column of numbers, about.
-        order: in which samples are drawn: "random", another for each row, whose errors average out, or "table".
+        order: in which samples are drawn: "random", another for each row, whose errors average out; "label", the same
+            with the table's label last, so that it is drawn given all others; or "table".
+        numbers: whether the net sees where in its bin a number lies, besides the bin.
         temperature: of the logits in sampling: below 1 samples keep to what is likely, 1 is the model.
         hidden, blocks, embedding, dropout: of the net, see `TokenMLP`.
 
@@ -43,6 +45,7 @@ class Autoregressive(Family):
         spec: Spec,
         bins: int = 100,
         order: str = "random",
+        numbers: bool = False,
         temperature: float = 1.0,
         hidden: int = 512,
         blocks: int = 3,
@@ -56,9 +59,10 @@ class Autoregressive(Family):
         choose("order", order, ORDERS)
         within("temperature", temperature, above=0)
         within("dropout", dropout, 0, below=1)
-        self.order, self.temperature = order, temperature
+        self.order, self.temperature, self.numbers = order, temperature, numbers
         self.tokens = Tokens(spec.table, bins)
-        self.net = TokenMLP(self.tokens.sizes, hidden, blocks, embedding, dropout)
+        seen = len(self.tokens.numbers) if numbers else 0
+        self.net = TokenMLP(self.tokens.sizes, hidden, blocks, embedding, dropout, seen)
 
     def phases(self) -> tuple[Phase, ...]:
         return (Phase("model", (self.net,), self.loss),)
@@ -72,11 +76,15 @@ class Autoregressive(Family):
         tokens = self.tokens.of(batch["x"])
         before = torch.randint(self.columns, (len(tokens),), device=tokens.device)  # i - 1
         place = torch.rand(tokens.shape, device=tokens.device).argsort(1).argsort(1)  # of each column in σ
-        return LossOutput(self.bound(tokens, place < before[:, None]).mean())
+        return LossOutput(self.bound(batch["x"], tokens, place < before[:, None]).mean())
 
-    def bound(self, tokens: Tensor, known: Tensor) -> Tensor:
-        """The terms of L for known columns, in nats of the tokens: (B, D) int64, (B, D) bool -> (B,)."""
-        logits = self.net(tokens, known)
+    def scores(self, x: Tensor, known: Tensor) -> Tensor | None:
+        """What the net sees of numbers besides their tokens: (B, D), (B, F) bool -> (B, numbers)."""
+        return self.tokens.scores(x, known) if self.numbers else None
+
+    def bound(self, x: Tensor, tokens: Tensor, known: Tensor) -> Tensor:
+        """The terms of L for known columns, in nats of the tokens: (B, D), (B, F) int64, (B, F) bool -> (B,)."""
+        logits = self.net(tokens, known, self.scores(x, known))
         losses = [
             F.cross_entropy(logit, k, reduction="none") for logit, k in zip(logits, tokens.unbind(1), strict=True)
         ]
@@ -86,33 +94,33 @@ class Autoregressive(Family):
     @torch.no_grad()
     def sample(self, n: int, y: Tensor | None = None) -> Tensor:
         """Draws n rows (n, D), column by column."""
-        tokens = torch.zeros(n, self.columns, dtype=torch.int64, device=self.device)
-        return self.tokens.draw(self._complete(tokens, torch.zeros_like(tokens, dtype=torch.bool)))
+        x = torch.zeros(n, *self.spec.shape, device=self.device)
+        return self.complete(x, torch.zeros(n, self.columns, dtype=torch.bool, device=self.device))
 
     @torch.no_grad()
     def complete(self, x: Tensor, known: Tensor) -> Tensor:
         """Draws what is not known of rows, given the rest: (B, D), (B, fields) bool -> (B, D)."""
-        tokens = self._complete(self.tokens.of(x), known)
-        widths = torch.tensor(self.tokens.widths, device=x.device)
-        return torch.where(known.repeat_interleave(widths, dim=1), x, self.tokens.draw(tokens))
-
-    def _complete(self, tokens: Tensor, known: Tensor) -> Tensor:
-        """Draws the tokens (B, D) that are not known."""
-        tokens, known = tokens.clone(), known.clone()
-        turn = torch.arange(self.columns, device=tokens.device).expand_as(tokens) / self.columns
-        if self.order == "random":
-            turn = torch.rand_like(turn)
-        turn = turn.masked_fill(known, 2.0).argsort(dim=1)  # known columns come last
-        for column in turn[:, : int((~known).sum(1).max())].unbind(1):
-            features = self.net.features(tokens, known)
+        x, known, tokens = x.clone(), known.clone(), self.tokens.of(x)
+        for column in self.turns(known)[:, : int((~known).sum(1).max())].unbind(1):
+            features = self.net.features(tokens, known, self.scores(x, known))
             column = torch.where(known.gather(1, column[:, None])[:, 0], -1, column)  # a row that is complete already
             for place in column.unique().tolist():
                 if place >= 0:
                     rows = (column == place).nonzero()[:, 0]
                     logits = self.net.logits(place, features[rows]) / self.temperature
                     tokens[rows, place] = logits.softmax(1).multinomial(1)[:, 0]
+                    x[rows, self.tokens.channels(place)] = self.tokens.draw(place, tokens[rows, place])
                     known[rows, place] = True
-        return tokens
+        return x
+
+    def turns(self, known: Tensor) -> Tensor:
+        """The order in which the fields of each row are drawn, known ones last: (B, F) bool -> (B, F) int64."""
+        turn = torch.arange(self.columns, device=known.device).expand(known.shape) / self.columns
+        if self.order != "table":
+            turn = torch.rand_like(turn)
+        if self.order == "label":
+            turn[:, self.tokens.label] += 1
+        return turn.masked_fill(known, 3.0).argsort(dim=1)
 
     @torch.no_grad()
     def log_prob(self, x: Tensor) -> Tensor:
@@ -124,7 +132,7 @@ class Autoregressive(Family):
         known = torch.zeros_like(tokens, dtype=torch.bool)
         total = self.tokens.log_density(x, tokens)
         for place in range(self.columns):
-            logits = self.net.logits(place, self.net.features(tokens, known))
+            logits = self.net.logits(place, self.net.features(tokens, known, self.scores(x, known)))
             total = total - F.cross_entropy(logits, tokens[:, place], reduction="none")
             known[:, place] = True
         return total

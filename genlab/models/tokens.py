@@ -32,9 +32,12 @@ class Tokens(nn.Module):
         self.widths = [field.size for field in schema.fields]
         self.sizes: list[int] = []  # the number of tokens of each field
         self.numbers: dict[int, Numeric] = {}  # by the place of the field
+        self.label: list[int] = []  # the places of the label's fields
         for column in schema.columns:
             for i, field in enumerate(column.fields):
                 place = len(self.sizes)
+                if column.name == schema.label:
+                    self.label.append(place)
                 if isinstance(column, Numeric) and i == 0:
                     edges = column.quantiles.bins(bins)
                     self.numbers[place] = column
@@ -47,6 +50,11 @@ class Tokens(nn.Module):
         """The edges of a field's bins, ranks from 0 to 1: (K + 1,) float64."""
         return getattr(self, f"edges_{place}")
 
+    def channels(self, place: int) -> slice:
+        """The channels of a field in a row (B, D)."""
+        start = sum(self.widths[:place])
+        return slice(start, start + self.widths[place])
+
     def of(self, x: Tensor) -> Tensor:
         """The token of each field: (B, D) -> (B, F) int64."""
         tokens = []
@@ -58,18 +66,21 @@ class Tokens(nn.Module):
                 tokens.append(part.argmax(1))
         return torch.stack(tokens, dim=1)
 
-    def draw(self, tokens: Tensor) -> Tensor:
-        """Rows with these tokens: (B, F) -> (B, D) float32, ranks drawn evenly within their bins."""
-        parts = []
-        for place, size in enumerate(self.widths):
-            k = tokens[:, place]
-            if place in self.numbers:
-                low, high = self.edges(place)[:-1][k], self.edges(place)[1:][k]
-                ranks = low + (high - low) * torch.rand_like(low)
-                parts.append(self.numbers[place].from_ranks(ranks))
-            else:
-                parts.append(torch.nn.functional.one_hot(k, size))
-        return torch.cat([part.float() for part in parts], dim=1)
+    def draw(self, place: int, k: Tensor) -> Tensor:
+        """Channels of one field with these tokens: (B,) -> (B, width) float32, ranks drawn evenly within their bins."""
+        if place not in self.numbers:
+            return torch.nn.functional.one_hot(k, self.widths[place]).float()
+        low, high = self.edges(place)[:-1][k], self.edges(place)[1:][k]
+        return self.numbers[place].from_ranks(low + (high - low) * torch.rand_like(low)).float()
+
+    def scores(self, x: Tensor, known: Tensor) -> Tensor:
+        """The normal scores of the numbers that are known, 0 for others: (B, D), (B, F) bool -> (B, numbers)."""
+        found = [
+            torch.where(known[:, place], self.numbers[place].score(part), 0.0)
+            for place, part in enumerate(x.split(self.widths, dim=1))
+            if place in self.numbers
+        ]
+        return torch.stack(found, dim=1) if found else x[:, :0]
 
     def log_density(self, x: Tensor, tokens: Tensor) -> Tensor:
         """log p(x | tokens) in nats: (B, D), (B, F) -> (B,) float32."""

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from genlab.data.columns.base import Column
 from genlab.data.columns.codes import CODES, Code, from_ranks, ranks
-from genlab.data.columns.quantiles import Quantiles
+from genlab.data.columns.quantiles import SMALLEST, Quantiles
 from genlab.data.fields import Field
 
 
@@ -92,6 +92,12 @@ class Numeric(Column):
     def ranks(self, x: Tensor) -> Tensor:
         """The ranks F(v) in [0, 1] of what a model sees: (B, size) -> (B,) float64."""
         return ranks(self.quantiles, self.code, x)
+
+    def score(self, x: Tensor) -> Tensor:
+        """The normal scores Φ⁻¹(F(v)) of what a model sees: (B, size) -> (B,) float32."""
+        if self.code.name == "quantile":
+            return x[:, 0].float()
+        return torch.special.ndtri(self.ranks(x).clamp(SMALLEST, 1 - SMALLEST)).float()
 
     def from_ranks(self, u: Tensor) -> Tensor:
         """What a model sees of values of these ranks: (B,) float64 -> (B, size) float64."""
