@@ -43,6 +43,7 @@ class Dataset:
         fingerprint: changes whenever the samples change; "" if unknown.
         truth: the distribution that the samples were drawn from, if known.
         table: the schema of a table of typed columns, whose splits hold packed rows.
+        steps: the schema of one step of series of typed columns, whose splits hold packed steps (N, fields, T).
 
     Raises:
         UserError: the range does not fit the type of the samples.
@@ -58,6 +59,7 @@ class Dataset:
         fingerprint: str = "",
         truth: Mixture | None = None,
         table: Schema | None = None,
+        steps: Schema | None = None,
     ) -> None:
         self.name = name
         self.splits = splits
@@ -67,8 +69,10 @@ class Dataset:
         self.device = splits["train"].x.device  # the device of batches; the splits may stay in host memory
         x, y = splits["train"]
         counts = () if y is None or not classes else tuple(y.bincount(minlength=classes).tolist())
-        shape = (table.width,) if table else tuple(x.shape[1:])
-        self.spec = Spec(shape, classes, fields, labels, counts, table)
+        shape = tuple(x.shape[1:])
+        if schema := table or steps:
+            shape = (schema.width, *shape[1:])
+        self.spec = Spec(shape, classes, fields, labels, counts, table, steps)
         if (x.dtype == torch.uint8) != self.spec.only("pixel"):
             allowed = "symmetric, unit or binary" if x.dtype == torch.uint8 else "real"
             raise UserError(f"data.range: '{self.spec.values}' does not fit {name}; allowed: {allowed}")

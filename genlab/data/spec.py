@@ -10,7 +10,7 @@ from torch import Tensor
 from genlab.data.columns.schema import Schema
 from genlab.data.fields import LIMITS, Field, Group, Kind, Range, decode, encode, fields_of, from_unit, grouped, numeric
 
-Layout = Literal["vector", "image"]  # (D,) or (C, H, W)
+Layout = Literal["vector", "sequence", "image"]  # (D,), (C, T) or (C, H, W)
 
 
 class Spec:
@@ -19,12 +19,13 @@ class Spec:
     Specs are equal if they describe samples of the same kind; `counts` belong to one data set and are not compared.
 
     Args:
-        shape: the shape of one sample: (D,) or (C, H, W).
+        shape: the shape of one sample: (D,), (C, T) or (C, H, W).
         classes: number of classes; 0 for none.
         fields: what the channels mean; a range stands for one field of such values.
         labels: the names of the classes, if they have names.
         counts: training samples of each class; () if unknown.
         table: the schema, if samples are rows of a table of typed columns; its fields replace `fields`.
+        steps: the schema of one step, if samples are series of typed columns; its fields replace `fields`.
 
     Raises:
         ValueError: the sizes of the fields do not add up to axis 0.
@@ -38,11 +39,12 @@ class Spec:
         labels: tuple[str, ...] = (),
         counts: tuple[int, ...] = (),
         table: Schema | None = None,
+        steps: Schema | None = None,
     ) -> None:
         self.shape, self.classes, self.labels, self.counts = shape, classes, labels, counts
-        self.table = table
-        if table is not None:
-            fields = table.fields
+        self.table, self.steps = table, steps
+        if schema := table or steps:
+            fields = schema.fields
         self.fields = fields if isinstance(fields, tuple) else fields_of(shape, fields)
         self.groups = tuple(grouped(self.fields))
         if (filled := sum(field.size for field in self.fields)) != shape[0]:
@@ -58,16 +60,17 @@ class Spec:
         return f"Spec{(*self._kind(), self.counts)}"
 
     def _kind(self) -> tuple[Any, ...]:
-        return self.shape, self.classes, self.fields, self.labels, self.table
+        return self.shape, self.classes, self.fields, self.labels, self.table, self.steps
 
     def counted(self, counts: Sequence[int]) -> "Spec":
         """Returns a copy with these counts."""
-        return Spec(self.shape, self.classes, self.fields, self.labels, tuple(counts), self.table)
+        return Spec(self.shape, self.classes, self.fields, self.labels, tuple(counts), self.table, self.steps)
 
     @property
     def layout(self) -> Layout:
         """How to interpret the axes."""
-        return "image" if len(self.shape) == 3 else "vector"
+        layouts: dict[int, Layout] = {1: "vector", 2: "sequence", 3: "image"}
+        return layouts[len(self.shape)]
 
     @property
     def columns(self) -> tuple[Field, ...]:
@@ -84,7 +87,9 @@ class Spec:
     @property
     def scaled(self) -> bool:
         """Whether some values have their own units, as numeric columns do."""
-        return not self.table and any(field.kind == "real" and bool(field.name) for field in self.fields)
+        return not (self.table or self.steps) and any(
+            field.kind == "real" and bool(field.name) for field in self.fields
+        )
 
     @property
     def meaning(self) -> tuple[Any, ...]:
@@ -129,7 +134,8 @@ class Spec:
         """Returns the spec as lists, numbers and strings for a checkpoint, without the counts; `Spec.of` reads it."""
         fields = [[*field[:-1], list(field.labels)] for field in self.fields]
         state = {"shape": list(self.shape), "classes": self.classes, "fields": fields, "labels": list(self.labels)}
-        return state | {"table": self.table.state()} if self.table else state
+        schemas = {"table": self.table, "steps": self.steps}
+        return state | {name: schema.state() for name, schema in schemas.items() if schema}
 
     @classmethod
     def of(cls, state: dict[str, Any] | list[Any], counts: Sequence[int] = ()) -> "Spec":
@@ -148,8 +154,10 @@ class Spec:
         for field in fields:
             if field.kind not in get_args(Kind) or field.range not in get_args(Range):
                 raise ValueError(f"unknown field of kind {field.kind}, range {field.range}")
-        table = Schema.of(state["table"]) if isinstance(state, dict) and "table" in state else None
-        return cls(tuple(shape), classes, fields, tuple(labels), tuple(counts), table)
+        schemas = {}
+        if isinstance(state, dict):
+            schemas = {name: Schema.of(state[name]) for name in ("table", "steps") if name in state}
+        return cls(tuple(shape), classes, fields, tuple(labels), tuple(counts), **schemas)
 
     @property
     def log_scale(self) -> float:
@@ -160,6 +168,8 @@ class Spec:
         """Encodes raw samples as float32 in the model's range; "binary" draws pixels from Bernoulli(pixel / 255)."""
         if self.table:
             return self.table.expand(raw)
+        if self.steps:
+            return by_step(self.steps.expand, raw)
         x = raw.float()
         if x is raw and not self.only("real"):
             x = x.clone()  # pixels are scaled in place
@@ -172,6 +182,8 @@ class Spec:
         """
         if self.table:
             return self.table.decode(x)
+        if self.steps:
+            return by_step(self.steps.decode, x)
         if self.only("real"):
             return self._in_units(x)
         return self.each(decode, self._in_units(x))
@@ -180,6 +192,8 @@ class Spec:
         """Converts raw samples to data units, never binarized."""
         if self.table:
             return self.table.decode(self.table.expand(raw))
+        if self.steps:
+            return by_step(self.steps.decode, by_step(self.steps.expand, raw))
         if self.only("real"):
             return self._in_units(raw)
         return self.each(lambda group, x: x / 255.0 if group.kind == "pixel" else x, self._in_units(raw.float()))
@@ -191,6 +205,8 @@ class Spec:
         """
         if self.table:
             return self.table.scores(x)
+        if self.steps:
+            return by_step(self.steps.scores, x)
         if not self.scaled:
             return x
         mean, deviation = self._scale(x)
@@ -200,6 +216,8 @@ class Spec:
         """Converts data units to the model's range, float32; the inverse of `decode`."""
         if self.table:
             return self.table.encode(x)
+        if self.steps:
+            return by_step(self.steps.encode, x)
         return self.each(from_unit, self.standardise(x).float())
 
     def each(self, rule: Callable[[Group, Tensor], Tensor], x: Tensor) -> Tensor:
@@ -220,3 +238,9 @@ class Spec:
         scales = [(field.mean, field.deviation) for field in self.fields for _ in range(field.size)]
         pairs = torch.tensor(scales, dtype=exact).view(-1, *[1] * (len(self.shape) - 1), 2).to(like.device)
         return pairs[..., 0], pairs[..., 1]
+
+
+def by_step(rule: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
+    """Applies a rule for rows, (B, C) -> (B, D), to each step of series: (B, C, T) -> (B, D, T)."""
+    rows = rule(x.transpose(1, 2).flatten(0, 1))
+    return rows.unflatten(0, (len(x), x.shape[2])).transpose(1, 2)

@@ -10,18 +10,24 @@ from genlab.errors import UserError, choose
 from genlab.networks import dcgan, unet
 
 Shape = Sequence[int]
+LAYOUTS = {1: "vector", 2: "sequence", 3: "image"}  # by the number of axes of a sample
 
 TABLE: dict[tuple[str, str], tuple[str, ...]] = {
     ("decoder", "vector"): ("mlp",),
+    ("decoder", "sequence"): ("mlp",),
     ("decoder", "image"): ("dcgan", "mlp"),
     ("encoder", "vector"): ("mlp",),
+    ("encoder", "sequence"): ("mlp",),
     ("encoder", "image"): ("dcgan", "mlp"),
     ("denoiser", "vector"): ("mlp",),
+    ("denoiser", "sequence"): ("mlp",),
     ("denoiser", "image"): ("unet", "mlp"),
     ("translator", "vector"): ("mlp",),
+    ("translator", "sequence"): ("mlp",),
     ("translator", "image"): ("resnet", "mlp"),
     ("classifier", "image"): ("classifier",),
     ("flow", "vector"): ("realnvp",),
+    ("flow", "sequence"): ("realnvp",),
     ("flow", "image"): ("glow", "realnvp"),
 }
 
@@ -40,7 +46,7 @@ def pick(role: str, net: str, shape: Shape, option: str = "net") -> str:
     choose(option, net, ("auto", *names))
     if net != "auto":
         return net
-    row = TABLE[role, "image" if len(shape) == 3 else "vector"]
+    row = TABLE[role, LAYOUTS[len(shape)]]
     return next(name for name in row if name not in FITS or FITS[name](shape))
 
 
