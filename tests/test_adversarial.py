@@ -79,7 +79,7 @@ def test_the_critic_loss_is_minus_the_distance_plus_the_weighted_penalty():
 def test_penalty_points_lie_between_real_and_fake_samples():
     seen = []
     family = WGANGP(PLANE, critic=lambda shape, outputs: Linear(1.0, 0.0))
-    family.sample = lambda n, y=None: torch.full((n, 2), 10.0)  # type: ignore[method-assign]
+    family.sample = lambda n, y=None, given=None: torch.full((n, 2), 10.0)  # type: ignore[method-assign]
     family.gradient_penalty = lambda x: seen.append(x) or x.sum() * 0  # type: ignore[method-assign,func-returns-value]
     torch.manual_seed(0)
     family.critic_loss({"x": torch.zeros(500, 2)})

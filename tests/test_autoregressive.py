@@ -86,7 +86,7 @@ def test_the_loss_is_the_mean_over_all_orders_of_the_code_length():
 def test_given_cells_are_kept_and_the_rest_follows_from_them():
     made = model(WORDS)
     x = torch.tensor([[0.0, 0, 1, 1, 0]]).expand(5000, -1)
-    known = torch.tensor([[False, True]]).expand(5000, -1)
+    known = torch.tensor([[False] * 3 + [True] * 2]).expand(5000, -1)
     completed = made.complete(x, known)
     assert torch.equal(completed[:, 3:], x[:, 3:])
     seen = torch.tensor([[False, True]])

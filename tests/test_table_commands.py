@@ -149,7 +149,7 @@ def test_models_that_cannot_complete_rows_are_drawn_until_the_condition_holds(tm
     class Real:
         """Draws rows of the table itself."""
 
-        spec, device, conditional = data.spec, torch.device("cpu"), False
+        spec, device, conditional, completes_any = data.spec, torch.device("cpu"), False, False
 
         def sample(self, n: int, y: torch.Tensor | None = None) -> torch.Tensor:
             return data.head("train", 200)["x"][torch.randint(len(data), (n,))]

@@ -1,7 +1,7 @@
 """Conditions on the columns of samples: `where={sex: Female, age: ">60"}`, in the table's own words."""
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -48,13 +48,13 @@ class Conditions(NamedTuple):
             good &= among | values[name].isnan() if np.isnan(allowed).any() else among
         return good
 
-    def rows(self, n: int) -> tuple[Tensor, Tensor]:
-        """n rows in which the columns with one allowed value are filled in: units (n, width), (n, fields) bool."""
+    def rows(self, n: int, names: Collection[str]) -> tuple[Tensor, Tensor]:
+        """n rows in which these of the columns with one allowed value are filled in: units (n, width), and where."""
         parts, known = [], []
         for column in self.schema.columns:
-            value = self.equal.get(column.name)
-            parts.append(column.units(np.full(n, 0.0 if value is None else value)))
-            known += [value is not None] * len(column.fields)
+            fixed = column.name in names
+            parts.append(column.units(np.full(n, self.equal[column.name] if fixed else 0.0)))
+            known += [fixed] * column.width
         return torch.cat(parts, dim=1), torch.tensor(known).expand(n, -1)
 
 

@@ -9,13 +9,15 @@ import torch
 
 from genlab.data.columns.category import Category
 from genlab.data.columns.schema import Schema
+from genlab.data.files import quoted
 from genlab.data.frames import given, read
 from genlab.data.frames.write import SEED, arrow, cells, opened
 from genlab.errors import UserError
 from genlab.runs.folder import Run
 
 CHUNK = 20_000  # rows that are completed at a time
-TRIES = 50  # that a missing word is drawn again
+TRIES = 50  # that a missing cell is drawn again
+FLAG = ("present", "missing")  # the labels of a field that says whether a number is missing
 
 
 def fill(model: Any, source: str, target: Run) -> str:
@@ -29,13 +31,14 @@ def fill(model: Any, source: str, target: Run) -> str:
     """
     if model.spec.table is None:
         raise UserError("fill: this model was not trained on a table (data=table)")
-    if not hasattr(model, "complete"):
+    if not (model.completes_any or model.given):
         raise UserError(f"fill: a {type(model).__name__} cannot draw cells given others; train model=autoregressive")
     schema: Schema = model.spec.table
     frame = read.read(source, header=schema.header)
     if not {column.name for column in schema.columns} & set(frame.table.column_names):
         raise UserError(f"fill: {frame.name} has none of the columns that this model knows")
     units, known = given.units(schema, frame, partly=True)
+    known = _usable(model, schema, frame, known)
     fields = torch.tensor([i for i, column in enumerate(schema.columns) for _ in column.fields])
     drawn = []
     for part, seen in zip(units.split(CHUNK), known[:, fields].split(CHUNK), strict=True):
@@ -52,29 +55,63 @@ def fill(model: Any, source: str, target: Run) -> str:
     return f"{count:,} cells of {rows:,} rows filled in: {path}"
 
 
+def _usable(model: Any, schema: Schema, frame: read.Frame, known: torch.Tensor) -> torch.Tensor:
+    """Which cells (N, columns) the model can be given, of those that are known.
+
+    Raises:
+        UserError: a column of data.condition has an empty cell, or the model takes no others and some are filled.
+    """
+    given_columns = torch.tensor([column.name in schema.given for column in schema.columns])
+    for i in given_columns.nonzero()[:, 0].tolist():
+        if not known[:, i].all():
+            place = frame.line(int((~known[:, i]).nonzero()[0]))
+            name = schema.columns[i].name
+            raise UserError(f"fill: {frame.name}: column '{name}' is empty in {place}; the model must be given it")
+    if model.completes_any:
+        return known
+    learnt = torch.tensor([bool(column.width) for column in schema.columns]) & ~given_columns
+    if extra := (known & learnt).any(0).nonzero()[:, 0].tolist():
+        names = quoted([schema.columns[i].name for i in extra])
+        raise UserError(
+            f"fill: {frame.name}: a {type(model).__name__} can be given {quoted(schema.given)} only; empty {names}, or "
+            f"train model=autoregressive"
+        )
+    return known
+
+
 def _filled(model: Any, schema: Schema, x: torch.Tensor, known: torch.Tensor) -> torch.Tensor:
-    """Draws the unknown cells of rows x (B, width), none of them as missing; returns units (B, width)."""
-    sizes = [field.size for field in schema.fields]
-    flags = [i for i, field in enumerate(schema.fields) if field.labels == ("present", "missing")]
-    parts, known = list(x.split(sizes, dim=1)), known.clone()
-    for i in flags:  # an unknown number is present
-        here = ~known[:, i]
-        parts[i] = torch.where(here[:, None], torch.tensor([1.0, 0.0], device=x.device), parts[i])
-        known[:, i] = True
-    x = torch.cat(parts, dim=1)
+    """Draws the unknown cells of rows x (B, width), none of them as missing; returns units (B, width).
+
+    Args:
+        known: (B, fields), which are known.
+    """
+    sizes = torch.tensor([field.size for field in schema.fields], device=x.device)
+    unknown = ~known.repeat_interleave(sizes, dim=1)
+    missing = _missing(schema).to(x.device)
+    if model.completes_any:  # an unknown number is present: its flag is known
+        flags = torch.tensor([field.labels == FLAG for field in schema.fields], device=x.device)
+        present = (flags & ~known).repeat_interleave(sizes, dim=1)
+        x = torch.where(present, (~missing).to(x), x)
+        known = known | flags
+    given_channels = known.repeat_interleave(sizes, dim=1)
     with torch.no_grad():
-        units = model.spec.decode(model.complete(x, known))
-        for _ in range(TRIES):  # a missing word is drawn again
-            gone = torch.zeros(len(x), dtype=torch.bool, device=x.device)
-            place = 0
-            for column, part in schema.cut(units):
-                if isinstance(column, Category) and column.missing in column.labels:
-                    gone |= ~known[:, place] & (part.argmax(1) == column.labels.index(column.missing))
-                place += len(column.fields)
+        units = model.spec.decode(model.complete(x, given_channels))
+        for _ in range(TRIES):  # what was drawn as missing is drawn again
+            gone = ((units > 0.5) & missing & unknown).any(1)
             if not gone.any():
                 break
-            units[gone] = model.spec.decode(model.complete(x[gone], known[gone]))
+            units[gone] = model.spec.decode(model.complete(x[gone], given_channels[gone]))
     return units
+
+
+def _missing(schema: Schema) -> torch.Tensor:
+    """Which channels stand for a missing cell: (width,) bool."""
+    found = []
+    for column in schema.columns:
+        for field in column.fields:
+            words = [column.missing] if isinstance(column, Category) else [FLAG[1]] if field.labels == FLAG else []
+            found += [label in words for label in field.labels] if field.kind == "category" else [False] * field.size
+    return torch.tensor(found)
 
 
 def _write(path: Path, schema: Schema, frame: read.Frame, units: torch.Tensor, known: torch.Tensor) -> None:

@@ -70,14 +70,15 @@ def fulfilling(model: Any, n: int, conditions: Conditions | None, y: int | str |
         UserError: hardly any row fulfils them.
     """
     found, tried, what = 0, 0, "data.constraints" if conditions is None else "where"
-    completes = hasattr(model, "complete")
+    equal = set(conditions.equal) if conditions else set()
+    fixed = equal if model.completes_any else equal & set(model.spec.table.given)
+    if not set(model.spec.table.given) <= fixed:  # all that the model must be given, or it draws everything
+        fixed = set()
     while found < n:
         size, exact = min(CHUNK, max(2 * (n - found), 1000)), None
         with torch.no_grad():
-            if conditions and completes and conditions.equal:
-                units, known = conditions.rows(size)
-                widths = torch.tensor([field.size for field in model.spec.fields])
-                exact = units, known.repeat_interleave(widths, dim=1)
+            if conditions and fixed:
+                exact = units, known = conditions.rows(size, fixed)
                 x = model.complete(model.spec.from_units(units).to(model.device), known.to(model.device))
             else:
                 x = samples(model, size, asked_for(model, size, y))

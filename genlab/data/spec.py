@@ -85,6 +85,22 @@ class Spec:
             start += field.size
 
     @property
+    def given(self) -> tuple[bool, ...]:
+        """For each channel, whether models are given it instead of learning it; () if they learn all."""
+        if not self.table or not self.table.given:
+            return ()
+        columns = [column for column in self.table.columns for _ in range(column.width)]
+        return tuple(column.name in self.table.given for column in columns)
+
+    @property
+    def learnt(self) -> "Spec":
+        """The spec of the channels that models learn, without the given ones."""
+        if not (given := self.given):
+            return self
+        fields = tuple(field for field, flags in self.cut(given) if not flags[0])
+        return Spec((sum(field.size for field in fields),), self.classes, fields, self.labels, self.counts)
+
+    @property
     def scaled(self) -> bool:
         """Whether some values have their own units, as numeric columns do."""
         return not (self.table or self.steps) and any(

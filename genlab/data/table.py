@@ -53,6 +53,7 @@ class Table(Dataset):
         delimiter: between cells; None: comma, semicolon, tab or bar, whichever fits.
         constraints: between the numbers of a row: "start < end", "total == a + b", "`unit price` > 0". Samples that do
             not fulfil them are drawn again; a column that an == defines is computed from the others.
+        condition: columns that models are given instead of learning them: p(other columns | these).
         validation, test: shares of the rows, at least one each.
 
     Raises:
@@ -74,6 +75,7 @@ class Table(Dataset):
         header: bool = True,
         delimiter: str | None = None,
         constraints: Sequence[str] = (),
+        condition: Sequence[str] | None = None,
         validation: float = 0.1,
         test: float = 0.1,
     ) -> None:
@@ -96,7 +98,9 @@ class Table(Dataset):
             frame.header,
             constraints or (),
             missing or (),
+            condition or (),
         )
+        check_condition(table)
         check_constraints(frame, table, found)
         if not table.width:
             raise UserError(f"{frame.name}: no column is left to learn: all are constants or identifiers")
@@ -228,6 +232,19 @@ def check_constraints(frame: read.Frame, table: Schema, found: Sequence[Typed]) 
                 f"data.constraints: '{constraint.text}' does not hold in {int((~good).sum()):,} of {len(good):,} rows "
                 f"of {frame.name}, first in {frame.line(first)}"
             )
+
+
+def check_condition(table: Schema) -> None:
+    """Checks that the given columns vary, and that others are left to learn.
+
+    Raises:
+        UserError: they do not, or none is.
+    """
+    learnt = [column.name for column in table.columns if column.width]
+    for name in table.given:
+        choose("data.condition", name, learnt)
+    if table.given and set(table.given) >= set(learnt):
+        raise UserError("data.condition: no column is left to learn")
 
 
 def encode(table: Schema, found: Sequence[Typed], order: np.ndarray) -> Tensor:

@@ -40,6 +40,10 @@ class Autoregressive(Family):
         UserError: the data are not a table, or an option is out of its range.
     """
 
+    fixed: Tensor
+    takes_given = True
+    completes_any = True
+
     def __init__(
         self,
         spec: Spec,
@@ -60,6 +64,10 @@ class Autoregressive(Family):
         within("temperature", temperature, above=0)
         within("dropout", dropout, 0, below=1)
         self.order, self.temperature, self.numbers = order, temperature, numbers
+        # The fields that are never drawn or predicted.
+        given = [flags[0] for _, flags in spec.cut(spec.given)] if spec.given else [False] * len(spec.fields)
+        self.register_buffer("fixed", torch.tensor(given), persistent=False)
+        self.learnt = given.count(False)
         self.tokens = Tokens(spec.table, bins)
         seen = len(self.tokens.numbers) if numbers else 0
         self.net = TokenMLP(self.tokens.sizes, hidden, blocks, embedding, dropout, seen)
@@ -74,9 +82,12 @@ class Autoregressive(Family):
 
     def loss(self, batch: Batch) -> LossOutput:
         tokens = self.tokens.of(batch["x"])
-        before = torch.randint(self.columns, (len(tokens),), device=tokens.device)  # i - 1
-        place = torch.rand(tokens.shape, device=tokens.device).argsort(1).argsort(1)  # of each column in σ
-        return LossOutput(self.bound(batch["x"], tokens, place < before[:, None]).mean())
+        if self.given and self.training:
+            self.given.remember(batch["x"], batch["step"])
+        before = torch.randint(self.learnt, (len(tokens),), device=tokens.device)  # i - 1
+        # The place of each column in σ; given ones come after all others, and are known nonetheless.
+        place = (torch.rand(tokens.shape, device=tokens.device) + self.fixed.float()).argsort(1).argsort(1)
+        return LossOutput(self.bound(batch["x"], tokens, (place < before[:, None]) | self.fixed).mean())
 
     def scores(self, x: Tensor, known: Tensor) -> Tensor | None:
         """What the net sees of numbers besides their tokens: (B, D), (B, F) bool -> (B, numbers)."""
@@ -89,17 +100,25 @@ class Autoregressive(Family):
             F.cross_entropy(logit, k, reduction="none") for logit, k in zip(logits, tokens.unbind(1), strict=True)
         ]
         hidden = (~known).float()
-        return self.columns / hidden.sum(1) * (torch.stack(losses, dim=1) * hidden).sum(1)
+        return self.learnt / hidden.sum(1) * (torch.stack(losses, dim=1) * hidden).sum(1)
 
     @torch.no_grad()
     def sample(self, n: int, y: Tensor | None = None) -> Tensor:
         """Draws n rows (n, D), column by column."""
         x = torch.zeros(n, *self.spec.shape, device=self.device)
-        return self.complete(x, torch.zeros(n, self.columns, dtype=torch.bool, device=self.device))
+        if self.given:
+            given = self.given.draw(n)
+            x = self.given.join(given.new_zeros(n, len(self.given.learnt)), given)
+        return self._drawn(x, self.fixed.repeat(n, 1))
 
     @torch.no_grad()
     def complete(self, x: Tensor, known: Tensor) -> Tensor:
-        """Draws what is not known of rows, given the rest: (B, D), (B, fields) bool -> (B, D)."""
+        """Draws what is not known of rows, given the rest: (B, D), (B, D) bool -> (B, D)."""
+        starts = [self.tokens.channels(place).start for place in range(self.columns)]
+        return self._drawn(x, known[:, starts])
+
+    def _drawn(self, x: Tensor, known: Tensor) -> Tensor:
+        """Draws the fields of rows that are not known: (B, D), (B, F) bool -> (B, D)."""
         x, known, tokens = x.clone(), known.clone(), self.tokens.of(x)
         for column in self.turns(known)[:, : int((~known).sum(1).max())].unbind(1):
             features = self.net.features(tokens, known, self.scores(x, known))
@@ -126,12 +145,12 @@ class Autoregressive(Family):
     def log_prob(self, x: Tensor) -> Tensor:
         """The log-density of rows in nats, in the table's order of columns: (B, D) -> (B,).
 
-        Words count their probability, numbers the density of their normal scores.
+        Words count their probability, numbers the density of their normal scores; given columns do not count.
         """
         tokens = self.tokens.of(x)
-        known = torch.zeros_like(tokens, dtype=torch.bool)
-        total = self.tokens.log_density(x, tokens)
-        for place in range(self.columns):
+        known = self.fixed.repeat(len(x), 1)
+        total = self.tokens.log_density(x, tokens, self.fixed.tolist())
+        for place in (~self.fixed).nonzero()[:, 0].tolist():
             logits = self.net.logits(place, self.net.features(tokens, known, self.scores(x, known)))
             total = total - F.cross_entropy(logits, tokens[:, place], reduction="none")
             known[:, place] = True

@@ -7,12 +7,14 @@ training loop, Karras et al., 2021, https://arxiv.org/abs/2106.12423.)
 
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from typing import ClassVar, NamedTuple, Protocol, runtime_checkable
+from typing import Any, ClassVar, NamedTuple, Protocol, cast, runtime_checkable
 
 import torch
 from torch import Tensor, nn
 
 from genlab.data.base import Batch, Range, Spec
+from genlab.errors import UserError
+from genlab.models.given import Given
 from genlab.models.head import Head
 from genlab.models.labels import ClassPrior
 from genlab.networks.activation import differentiated_twice
@@ -64,12 +66,20 @@ class Family(nn.Module):
 
     prefers: ClassVar[Range] = "symmetric"  # the range of image data unless the user chooses another
     conditional: bool = False  # whether `sample` draws from the classes it is given
+    takes_given: ClassVar[bool] = False  # whether it can be given columns instead of learning them (data.condition)
+    completes_any: ClassVar[bool] = False  # whether `complete` takes any known values, not the given columns only
     domains: ClassVar[int] = 1  # 2: batches hold "a" and "b" (genlab.data.pairs)
     foresees: tuple[str, ...] = ()  # phases whose optimizer steps a loss simulates; the trainer fills `rules`
 
     def __init__(self, spec: Spec) -> None:
         super().__init__()
         self.spec = spec
+        if spec.given and not self.takes_given:
+            raise UserError(
+                f"data.condition: a {type(self).__name__} learns all columns; use autoregressive, ddpm, flow, "
+                f"flow_matching, gan, score, vae, wgan or wgan_gp"
+            )
+        self.given = Given(spec) if spec.given else None
         self.head = Head(spec)
         self.class_prior: ClassPrior | None = None  # set by conditional families
         self.rules: Mapping[str, Rule] = {}
@@ -80,6 +90,38 @@ class Family(nn.Module):
 
     def initialise(self, batch: Batch) -> None:
         """Sets what depends on the data from one large batch, before the first step; by default, nothing."""
+
+    def completes(self, known: Tensor) -> bool:
+        """Returns whether `complete` can take these known values, (B, *shape) bool."""
+        if self.completes_any or self.given is None:
+            return self.completes_any
+        return bool((known == self.given.mask).all())
+
+    def complete(self, x: Tensor, known: Tensor) -> Tensor:
+        """Draws what is unknown of samples, given the rest: (B, *shape), (B, *shape) bool -> (B, *shape).
+
+        Raises:
+            UserError: these values cannot be given to this family.
+        """
+        if self.given is None or not self.completes(known):
+            what = "exactly the columns of data.condition" if self.given else "no values unless data.condition is set"
+            raise UserError(f"a {type(self).__name__} can be given {what}; autoregressive and ddpm take any")
+        return cast(Any, self).sample(len(x), given=self.given.split(x)[1])
+
+    def given_in(self, batch: Batch) -> Tensor | None:
+        """Returns the given channels of a batch, (B, K); None if there are none."""
+        return self.given.split(batch["x"])[1] if self.given else None
+
+    def decoded(self, z: Tensor, given: Tensor | None, net: Callable[[Tensor], Tensor]) -> Tensor:
+        """Returns net(z), or net(z, c) joined with the given channels c: (B, D) -> (B, *shape).
+
+        Args:
+            given: (B, K) c; None: those of training rows.
+        """
+        if self.given is None:
+            return net(z)
+        given = (self.given.draw(len(z)) if given is None else given).to(z)
+        return self.given.join(net(torch.cat([z, given], dim=1)), given)
 
     def draw_labels(self, n: int) -> Tensor | None:
         """Draws n classes at their frequencies in the training data, (n,); None if the family is not conditional."""
@@ -188,11 +230,4 @@ class Discrete(Protocol):
 class Measured(Protocol):
     def measures(self, n: int) -> dict[str, float]:
         """Computes measures, by name, of a family that does not learn from the data, from n samples."""
-        ...
-
-
-@runtime_checkable
-class Completer(Protocol):
-    def complete(self, x: Tensor, known: Tensor) -> Tensor:
-        """Draws what is unknown of samples, given the rest: (B, *shape), (B, fields) bool -> (B, *shape)."""
         ...

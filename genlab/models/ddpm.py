@@ -27,7 +27,7 @@ from torch import Tensor
 from genlab.data.base import Batch, Spec
 from genlab.errors import OptionError, choose, within
 from genlab.models.base import LossOutput
-from genlab.models.diffusion import Diffusion, column, mixture
+from genlab.models.diffusion import Clean, Diffusion, column, mixture
 from genlab.models.samplers import SECOND_ORDER, Level, noises, second_order
 from genlab.models.schedules import SCHEDULES, alpha_bars, first_time, sample_times
 from genlab.models.vae import gaussian_kl
@@ -121,19 +121,24 @@ class DDPM(Diffusion):
     @torch.no_grad()
     def sample(self, n: int, y: Tensor | None = None) -> Tensor:
         """Draws n samples (n, *shape). A conditional model takes the classes y (n,), or draws them as in training."""
+        if self.given:
+            return self.draw_given(n)
         x, y = self.noise(n), self.labels(n, y)
-        start = first_time(self.bars) if self.bounded else self.timesteps
-        times = sample_times(start, min(self.sample_steps, start))
         if self.sampler in SECOND_ORDER:
-            levels = [self.level(t) for t in times[:-1]]
-
-            def clean(x_t: Tensor, i: int) -> Tensor:
-                return self.at(x_t, times[i], y)[0]
-
+            levels, clean = self.ladder(y)
             return self.restore(second_order(self.sampler, clean, x, levels, self.eta, self.head.smooth_channels))
-        for t, s in pairwise(times):
+        for t, s in pairwise(self.times()):
             x = self.reverse(x, t, s, y)
         return self.restore(x)
+
+    def times(self) -> list[int]:
+        """Returns the steps that samplers visit, from the noisiest to 0."""
+        start = first_time(self.bars) if self.bounded else self.timesteps
+        return sample_times(start, min(self.sample_steps, start))
+
+    def ladder(self, y: Tensor | None) -> tuple[list[Level], Clean]:
+        times = self.times()[:-1]
+        return [self.level(t) for t in times], lambda x_t, i: self.at(x_t, times[i], y)[0]
 
     def level(self, t: int) -> Level:
         """Returns α and σ at step t."""
@@ -167,7 +172,11 @@ class DDPM(Diffusion):
         which the samples of a batch cover evenly; k >= T - 1 takes every term once. (Nichol, Dhariwal draw t during
         training by the size of the terms, section 3.3.) Pixels count as discrete values (eq. 13), so the result divided
         by -D log 2 is in bits/dim. A conditional model is evaluated without a class.
+
+        Raises:
+            ValueError: the model is given columns, so that it has no bound of all of them.
         """
+        self.check_learnt()
         size, x = len(x), x / self.scale
         times = torch.arange(2, self.timesteps + 1, device=x.device)
         share = (1 / times) / (1 / times).sum()

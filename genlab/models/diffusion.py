@@ -23,6 +23,8 @@ where σ/α is 20,000, an error of 0.003 becomes one of 60. So samplers clip x t
 side. Likelihoods clip only images.
 """
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor
 
@@ -30,10 +32,13 @@ from genlab.data.base import Batch, Spec
 from genlab.errors import OptionError, choose, inside, within
 from genlab.models.base import Family, LossOutput, Phase
 from genlab.models.labels import ClassPrior
+from genlab.models.samplers import Level, inpaint, second_order
 from genlab.networks.denoisers import Denoiser, denoiser
 
+Clean = Callable[[Tensor, int], Tensor]  # x_t and the index of its level -> x̂_0
 PREDICTIONS = ("epsilon", "x0", "v")
 SCALE_STEPS = 1000  # steps over which the data's mean square is averaged; after that it is fixed
+ROUNDS = 10  # of each step when a part of a sample is known; see `samplers.inpaint`
 MARGIN = 0.1  # share of the training range by which samples may exceed it on either side
 
 
@@ -77,6 +82,8 @@ class DenoisingModel(Family):
     """
 
     mean_square: Tensor
+    takes_given = True
+    completes_any = True
 
     def __init__(
         self,
@@ -115,6 +122,8 @@ class DenoisingModel(Family):
     def measure(self, batch: Batch) -> Tensor:
         """Returns x / scale, after updating the scale if in training; pixels and categories stay as they are."""
         x = batch["x"]
+        if self.given and self.training:
+            self.given.remember(x, batch["step"])
         reals = self.head.reals(x)
         if self.training and reals is not None:
             with torch.no_grad():
@@ -126,6 +135,60 @@ class DenoisingModel(Family):
     def restore(self, x: Tensor) -> Tensor:
         """Maps from the net's space back to the data's, clips pixels and rounds categories to one-hot."""
         return self.head.project(x * self.scale)
+
+    def keep_given(self, x_t: Tensor, x: Tensor) -> Tensor:
+        """Returns x_t with the given channels, if any, as they are in x, without noise: 2 x (B, *shape)."""
+        return x_t if self.given is None else torch.where(self.given.mask, x, x_t)
+
+    def mean_error(self, error: Tensor) -> Tensor:
+        """Averages errors over the channels that are learnt: (B, *shape) -> (B,)."""
+        if self.given is not None:
+            error = self.given.split(error)[0]
+        return error.flatten(1).mean(1)
+
+    def ladder(self, y: Tensor | None) -> tuple[list[Level], Clean]:
+        """Returns the levels of a second-order sampler, and a function for x̂_0 at each of them."""
+        raise NotImplementedError
+
+    def draw_given(self, n: int) -> Tensor:
+        """Draws n samples, without noise on the given channels, which are those of training rows: (n, *shape)."""
+        assert self.given is not None
+        given = self.given.draw(n)
+        x = self.given.join(given.new_zeros(n, len(self.given.learnt)), given)
+        return self.complete(x, self.given.mask.expand_as(x))
+
+    @torch.no_grad()
+    def complete(self, x: Tensor, known: Tensor) -> Tensor:
+        """Draws what is unknown of samples, given the rest: (B, *shape), (B, *shape) bool -> (B, *shape).
+
+        Given columns, which the net has learnt to see without noise, cost no more than sampling; everything else that
+        is known takes `ROUNDS` times as long. A conditional model is not told the class.
+        """
+        data, known = x / self.scale, known.expand_as(x)
+        levels, clean = self.ladder(None)
+
+        def denoise(x_t: Tensor, i: int) -> Tensor:
+            return self.keep_given(clean(self.keep_given(x_t, data), i), data)
+
+        smooth, noise = self.head.smooth_channels, self.noise(len(x))
+        if self.completes_by_given(known):
+            made = second_order("dpmpp", denoise, noise, levels, 1.0, smooth)
+        else:
+            made = inpaint(denoise, noise, data, known, levels, ROUNDS, smooth)
+        return torch.where(known, x, self.restore(made))
+
+    def check_learnt(self) -> None:
+        """Checks that no channels are given; of those that are, there is no density.
+
+        Raises:
+            ValueError: some are.
+        """
+        if self.given:
+            raise ValueError("a denoiser that is given columns (data.condition) has no density of whole rows")
+
+    def completes_by_given(self, known: Tensor) -> bool:
+        """Returns whether exactly the given channels are known."""
+        return self.given is not None and bool((known == self.given.mask).all())
 
     def noise(self, n: int) -> Tensor:
         """Draws n samples of ε ~ N(0, I): (n, *shape)."""
@@ -216,8 +279,8 @@ class Diffusion(DenoisingModel):
         """
         noise = torch.randn_like(x)
         alpha, sigma = column(alpha, x), column(sigma, x)
-        f = self.answer(batch, mixture(x, noise, alpha, sigma), t)
-        error = (target(self.prediction, x, noise, alpha, sigma) - f).square().flatten(1).mean(1)
+        f = self.answer(batch, self.keep_given(mixture(x, noise, alpha, sigma), x), t)
+        error = self.mean_error((target(self.prediction, x, noise, alpha, sigma) - f).square())
         late = (t > 0.5).float()
         logs = {
             "error_early": (error * (1 - late)).sum() / (1 - late).sum().clamp(min=1),  # more sample than noise

@@ -62,6 +62,7 @@ class Flow(Family):
     """
 
     prefers = "unit"
+    takes_given = True
     head: LineHead
 
     def __init__(
@@ -88,7 +89,7 @@ class Flow(Family):
         if any(group.range == "binary" for group in spec.groups):
             raise UserError("data.range: a flow is a density, and binary pixels have none; use unit or symmetric")
         within("alpha", alpha, 0, below=1)
-        self.head = LineHead(spec, alpha)
+        self.head = LineHead(spec.learnt, alpha)
         most = min((halvings(side)[0] for side in spec.shape[1:]), default=0)
         architecture = pick("flow", architecture, spec.shape, "architecture")
         if architecture == "glow" and not (most and levels <= most):
@@ -102,7 +103,8 @@ class Flow(Family):
         if architecture == "glow":
             self.flow = glow(spec.shape, transform, levels or min(most, 3), steps, width)
         else:
-            self.flow = realnvp(spec.shape, transform, couplings, hidden, activation, octaves)
+            shape, context = spec.learnt.shape, sum(spec.given)
+            self.flow = realnvp(shape, transform, couplings, hidden, activation, octaves, context)
         self.dequantizer = Dequantizer(spec.shape) if dequantization == "variational" else None
 
     def phases(self) -> tuple[Phase, ...]:
@@ -115,19 +117,22 @@ class Flow(Family):
 
     def loss(self, batch: Batch) -> LossOutput:
         """Computes -log p(x) in nats; for images, of the dequantized point (see `log_prob`)."""
+        if self.given and self.training:
+            self.given.remember(batch["x"], batch["step"])
         nats = -self.log_prob(batch["x"]).mean()
         return LossOutput(nats, {"bits_per_dim": self.to_bits(nats)} if self.spec.only("pixel") else {"nll": nats})
 
     def log_prob(self, x: Tensor) -> Tensor:
-        """Computes log p(x) in nats: (B, *shape) -> (B,). Exact for reals.
+        """Computes log p(x) in nats, of the learnt channels given the others: (B, *shape) -> (B,). Exact for reals.
 
         For pixels and categories, returns log p(v) - log q(v|x) for one fresh v, whose mean over v is a lower bound of
         log p(x). Pixels alone get a density in the unit cube: subtract D log 256 to bound their log-probability.
         """
+        x, given = self.given.split(x) if self.given else (x, None)
         if self.head.smooth:
-            return self.log_density(x)
+            return self.log_density(x, given)
         v, log_q = self.head.dequantize(x, torch.randn_like(x), self.dequantizer)
-        return self.log_density(v) - log_q
+        return self.log_density(v, given) - log_q
 
     def bits_per_dim(self, x: Tensor, k: int = 1) -> Tensor:
         """Bounds -log2 P(x) / D of 8-bit images from k draws of u (k > 1: the tighter bound of IWAE): (B,)."""
@@ -138,28 +143,36 @@ class Flow(Family):
         """Converts -log p on the unit cube from nats to bits/dim of 8-bit pixels: (nats + D log 256) / (D log 2)."""
         return nats / (math.prod(self.spec.shape) * math.log(2)) + 8
 
-    def log_density(self, v: Tensor) -> Tensor:
+    def log_density(self, v: Tensor, given: Tensor | None = None) -> Tensor:
         """Computes log p of reals, or of dequantized pixels and categories, in nats: (B, *shape) -> (B,)."""
         y, head_log_det = self.head.to_line(v)
-        z, log_det = self.flow(y)
+        z, log_det = self.flow(y, given)
         return normal_log_prob(z) + head_log_det + log_det
 
-    def draw(self, z: Tensor) -> tuple[Tensor, Tensor]:
+    def draw(self, z: Tensor, given: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """Maps noise z (B, D) to continuous v (B, *shape) by f⁻¹; also returns log p(v) in nats (B,)."""
-        y, log_det = self.flow.inverse(z)
+        y, log_det = self.flow.inverse(z, given)
         v, head_log_det = self.head.from_line(y)
         return v, normal_log_prob(z) - log_det + head_log_det
 
     def noise(self, n: int) -> Tensor:
         """Draws z ~ N(0, I), (n, D), in the precision of the weights."""
         weight = next(self.parameters())
-        return torch.randn(n, math.prod(self.spec.shape), dtype=weight.dtype, device=weight.device)
+        return torch.randn(n, math.prod(self.head.spec.shape), dtype=weight.dtype, device=weight.device)
 
-    def sample(self, n: int, y: Tensor | None = None, temperature: float | None = None) -> Tensor:
-        """Draws f⁻¹(T z), z ~ N(0, I): (n, *shape). Pixels are rounded to k / 255, in the model's range."""
+    def sample(
+        self, n: int, y: Tensor | None = None, temperature: float | None = None, given: Tensor | None = None
+    ) -> Tensor:
+        """Draws f⁻¹(T z), z ~ N(0, I): (n, *shape). Pixels are rounded to k / 255, in the model's range.
+
+        Args:
+            given: (n, K) given channels; None: those of training rows.
+        """
         scale = self.temperature if temperature is None else temperature
-        v, _ = self.draw(scale * self.noise(n))
-        return self.head.quantize(v)
+        if self.given is None:
+            return self.head.quantize(self.draw(scale * self.noise(n))[0])
+        given = self.given.draw(n) if given is None else given
+        return self.given.join(self.head.quantize(self.draw(scale * self.noise(n), given)[0]), given)
 
     def importance_sample(self, n: int, log_target: Callable[[Tensor], Tensor]) -> Weighted:
         """Draws n points x from the flow q with weights w = p̃(x) / q(x), so that E_p h = Σ w h / Σ w.

@@ -38,7 +38,7 @@ from torch import Tensor
 from genlab.data.base import Batch, Spec
 from genlab.errors import choose, within
 from genlab.models.base import LossOutput
-from genlab.models.diffusion import DenoisingModel, column
+from genlab.models.diffusion import Clean, DenoisingModel, column
 from genlab.models.ode import DIVERGENCES, SOLVERS, integrate, integrate_density
 from genlab.models.samplers import SECOND_ORDER, Level, exact_step, second_order
 from genlab.networks.denoisers import Denoiser, denoiser
@@ -141,7 +141,8 @@ class FlowMatching(DenoisingModel):
         x = self.measure(batch)
         t = draw_times(self.time_density, len(x), x.device)
         x_t, velocity = path(torch.randn_like(x), x, t, self.sigma_min)
-        return LossOutput((self.answer(batch, x_t, t) - velocity).square().mean())
+        error = (self.answer(batch, self.keep_given(x_t, x), t) - velocity).square()
+        return LossOutput(error.mean() if self.given is None else self.mean_error(error).mean())
 
     def velocity(self, x: Tensor, t: float, y: Tensor | None = None) -> Tensor:
         """Returns v(x, t) for all x (B, *shape) at one time, in the net's space."""
@@ -150,6 +151,8 @@ class FlowMatching(DenoisingModel):
     @torch.no_grad()
     def sample(self, n: int, y: Tensor | None = None) -> Tensor:
         """Draws n samples (n, *shape). A conditional model takes the classes y (n,), or draws them as in training."""
+        if self.given:
+            return self.draw_given(n)
         y, x = self.labels(n, y), self.noise(n)
         if self.solver in SECOND_ORDER:
             return self.restore(self.second_order(x, y))
@@ -162,13 +165,16 @@ class FlowMatching(DenoisingModel):
 
     def second_order(self, x: Tensor, y: Tensor | None = None) -> Tensor:
         """Runs DPM-Solver++ or Heun's method from noise x (B, *shape), in the net's space."""
+        levels, denoise = self.ladder(y)
+        return second_order(self.solver, denoise, x, levels, self.eta, self.head.smooth_channels)
+
+    def ladder(self, y: Tensor | None) -> tuple[list[Level], Clean]:
         grid = even_times(self.sample_steps, self.sigma_min)
-        levels = [level(t, self.sigma_min) for t in grid]
 
         def denoise(x_t: Tensor, i: int) -> Tensor:
             return clean(x_t, self.velocity(x_t, grid[i], y), grid[i], self.sigma_min)
 
-        return second_order(self.solver, denoise, x, levels, self.eta, self.head.smooth_channels)
+        return [level(t, self.sigma_min) for t in grid], denoise
 
     @torch.no_grad()
     def log_prob(self, x: Tensor) -> Tensor:
@@ -177,9 +183,10 @@ class FlowMatching(DenoisingModel):
         This is a density in the model's range; a conditional model is evaluated without a class.
 
         Raises:
-            ValueError: the data have categories, or pixels together with other fields.
+            ValueError: the data have categories, pixels together with other fields, or given columns.
         """
         self.head.check_density()
+        self.check_learnt()
         backward = times(self.likelihood_steps)[::-1]
         solver, points = self.likelihood_solver, x / self.scale
         noise, change = integrate_density(self.velocity, points, backward, solver, self.divergence)

@@ -22,6 +22,7 @@ from genlab.data.base import Batch, Spec
 from genlab.errors import OptionError, UserError, choose, inside, within
 from genlab.models import stabilizers
 from genlab.models.base import Family, LossOutput, Phase, Rule
+from genlab.models.head import Head
 from genlab.models.labels import ClassPrior
 from genlab.networks.choice import Decoder, Encoder, decoder, encoder
 from genlab.networks.past_samples import PastSamples
@@ -75,6 +76,8 @@ class GAN(Family):
             `r1` with BatchNorm in D.
     """
 
+    takes_given = True
+
     def __init__(
         self,
         spec: Spec,
@@ -95,6 +98,7 @@ class GAN(Family):
         discriminator: Encoder = encoder,
     ) -> None:
         super().__init__(spec)
+        self.head = Head(spec.learnt)
         choose("loss", loss, LOSSES)
         for name, value, lowest in (
             ("minibatch", minibatch, 0),
@@ -117,7 +121,8 @@ class GAN(Family):
         self.foresees = ("discriminator",) if unrolled and unrolled_rate is None else ()
         self.noise, self.noise_steps, self.r1, self.gumbel = instance_noise, noise_steps, r1, gumbel
         with inside("generator"):
-            self.generator = generator(z_dim + conditional * stabilizers.EMBEDDING, spec.shape)
+            seen = z_dim + conditional * stabilizers.EMBEDDING + sum(spec.given)
+            self.generator = generator(seen, spec.learnt.shape)
         with inside("discriminator"):
             self.discriminator = stabilizers.Discriminator(discriminator, spec, conditional, packing, minibatch)
         if r1 and any(isinstance(module, nn.modules.batchnorm._BatchNorm) for module in self.discriminator.modules()):
@@ -135,8 +140,10 @@ class GAN(Family):
 
     def discriminator_loss(self, batch: Batch) -> LossOutput:
         y = self.fake_labels(len(batch["x"]))
+        if self.given and self.training:
+            self.given.remember(batch["x"], batch["step"])
         with torch.no_grad():
-            fake = self.sample(len(y), y)
+            fake = self.sample(len(y), y, self.given_in(batch))
         if self.replay and self.training:
             fake, labels = self.replay(fake, y)
             y = y if labels is None else labels
@@ -157,7 +164,7 @@ class GAN(Family):
 
     def generator_loss(self, batch: Batch) -> LossOutput:
         y = self.fake_labels(len(batch["x"]))
-        fake, net = self.noisy(self.sample(len(y), y), batch), self.discriminator
+        fake, net = self.noisy(self.sample(len(y), y, self.given_in(batch)), batch), self.discriminator
         if not (self.matching or self.unrolled):
             return LossOutput(generator_loss(self.loss, net(fake, y)))
         real = self.noisy(batch["x"], batch), batch.get("y")
@@ -193,12 +200,17 @@ class GAN(Family):
         y = self.draw_labels(n)
         return torch.zeros(n, dtype=torch.int64, device=self.device) if y is None else y
 
-    def sample(self, n: int, y: Tensor | None = None) -> Tensor:
-        """Draws G(z), or G(z, y), for n fresh z: (n, *shape). Without y (n,), classes are drawn as in training."""
+    def sample(self, n: int, y: Tensor | None = None, given: Tensor | None = None) -> Tensor:
+        """Draws G(z), G(z, y) or G(z, c) for n fresh z: (n, *shape).
+
+        Args:
+            y: (n,) classes; None: drawn as in training.
+            given: (n, K) given channels c; None: those of training rows.
+        """
         z = torch.randn(n, self.z_dim, device=self.device)
         if self.embedding:
             z = torch.cat([z, self.embedding(self.fake_labels(n) if y is None else y)], dim=1)
-        return self.head.relaxed(self.generator(z), self.gumbel)
+        return self.decoded(z, given, lambda z: self.head.relaxed(self.generator(z), self.gumbel))
 
     def score(self, x: Tensor) -> Tensor:
         """Returns the discriminator's logits: (B, *shape) -> (B,), fp32.

@@ -105,6 +105,41 @@ def heun(denoise: Denoise, x: Tensor, levels: Sequence[Level], smooth: bool | Te
     return finish(x, denoise(x, len(levels) - 1), levels[-1], smooth)
 
 
+def inpaint(
+    denoise: Denoise,
+    x: Tensor,
+    data: Tensor,
+    known: Tensor,
+    levels: Sequence[Level],
+    rounds: int,
+    smooth: bool | Tensor,
+) -> Tensor:
+    """Draws what is not known of samples, given the rest: RePaint, (B, *shape) -> (B, *shape).
+
+    At each level the known part is that of the data with fresh noise. Each step is taken `rounds` times: after all but
+    the last, noise leads back to the level before, so that the unknown part has time to fit the known one; a single
+    round makes samples that ignore it in part (A. Lugmayr et al., "RePaint: Inpainting using Denoising Diffusion
+    Probabilistic Models", 2022, https://arxiv.org/abs/2201.09865, algorithm 1).
+
+    Args:
+        x: noise at the first level.
+        data, known: clean samples, and which of their values count.
+        denoise, levels, smooth: see `dpmpp`.
+    """
+    for i, (start, end) in enumerate(pairwise(levels)):
+        for number in range(rounds):
+            x_t = torch.where(known, start[0] * data + start[1] * torch.randn_like(x), x)
+            x_s = exact_step(x_t, denoise(x_t, i), start, end, 1.0)
+            if number < rounds - 1:
+                shrunk = start[0] / end[0]
+                x = shrunk * x_s + math.sqrt(start[1] ** 2 - (shrunk * end[1]) ** 2) * torch.randn_like(x)
+            else:
+                x = x_s
+    last = levels[-1]
+    x = torch.where(known, last[0] * data + last[1] * torch.randn_like(x), x)
+    return torch.where(known, data, finish(x, denoise(x, len(levels) - 1), last, smooth))
+
+
 def finish(x: Tensor, clean: Tensor, last: Level, smooth: bool | Tensor) -> Tensor:
     """Returns x_0 from x_t and x̂_0 at the last level.
 

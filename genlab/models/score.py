@@ -30,7 +30,7 @@ from torch import Tensor
 from genlab.data.base import Batch, Spec
 from genlab.errors import choose, within
 from genlab.models.base import LossOutput
-from genlab.models.diffusion import Diffusion
+from genlab.models.diffusion import Clean, Diffusion
 from genlab.models.ode import DIVERGENCES, SOLVERS, integrate, integrate_density
 from genlab.models.samplers import SECOND_ORDER, Level, second_order
 from genlab.networks.denoisers import Denoiser, denoiser
@@ -150,6 +150,8 @@ class Score(Diffusion):
     @torch.no_grad()
     def sample(self, n: int, y: Tensor | None = None) -> Tensor:
         """Draws n samples (n, *shape). A conditional model takes the classes y (n,), or draws them as in training."""
+        if self.given:
+            return self.draw_given(n)
         y = self.labels(n, y)
         if self.sampler in SECOND_ORDER:
             return self.restore(self.second_order(self.noise(n), y))
@@ -163,13 +165,12 @@ class Score(Diffusion):
 
     def second_order(self, x: Tensor, y: Tensor | None = None) -> Tensor:
         """Runs DPM-Solver++ or Heun's method from noise x (B, *shape), in the net's space."""
-        steps = ratios(max(1, self.sample_steps - 1), LEAST_RATIO)
-
-        def clean(x_t: Tensor, i: int) -> Tensor:
-            return self.denoise_at(x_t, steps[i], y, sampling=True)[0]
-
-        levels = [level(ratio) for ratio in steps]
+        levels, clean = self.ladder(y)
         return second_order(self.sampler, clean, x, levels, self.eta, self.head.smooth_channels)
+
+    def ladder(self, y: Tensor | None) -> tuple[list[Level], Clean]:
+        steps = ratios(max(1, self.sample_steps - 1), LEAST_RATIO)
+        return [level(ratio) for ratio in steps], lambda x_t, i: self.denoise_at(x_t, steps[i], y, sampling=True)[0]
 
     def langevin(self, x: Tensor, levels: list[float], y: Tensor | None = None) -> Tensor:
         """Runs annealed Langevin dynamics of x̂ (B, *shape) through the noise levels ς, then one denoising step."""
@@ -189,9 +190,10 @@ class Score(Diffusion):
         without a class.
 
         Raises:
-            ValueError: the data have categories, or pixels together with other fields.
+            ValueError: the data have categories, pixels together with other fields, or given columns.
         """
         self.head.check_density()
+        self.check_learnt()
         levels = ratios(self.likelihood_steps)
         solver, points = self.likelihood_solver, x / self.scale
         end, change = integrate_density(self.noise_at, points, levels[::-1], solver, self.divergence)

@@ -10,6 +10,7 @@ and so are samples: a token, then a uniform rank in its bin. Words count log P a
 """
 
 import math
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
@@ -82,11 +83,11 @@ class Tokens(nn.Module):
         ]
         return torch.stack(found, dim=1) if found else x[:, :0]
 
-    def log_density(self, x: Tensor, tokens: Tensor) -> Tensor:
-        """log p(x | tokens) in nats: (B, D), (B, F) -> (B,) float32."""
+    def log_density(self, x: Tensor, tokens: Tensor, skipped: Sequence[bool] = ()) -> Tensor:
+        """log p(x | tokens) in nats, without the fields to skip: (B, D), (B, F), (F,) -> (B,) float32."""
         total = torch.zeros(len(x), dtype=torch.float64, device=x.device)
         for place, part in enumerate(x.split(self.widths, dim=1)):
-            if place in self.numbers:
+            if place in self.numbers and not (skipped and skipped[place]):
                 widths = self.edges(place).diff()[tokens[:, place]]
                 ranks = self.numbers[place].ranks(part).clamp(SMALLEST, 1 - SMALLEST)
                 z = torch.special.ndtri(ranks)

@@ -49,6 +49,7 @@ class VAE(Family):
     """
 
     prefers = "unit"
+    takes_given = True
     head: LikelihoodHead
 
     def __init__(
@@ -65,7 +66,7 @@ class VAE(Family):
         decoder: Decoder = decoder,
     ) -> None:
         super().__init__(spec)
-        self.head = LikelihoodHead(spec, likelihood, sigma)
+        self.head = LikelihoodHead(spec.learnt, likelihood, sigma)
         within("importance_samples", importance_samples, 1)
         within("beta", beta, 0)
         within("anneal_steps", anneal_steps, 0)
@@ -75,7 +76,7 @@ class VAE(Family):
         with inside("encoder"):
             self.encoder = encoder(spec.shape, (2 * z_dim,))
         with inside("decoder"):
-            self.decoder = decoder(z_dim, spec.shape)
+            self.decoder = decoder(z_dim + sum(spec.given), spec.learnt.shape)
 
     def _load_from_state_dict(self, state_dict: dict, prefix: str, *rest: object) -> None:
         if f"{prefix}log_sigma" in state_dict:  # in checkpoints of formats 1 and 2
@@ -86,6 +87,8 @@ class VAE(Family):
         return (Phase("model", (self,), self.loss),)
 
     def loss(self, batch: Batch) -> LossOutput:
+        if self.given and self.training:
+            self.given.remember(batch["x"], batch["step"])
         if self.importance_samples > 1:
             return self.importance_weighted_loss(batch)
         x = batch["x"]
@@ -129,7 +132,10 @@ class VAE(Family):
         return mean, log_variance
 
     def log_likelihood(self, x: Tensor, z: Tensor) -> Tensor:
-        """Computes log p(x|z) in nats, fp32: (B, *shape), (B, z_dim) -> (B,)."""
+        """Computes log p(x|z) in nats, of the learnt channels, fp32: (B, *shape), (B, z_dim) -> (B,)."""
+        if self.given:
+            x, given = self.given.split(x)
+            z = torch.cat([z, given], dim=1)
         raw = self.decoder(z)
         with full_precision(x):
             return self.head.log_prob(raw, x)
@@ -155,18 +161,26 @@ class VAE(Family):
         """Returns the posterior mean: (B, *shape) -> (B, z_dim)."""
         return self.posterior(x)[0]
 
-    def decode(self, z: Tensor) -> Tensor:
-        """Returns the mean of p(x|z): (B, z_dim) -> (B, *shape)."""
-        return self.head.mean(self.decoder(z).float())
+    def decode(self, z: Tensor, given: Tensor | None = None) -> Tensor:
+        """Returns the mean of p(x|z), or p(x|z, c) for given channels c (B, K): (B, z_dim) -> (B, *shape)."""
+        return self.decoded(z, given, lambda z: self.head.mean(self.decoder(z).float()))
 
     def reconstruct(self, x: Tensor) -> Tensor:
         """Decodes the posterior mean: (B, *shape) -> (B, *shape)."""
-        return self.decode(self.encode(x))
+        return self.decode(self.encode(x), self.given_in({"x": x}))
 
-    def sample(self, n: int, y: Tensor | None = None) -> Tensor:
-        """Draws n samples x ~ p(x|z), z ~ N(0, I), or takes the mean of p(x|z) if `noise` is off: (n, *shape)."""
-        x = self.decode(torch.randn(n, self.z_dim, device=self.device))
-        return x if self.noise is False else self.head.sample(x, pixels=self.noise is True)
+    def sample(self, n: int, y: Tensor | None = None, given: Tensor | None = None) -> Tensor:
+        """Draws n samples x ~ p(x|z), z ~ N(0, I), or takes the mean of p(x|z) if `noise` is off: (n, *shape).
+
+        Args:
+            given: (n, K) given channels; None: those of training rows.
+        """
+
+        def net(z: Tensor) -> Tensor:
+            x = self.head.mean(self.decoder(z).float())
+            return x if self.noise is False else self.head.sample(x, pixels=self.noise is True)
+
+        return self.decoded(torch.randn(n, self.z_dim, device=self.device), given, net)
 
 
 def gaussian_kl(mean: Tensor, log_variance: Tensor) -> Tensor:

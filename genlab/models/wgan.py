@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from genlab.data.base import Batch, Spec
 from genlab.errors import OptionError, inside, within
 from genlab.models.base import Family, LossOutput, Phase, full_precision, input_gradient
+from genlab.models.head import Head
 from genlab.networks.choice import Decoder, Encoder, decoder, encoder
 
 plain_encoder = partial(encoder, norm="none")
@@ -34,6 +35,8 @@ class WGAN(Family):
         generator, critic: build the nets from (z_dim, shape) and from (shape, ()).
     """
 
+    takes_given = True
+
     def __init__(
         self,
         spec: Spec,
@@ -45,10 +48,11 @@ class WGAN(Family):
         critic: Encoder = encoder,
     ) -> None:
         super().__init__(spec)
+        self.head = Head(spec.learnt)
         within("gumbel", gumbel, 0)
         self.z_dim, self.n_critic, self.clip, self.gumbel = z_dim, n_critic, clip, gumbel
         with inside("generator"):
-            self.generator = generator(z_dim, spec.shape)
+            self.generator = generator(z_dim + sum(spec.given), spec.learnt.shape)
         with inside("critic"):
             self.critic = critic(spec.shape, ())
 
@@ -59,13 +63,19 @@ class WGAN(Family):
         )
 
     def critic_loss(self, batch: Batch) -> LossOutput:
-        with torch.no_grad():
-            fake = self.sample(len(batch["x"]))
+        fake = self.fakes(batch)
         wasserstein = self.score(batch["x"]).mean() - self.score(fake).mean()
         return LossOutput(-wasserstein, {"wasserstein": wasserstein})
 
     def generator_loss(self, batch: Batch) -> LossOutput:
-        return LossOutput(-self.score(self.sample(len(batch["x"]))).mean())
+        return LossOutput(-self.score(self.sample(len(batch["x"]), given=self.given_in(batch))).mean())
+
+    @torch.no_grad()
+    def fakes(self, batch: Batch) -> Tensor:
+        """Draws as many samples as the batch has, with its given channels if there are any: (B, *shape)."""
+        if self.given and self.training:
+            self.given.remember(batch["x"], batch["step"])
+        return self.sample(len(batch["x"]), given=self.given_in(batch))
 
     @torch.no_grad()
     def clip_weights(self) -> None:
@@ -73,10 +83,10 @@ class WGAN(Family):
         for parameter in self.critic.parameters():
             parameter.clamp_(-self.clip, self.clip)
 
-    def sample(self, n: int, y: Tensor | None = None) -> Tensor:
-        """Draws G(z) for n fresh z: (n, *shape)."""
-        raw = self.generator(torch.randn(n, self.z_dim, device=self.device))
-        return self.head.relaxed(raw, self.gumbel)
+    def sample(self, n: int, y: Tensor | None = None, given: Tensor | None = None) -> Tensor:
+        """Draws G(z) or G(z, c) for n fresh z and given channels c (n, K), see `decoded`: (n, *shape)."""
+        z = torch.randn(n, self.z_dim, device=self.device)
+        return self.decoded(z, given, lambda z: self.head.relaxed(self.generator(z), self.gumbel))
 
     def score(self, x: Tensor) -> Tensor:
         """Returns the critic's value f(x): (B, *shape) -> (B,), fp32."""
@@ -117,8 +127,7 @@ class WGANGP(WGAN):
 
     def critic_loss(self, batch: Batch) -> LossOutput:
         x = batch["x"]
-        with torch.no_grad():
-            fake = self.sample(len(x))
+        fake = self.fakes(batch)
         real_score, fake_score = self.score(torch.cat([x, fake])).chunk(2)
         wasserstein = real_score.mean() - fake_score.mean()
         mix = torch.rand(len(x), *[1] * (x.dim() - 1), device=x.device)

@@ -102,12 +102,16 @@ def realnvp(
     hidden: Sequence[int] = (128, 128),
     activation: str = "relu",
     octaves: int = 0,
+    context: int = 0,
 ) -> Chain:
     """Builds a RealNVP on the flattened sample, (B, *shape) -> (B, D): couplings alternate between even and odd places.
 
     An ActNorm comes first, which brings data of any scale to mean 0 and deviation 1. All couplings start as the
     identity. A single number has no other half to depend on, so its couplings have constant parameters: affine ones can
     then only fit a Gaussian, splines can fit more.
+
+    Args:
+        context: channels of a second input that all couplings depend on.
     """
     size = math.prod(shape)
     layers: list[Invertible] = [Flatten(shape)] if len(shape) > 1 else []
@@ -116,14 +120,14 @@ def realnvp(
         layers.append(Permute(torch.cat([torch.arange(0, size, 2), torch.arange(1, size, 2)])))
     kept = size // 2
     for _ in range(couplings):
-        if size == 1:
+        if size == 1 and not context:
             layers.append(Coupling(Constant(transform.size), 0, transform))
             continue
-        net = MLP((kept,), ((size - kept) * transform.size,), hidden, activation, octaves=octaves)
+        net = MLP((kept + context,), ((size - kept) * transform.size,), hidden, activation, octaves=octaves)
         for parameter in net.layers[-1].parameters():
             nn.init.zeros_(parameter)
         layers.append(Coupling(net, kept, transform))
-        kept = size - kept
+        kept = size - kept if size > 1 else 0
     return Chain(*layers)
 
 

@@ -29,6 +29,7 @@ class Schema:
         missing: the texts that stand for missing values; () for the usual ones.
         header: whether a text file starts with the names of the columns.
         label: the column that is to be predicted from the others; "" for none.
+        given: columns that models are given instead of learning them.
     """
 
     def __init__(
@@ -41,10 +42,11 @@ class Schema:
         header: bool = True,
         constraints: Sequence[str] = (),
         missing: Sequence[str] = (),
+        given: Sequence[str] = (),
     ) -> None:
         self.columns, self.label, self.header = tuple(columns), label, header
         self.constraints = [Constraint(text, self.columns) for text in constraints]
-        self.missing = list(missing)
+        self.missing, self.given = list(missing), list(given)
         self.suffix, self.delimiter, self.encoding = suffix, delimiter, encoding
         self.fields = tuple(field for column in self.columns for field in column.fields)
         self.width = sum(field.size for field in self.fields)
@@ -61,7 +63,7 @@ class Schema:
     def state(self) -> dict[str, Any]:
         """Returns plain values for a checkpoint; `of` reads them."""
         columns = [column.state() for column in self.columns]
-        names = ("suffix", "delimiter", "encoding", "label", "header", "missing")
+        names = ("suffix", "delimiter", "encoding", "label", "header", "missing", "given")
         texts = [constraint.text for constraint in self.constraints]
         return {"columns": columns, "constraints": texts, **{name: getattr(self, name) for name in names}}
 

@@ -1,0 +1,60 @@
+"""Columns that a model is given instead of learning them (`data.condition`): p(other columns | given columns).
+
+Whoever replaces a simulator wants the detector's signals for an energy, not more energies. The given columns stay
+channels of a sample, so that rows are complete; `split` takes them out of it and `join` puts them back. Where `sample`
+is told no values, it takes those of training rows, of which a few thousand are kept with the weights.
+"""
+
+import torch
+from torch import Tensor, nn
+
+from genlab.data.base import Spec
+
+ROWS = 4096  # training rows whose given columns are kept
+
+
+class Given(nn.Module):
+    """The given channels of a sample, and some training rows of them.
+
+    Args:
+        spec: of the data; `spec.given` says which channels are given.
+    """
+
+    rows: Tensor
+    filled: Tensor
+    mask: Tensor
+    learnt: Tensor
+    places: Tensor
+    order: Tensor
+
+    def __init__(self, spec: Spec) -> None:
+        super().__init__()
+        mask = torch.tensor(spec.given)
+        learnt, places = (~mask).nonzero()[:, 0], mask.nonzero()[:, 0]
+        self.size = len(places)  # K, the number of given channels
+        for name, value in (("mask", mask), ("learnt", learnt), ("places", places)):
+            self.register_buffer(name, value, persistent=False)
+        self.register_buffer("order", torch.cat([learnt, places]).argsort(), persistent=False)
+        self.register_buffer("rows", torch.zeros(ROWS, self.size))
+        self.register_buffer("filled", torch.zeros((), dtype=torch.int64))  # how many rows hold something
+
+    def split(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Splits samples into what is learnt and what is given: (B, C) -> (B, C - K), (B, K)."""
+        return x.index_select(1, self.learnt), x.index_select(1, self.places)
+
+    def join(self, learnt: Tensor, given: Tensor) -> Tensor:
+        """The inverse of `split`: (B, C - K), (B, K) -> (B, C)."""
+        return torch.cat([learnt, given.to(learnt)], dim=1).index_select(1, self.order)
+
+    @torch.no_grad()
+    def remember(self, x: Tensor, step: Tensor) -> None:
+        """Keeps the given channels of a training batch x (B, C), in the place of the oldest."""
+        given = self.split(x[:ROWS])[1]
+        places = (step * len(given) + torch.arange(len(given), device=x.device)) % ROWS
+        self.rows.index_copy_(0, places, given.to(self.rows))
+        self.filled.copy_(((step + 1) * len(given)).clamp(max=ROWS).maximum(self.filled))
+
+    def draw(self, n: int) -> Tensor:
+        """Draws the given channels of n of the training rows that were kept: (n, K)."""
+        place = torch.rand(n, device=self.rows.device) * self.filled
+        return self.rows[place.long().clamp(max=ROWS - 1)]
