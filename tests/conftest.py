@@ -34,7 +34,7 @@ torch.set_num_threads(1)  # the tensors are small: threads would only wait for o
 MODELS = sorted(path.stem for path in (configs() / "model").glob("*.yaml"))
 PRESETS = sorted(path.stem for path in (configs() / "experiment").glob("*.yaml"))
 DATA = ("points", "images", "table")
-ONLY = {"boltzmann": "points", "autoregressive": "table"}  # the kind of data that a model is limited to
+ONLY = {"boltzmann": "points"} | dict.fromkeys(("autoregressive", "ctgan", "tabddpm"), "table")  # models of one kind
 
 
 def models_of(kind: str) -> list[str]:
