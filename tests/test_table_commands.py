@@ -4,6 +4,7 @@ import csv
 import json
 from pathlib import Path
 
+import pyarrow
 import pytest
 import torch
 from conftest import Cli, rows
@@ -15,6 +16,7 @@ from genlab.config.arguments import prepared
 from genlab.data.frames.write import write
 from genlab.data.table import Table
 from genlab.errors import UserError
+from genlab.evaluation import abilities
 
 SHORT = ("trainer.steps=30", "trainer.batch_size=32", "trainer.device=cpu", "trainer.evaluate_every=30")
 
@@ -192,8 +194,6 @@ def test_filled_cells_are_not_missing_and_rows_are_not_invented(cli: Cli, run: P
 
 
 def test_derived_columns_are_rounded_and_keep_their_gaps():
-    import pyarrow
-
     price = [round(0.1 * (i % 17) + 0.07, 2) for i in range(60)]
     table = pyarrow.table({"price": price, "count": [i % 5 for i in range(60)]})
     total = [None if i % 6 == 0 else round(p * (i % 5), 2) for i, p in enumerate(price)]
@@ -231,3 +231,25 @@ def test_a_class_is_asked_for_by_its_column(cli: Cli, run: Path):
     code, _, err = cli("sample", "run=run", "y=red")
     assert code == 2
     assert "where={colour: red}" in err
+
+
+def test_samples_are_judged_as_they_are_written_with_constraints_fulfilled():
+    start = torch.arange(200) % 20
+    source = pyarrow.table({"start": start.tolist(), "end": (start + 1 + torch.arange(200) % 7).tolist()})
+    data = Table(source, constraints=["start < end"])
+
+    class Careless:
+        """Draws starts and ends independently of one another."""
+
+        spec, device = data.spec, torch.device("cpu")
+
+        def sample(self, n: int, y: torch.Tensor | None = None) -> torch.Tensor:
+            x = data.head("train", 150)["x"]
+            return torch.cat([x[torch.randint(len(x), (n,)), i : i + 1] for i in range(2)], dim=1)
+
+    torch.manual_seed(0)
+    schema = data.spec.table
+    assert schema is not None
+    model = Careless()
+    assert not schema.fulfil(data.spec.decode(model.sample(300)))[1].all()
+    assert schema.fulfil(abilities.samples_in_units(model, 300))[1].all()

@@ -180,7 +180,7 @@ def draw(
 def real_rows(data: "Dataset", n: int, arrays: dict[str, "Tensor"], y: int | str | None) -> "Tensor":
     """Returns the first n test samples; if one class was requested, only those of that class, if there are any."""
     real, own = data.real("test", n), data.splits["test"].y
-    if y is None or str(y) in ("null", "each") or own is None:
+    if y is None or str(y) in ("null", "each") or own is None or "labels" not in arrays:
         return real
     of_class = real[(own[: len(real)] == arrays["labels"][0].to(own.device)).to(real.device)]
     return of_class if len(of_class) else real

@@ -18,6 +18,7 @@ from genlab.models.base import Bounded, Codec, Density, Discrete, Family, Recons
 
 CHUNK = 500  # samples processed at a time, to bound the memory
 DENSITY_CHUNK = 100
+REDRAWS = 10  # of rows that do not fulfil the constraints of their table
 ROWS = 2000  # rows of a table drawn at a time
 SAMPLED = {"cpu": 100, "cuda": 1000}  # samples drawn at a time, by the kind of device
 
@@ -32,6 +33,26 @@ def samples(family: Any, n: int, y: Tensor | None = None) -> Tensor:
     sizes = [min(most, n - start) for start in range(0, n, most)]
     labels = [None] * len(sizes) if y is None else list(y.split(most))
     return torch.cat([family.sample(size, part) for size, part in zip(sizes, labels, strict=True)])
+
+
+def samples_in_units(family: Any, n: int, y: Tensor | None = None) -> Tensor:
+    """Draws n samples in data units, (n, *shape), as `genlab sample` does.
+
+    Rows of a table that do not fulfil its constraints are drawn again, a few times; a model that hardly ever fulfils
+    them is judged by what it draws.
+    """
+    units = family.spec.decode(samples(family, n, y))
+    schema = family.spec.table
+    if schema is None or not schema.constraints:
+        return units
+    units, good = schema.fulfil(units)
+    for _ in range(REDRAWS):
+        bad = (~good).nonzero()[:, 0]
+        if not len(bad):
+            break
+        again = family.spec.decode(samples(family, len(bad), None if y is None else y[bad]))
+        units[bad], good[bad] = schema.fulfil(again)
+    return units
 
 
 def reconstruction(family: Reconstructor, data: Dataset, split: str, n: int) -> dict[str, float]:

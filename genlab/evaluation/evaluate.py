@@ -111,7 +111,7 @@ def evaluate(family: Family, data: Dataset, plan: Plan, net: FeatureNet | None, 
         ):
             # The classes of the split that is compared with: other class shares would be another distribution.
             labels = data.labels(plan.split, plan.samples) if family.conditional else None
-            samples = data.decode(abilities.samples(family, plan.samples, labels))
+            samples = abilities.samples_in_units(family, plan.samples, labels)
         judge_samples(samples, data, plan, net, report, labels)
     else:
         report.left_out["samples"] = "the model has no prior to draw from"

@@ -44,7 +44,7 @@ def evaluator(
         if not isinstance(family, Sampler):
             return {}
         labels = data.labels("validation", count) if family.conditional else None
-        samples = attempt("eval/samples", lambda: data.decode(abilities.samples(family, count, labels)), reasons)
+        samples = attempt("eval/samples", lambda: abilities.samples_in_units(family, count, labels), reasons)
         return {} if samples is None else judge(samples)
 
     return evaluate
