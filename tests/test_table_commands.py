@@ -253,3 +253,10 @@ def test_samples_are_judged_as_they_are_written_with_constraints_fulfilled():
     model = Careless()
     assert not schema.fulfil(data.spec.decode(model.sample(300)))[1].all()
     assert schema.fulfil(abilities.samples_in_units(model, 300))[1].all()
+
+
+def test_a_column_named_twice_in_a_condition_is_refused():
+    schema = Table(rows(100), rare=1).spec.table
+    assert schema is not None
+    with pytest.raises(UserError, match="where: column 'count' is named twice; give a list of values"):
+        parse("{count: '>1', colour: red, count: '<3'}", schema)

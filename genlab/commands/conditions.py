@@ -64,14 +64,20 @@ def parse(text: str | Mapping[str, Any], schema: Schema) -> Conditions:
     Raises:
         UserError: it is no mapping, or names a column or value that the table does not have.
     """
+    node: Any = None
     if isinstance(text, str):
         try:
             # Every value stays text, so that yes, 01234 and 12:30 are what they are in the table.
-            text = yaml.load(re.sub(r"(:\s*)([<>=!][^,}\]]*)", r"\1'\2'", text), yaml.BaseLoader)
+            quoted_text = re.sub(r"(:\s*)([<>=!][^,}\]]*)", r"\1'\2'", text)
+            node = yaml.compose(quoted_text, yaml.BaseLoader)
+            text = yaml.load(quoted_text, yaml.BaseLoader)
         except yaml.YAMLError as error:
             raise UserError(f"where: {brief(error)}; write {{COLUMN: VALUE, COLUMN: '>VALUE'}}") from error
     if not isinstance(text, Mapping) or not text:
         raise UserError(f"where: {text!r} is not a mapping; write {{COLUMN: VALUE, COLUMN: '>VALUE'}}")
+    keys = [key.value for key, _ in node.value] if node is not None else list(text)
+    if repeated := sorted({key for key in keys if keys.count(key) > 1}):
+        raise UserError(f"where: column '{repeated[0]}' is named twice; give a list of values, or draw twice")
     found = Conditions(schema, {}, [], {})
     learnt = [column.name for column in schema.columns if column.width]
     for name, wanted in text.items():

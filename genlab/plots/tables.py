@@ -6,6 +6,8 @@ import numpy as np
 from torch import Tensor
 
 from genlab.data.columns.base import Column
+from genlab.data.columns.moment import DateTime
+from genlab.data.columns.ordered import Ordered
 from genlab.data.columns.schema import Schema
 from genlab.metrics.tables.rows import Rows
 from genlab.metrics.tables.trends import associations
@@ -89,6 +91,11 @@ def _marginal(axes, column: Column, clouds: dict[str, np.ndarray]) -> None:
         weights = np.full(len(known[name]), 1 / max(len(known[name]), 1))
         bins = np.linspace(low, high, 30)
         axes.hist(known[name].clip(low, high), bins, weights=weights, color=colours[name], alpha=0.55, label=name)
+    if isinstance(column, DateTime | Ordered):  # their numbers mean nothing to a reader
+        ends = np.round([low, high])
+        ticks = axes.set_xticks(ends, [plain(shorten(cell, LONG)) for cell in column.cells(ends)])
+        for tick, side in zip(ticks, ("left", "right"), strict=True):
+            tick.label1.set_horizontalalignment(side)
 
 
 def _associations(figure, columns: Sequence[Column], real: np.ndarray, fake: np.ndarray) -> None:
