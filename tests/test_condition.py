@@ -9,6 +9,8 @@ import pytest
 import torch
 from conftest import Cli, config, with_few_steps
 
+from genlab.commands import tables
+from genlab.commands.conditions import parse
 from genlab.config import build
 from genlab.data.table import Table
 from genlab.errors import UserError
@@ -157,3 +159,15 @@ def test_commands_give_the_columns(cli: Cli, path: Path, tmp_path: Path):
     assert code == 2
     assert "did you mean 'energy'" in err
     assert cli("evaluate", "run=run", "samples=50", "split=test")[0] == 0
+
+
+def test_diffusion_inpaints_only_what_is_rare(path: Path, capsys: pytest.CaptureFixture[str]):
+    data = Table(str(path), rare=1)
+    family: Any = build.family(config("model=ddpm", "data=gaussian2d"), data.spec)
+    with_few_steps(family)
+    schema: Any = data.spec.table
+    rows = torch.cat(list(tables.fulfilling(family, 20, parse("{kind: a}", schema))))
+    assert "inpainting" not in capsys.readouterr().out
+    rows = torch.cat(list(tables.fulfilling(family, 20, parse("{energy: 0.5}", schema))))
+    assert "drawn by inpainting" in capsys.readouterr().out
+    assert schema.named(rows)["energy"].eq(0.5).all()

@@ -151,7 +151,8 @@ def test_models_that_cannot_complete_rows_are_drawn_until_the_condition_holds(tm
     class Real:
         """Draws rows of the table itself."""
 
-        spec, device, conditional, completes_any = data.spec, torch.device("cpu"), False, False
+        spec, device, conditional = data.spec, torch.device("cpu"), False
+        completes_any = inpaints = False
 
         def sample(self, n: int, y: torch.Tensor | None = None) -> torch.Tensor:
             return data.head("train", 200)["x"][torch.randint(len(data), (n,))]

@@ -16,6 +16,7 @@ from genlab.runs.folder import Run
 
 CHUNK = 20_000  # rows that are drawn, decoded and written at a time
 SHOWN = 5000  # rows that are kept for the picture
+RARE = 0.1  # share of rows that fulfil a condition, below which diffusion models inpaint
 PATIENCE = 100  # rows drawn for each that is kept, before a condition is given up
 
 
@@ -64,28 +65,22 @@ def fulfilling(model: Any, n: int, conditions: Conditions | None, y: int | str |
     """n rows in units that fulfil conditions and the table's constraints, chunk by chunk.
 
     A model that completes rows is given the values that are fixed; what is left, comparisons and lists, and for other
-    models everything, is drawn until it holds.
+    models everything, is drawn until it holds. Inpainting is approximate and slow, so models that can do no better use
+    it only for conditions that few rows fulfil.
 
     Raises:
         UserError: hardly any row fulfils them.
     """
     found, tried, what = 0, 0, "data.constraints" if conditions is None else "where"
-    equal = set(conditions.equal) if conditions else set()
-    fixed = equal if model.completes_any else equal & set(model.spec.table.given)
-    if not set(model.spec.table.given) <= fixed:  # all that the model must be given, or it draws everything
-        fixed = set()
+    fixed = to_give(model, conditions)
+    waits = model.inpaints and bool(fixed) and fixed != set(model.spec.table.given)
     while found < n:
-        size, exact = min(CHUNK, max(2 * (n - found), 1000)), None
-        with torch.no_grad():
-            if conditions and fixed:
-                exact = units, known = conditions.rows(size, fixed)
-                x = model.complete(model.spec.from_units(units).to(model.device), known.to(model.device))
-            else:
-                x = samples(model, size, asked_for(model, size, y))
-        drawn_units = model.spec.decode(x)
-        if exact is not None:  # a number may have changed in its last digits on the way through the encoding
-            drawn_units = torch.where(exact[1].to(x.device), exact[0].to(drawn_units), drawn_units)
-        units, good = model.spec.table.fulfil(drawn_units)
+        size = min(CHUNK, max(2 * (n - found), 1000))
+        if waits and tried and found < RARE * tried:
+            print(f"where: {found:,} of {tried:,} rows fulfil it, so the rest is drawn by inpainting")
+            waits = False
+        proposed = propose(model, size, conditions, set() if waits else fixed, y)
+        units, good = model.spec.table.fulfil(proposed)
         units = units[good & conditions.hold(units) if conditions else good][: n - found]
         found, tried = found + len(units), tried + size
         if len(units):
@@ -93,6 +88,28 @@ def fulfilling(model: Any, n: int, conditions: Conditions | None, y: int | str |
         if found < n and tried >= PATIENCE * max(n, 1000):
             raise UserError(f"{what}: only {found:,} of {tried:,} rows fulfil them; loosen them or lower n")
     print(f"{what}: {tried:,} rows drawn for {n:,} that fulfil them")
+
+
+def to_give(model: Any, conditions: Conditions | None) -> set[str]:
+    """The columns with one allowed value that the model can be given; none if it must be given others as well."""
+    equal = set(conditions.equal) if conditions else set()
+    given = set(model.spec.table.given)
+    fixed = equal if model.completes_any else equal & given
+    return fixed if given <= fixed else set()
+
+
+@torch.no_grad()
+def propose(
+    model: Any, size: int, conditions: Conditions | None, fixed: set[str], y: int | str | None = None
+) -> Tensor:
+    """Rows in units, drawn with the values of the columns `fixed`: (size, width)."""
+    if not conditions or not fixed:
+        return model.spec.decode(samples(model, size, asked_for(model, size, y)))
+    units, known = conditions.rows(size, fixed)
+    x = model.complete(model.spec.from_units(units).to(model.device), known.to(model.device))
+    drawn_units = model.spec.decode(x)
+    # A number may have changed in its last digits on the way through the encoding.
+    return torch.where(known.to(x.device), units.to(drawn_units), drawn_units)
 
 
 def write_arrays(model: Any, arrays: dict[str, Tensor], target: Run) -> list[Path]:

@@ -68,6 +68,7 @@ class Family(nn.Module):
     conditional: bool = False  # whether `sample` draws from the classes it is given
     takes_given: ClassVar[bool] = False  # whether it can be given columns instead of learning them (data.condition)
     completes_any: ClassVar[bool] = False  # whether `complete` takes any known values, not the given columns only
+    inpaints: ClassVar[bool] = False  # whether `complete` is approximate and slow, but for given columns
     domains: ClassVar[int] = 1  # 2: batches hold "a" and "b" (genlab.data.pairs)
     foresees: tuple[str, ...] = ()  # phases whose optimizer steps a loss simulates; the trainer fills `rules`
 

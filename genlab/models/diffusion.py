@@ -84,6 +84,7 @@ class DenoisingModel(Family):
     mean_square: Tensor
     takes_given = True
     completes_any = True
+    inpaints = True
 
     def __init__(
         self,

@@ -64,6 +64,7 @@ class TabDDPM(Diffusion):
 
     takes_given = False
     completes_any = False
+    inpaints = False
     bars: Tensor
     word: Tensor
 
