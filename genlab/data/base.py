@@ -44,6 +44,7 @@ class Dataset:
         truth: the distribution that the samples were drawn from, if known.
         table: the schema of a table of typed columns, whose splits hold packed rows.
         steps: the schema of one step of series of typed columns, whose splits hold packed steps (N, fields, T).
+        nodes: the largest number of nodes of graphs, whose splits hold packed graphs, see `packed`.
 
     Raises:
         UserError: the range does not fit the type of the samples.
@@ -60,6 +61,7 @@ class Dataset:
         truth: Mixture | None = None,
         table: Schema | None = None,
         steps: Schema | None = None,
+        nodes: int = 0,
     ) -> None:
         self.name = name
         self.splits = splits
@@ -72,7 +74,7 @@ class Dataset:
         shape = tuple(x.shape[1:])
         if schema := table or steps:
             shape = (schema.width, *shape[1:])
-        self.spec = Spec(shape, classes, fields, labels, counts, table, steps)
+        self.spec = Spec(shape, classes, fields, labels, counts, table, steps, nodes)
         if (x.dtype == torch.uint8) != self.spec.only("pixel"):
             allowed = "symmetric, unit or binary" if x.dtype == torch.uint8 else "real"
             raise UserError(f"data.range: '{self.spec.values}' does not fit {name}; allowed: {allowed}")

@@ -12,7 +12,7 @@ from typing import Literal, NamedTuple
 import torch
 from torch import Tensor
 
-Kind = Literal["real", "pixel", "category"]
+Kind = Literal["real", "pixel", "category", "present"]
 Range = Literal["real", "symmetric", "unit", "binary"]  # all reals, [-1, 1], [0, 1], {0, 1} redrawn for each batch
 LIMITS: Mapping[Range, tuple[float, float]] = {"symmetric": (-1.0, 1.0), "unit": (0.0, 1.0), "binary": (0.0, 1.0)}
 
@@ -20,7 +20,8 @@ LIMITS: Mapping[Range, tuple[float, float]] = {"symmetric": (-1.0, 1.0), "unit":
 class Field(NamedTuple):
     """Consecutive channels of a sample that have one meaning.
 
-    A model sees a real as (value - mean) / deviation, a pixel in its range, and a category as K one-hot channels.
+    A model sees a real as (value - mean) / deviation, a pixel in its range, a category as K one-hot channels, and 1 or
+    0 for whether a step of a series or a node of a graph is there, which it is given instead of learning it.
     """
 
     name: str = ""  # name of a column; "" for coordinates and colours
@@ -29,6 +30,7 @@ class Field(NamedTuple):
     range: Range = "real"  # range of pixels
     mean: float = 0.0  # mean of a column over the training split
     deviation: float = 1.0
+    part: str = ""  # of a graph: "node" or "edge", whose numbers these are
     labels: tuple[str, ...] = ()  # the labels of a category
 
     def cell(self, values: Sequence[float]) -> float | str:
@@ -49,10 +51,16 @@ class Group(NamedTuple):
     range: Range
     start: int  # first channel
     stop: int  # one past the last channel
+    places: int = 1  # of a packed graph: the nodes or pairs that have such channels
 
     def of(self, x: Tensor) -> Tensor:
-        """Returns the channels of this group from x (B, C, ...)."""
-        return x[:, self.start : self.stop]
+        """Returns the channels of this group from x (B, C, ...); of a packed graph, (B, K, places)."""
+        part = x[:, self.start : self.stop]
+        return part if self.places == 1 else part.unflatten(1, (-1, self.places))
+
+    def back(self, part: Tensor) -> Tensor:
+        """The inverse of `of`: the channels as they lie in x."""
+        return part if self.places == 1 else part.flatten(1)
 
 
 def numeric(name: str, mean: float, deviation: float) -> Field:
@@ -65,8 +73,19 @@ def fields_of(shape: Sequence[int], range: Range) -> tuple[Field, ...]:
     return (Field("", "real" if range == "real" else "pixel", shape[0], range),)
 
 
-def grouped(fields: Sequence[Field]) -> Iterator[Group]:
-    """Groups neighbouring fields that are encoded alike; every category is a group of its own."""
+def grouped(fields: Sequence[Field], places: Mapping[str, int] | None = None) -> Iterator[Group]:
+    """Groups neighbouring fields that are encoded alike; every category is a group of its own.
+
+    Args:
+        places: of a packed graph: how many nodes and pairs there are; every field is then a group of its own.
+    """
+    if places:
+        start = 0
+        for field in fields:
+            stop = start + field.size * places[field.part]
+            yield Group(field.kind, field.range, start, stop, places[field.part])
+            start = stop
+        return
     start = 0
     group: Group | None = None
     for field in fields:
@@ -102,7 +121,7 @@ def decode(group: Group, x: Tensor) -> Tensor:
     """Decodes what a model sees: clips pixels to [0, 1], makes categories one-hot, keeps reals."""
     if group.kind == "category":
         return one_hot(x)
-    if group.kind == "real":
+    if group.kind in ("real", "present"):
         return x
     return (x.add(1.0).div(2.0) if group.range == "symmetric" else x).clamp(0.0, 1.0)
 

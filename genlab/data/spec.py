@@ -9,8 +9,9 @@ from torch import Tensor
 
 from genlab.data.columns.schema import Schema
 from genlab.data.fields import LIMITS, Field, Group, Kind, Range, decode, encode, fields_of, from_unit, grouped, numeric
+from genlab.data.packed import Packed, presence
 
-Layout = Literal["vector", "sequence", "image"]  # (D,), (C, T) or (C, H, W)
+Layout = Literal["vector", "sequence", "image", "graph"]  # (D,), (C, T), (C, H, W) or packed, see `packed`
 
 
 class Spec:
@@ -26,6 +27,7 @@ class Spec:
         counts: training samples of each class; () if unknown.
         table: the schema, if samples are rows of a table of typed columns; its fields replace `fields`.
         steps: the schema of one step, if samples are series of typed columns; its fields replace `fields`.
+        nodes: of graphs, the largest number of nodes; the shape then follows from the fields, those of nodes first.
 
     Raises:
         ValueError: the sizes of the fields do not add up to axis 0.
@@ -40,14 +42,19 @@ class Spec:
         counts: tuple[int, ...] = (),
         table: Schema | None = None,
         steps: Schema | None = None,
+        nodes: int = 0,
     ) -> None:
         self.shape, self.classes, self.labels, self.counts = shape, classes, labels, counts
         self.table, self.steps = table, steps
         if schema := table or steps:
             fields = schema.fields
         self.fields = fields if isinstance(fields, tuple) else fields_of(shape, fields)
-        self.groups = tuple(grouped(self.fields))
-        if (filled := sum(field.size for field in self.fields)) != shape[0]:
+        self.nodes = nodes
+        if nodes:
+            channels = (sum(field.size for field in self.fields if field.part == part) for part in ("node", "edge"))
+            self.shape = Packed(nodes, *channels)
+        self.groups = tuple(grouped(self.fields, self.places))
+        if (filled := sum(map(self.width, self.fields))) != self.shape[0]:
             raise ValueError(f"the fields have {filled} channels for samples of shape {shape}")
 
     def __eq__(self, other: object) -> bool:
@@ -60,15 +67,19 @@ class Spec:
         return f"Spec{(*self._kind(), self.counts)}"
 
     def _kind(self) -> tuple[Any, ...]:
-        return self.shape, self.classes, self.fields, self.labels, self.table, self.steps
+        return self.shape, self.classes, self.fields, self.labels, self.table, self.steps, self.nodes
 
     def counted(self, counts: Sequence[int]) -> "Spec":
         """Returns a copy with these counts."""
-        return Spec(self.shape, self.classes, self.fields, self.labels, tuple(counts), self.table, self.steps)
+        return Spec(
+            self.shape, self.classes, self.fields, self.labels, tuple(counts), self.table, self.steps, self.nodes
+        )
 
     @property
     def layout(self) -> Layout:
         """How to interpret the axes."""
+        if self.nodes:
+            return "graph"
         layouts: dict[int, Layout] = {1: "vector", 2: "sequence", 3: "image"}
         return layouts[len(self.shape)]
 
@@ -81,16 +92,41 @@ class Spec:
         """Yields each field with its slice of `values`, which has one value per channel."""
         start = 0
         for field in self.fields:
-            yield field, values[start : start + field.size]
-            start += field.size
+            stop = start + self.width(field)
+            yield field, values[start:stop]
+            start = stop
+
+    @property
+    def places(self) -> dict[str, int]:
+        """Of a graph: how many nodes and pairs of nodes there are; {} for anything else."""
+        return {"node": self.nodes, "edge": self.nodes * (self.nodes - 1) // 2} if self.nodes else {}
+
+    def width(self, field: Field) -> int:
+        """How many numbers along axis 0 a field has."""
+        return field.size * self.places.get(field.part, 1)
 
     @property
     def given(self) -> tuple[bool, ...]:
         """For each channel, whether models are given it instead of learning it; () if they learn all."""
-        if not self.table or not self.table.given:
-            return ()
-        columns = [column for column in self.table.columns for _ in range(column.width)]
-        return tuple(column.name in self.table.given for column in columns)
+        if self.table and self.table.given:
+            columns = [column for column in self.table.columns for _ in range(column.width)]
+            return tuple(column.name in self.table.given for column in columns)
+        if any(field.kind == "present" for field in self.fields):
+            return tuple(field.kind == "present" for field in self.fields for _ in range(self.width(field)))
+        return ()
+
+    @property
+    def context(self) -> int:
+        """How many numbers of a sample models are given."""
+        return sum(self.given) * math.prod(self.shape[1:])
+
+    def presence(self, x: Tensor) -> Tensor | None:
+        """Returns 1 for the numbers of x (B, *shape) that are there, 0 for others; None if all always are."""
+        for group in self.groups:
+            if group.kind == "present":
+                here = group.of(x)
+                return presence(here.flatten(1), self.shape) if isinstance(self.shape, Packed) else here.expand_as(x)
+        return None
 
     @property
     def learnt(self) -> "Spec":
@@ -98,7 +134,8 @@ class Spec:
         if not (given := self.given):
             return self
         fields = tuple(field for field, flags in self.cut(given) if not flags[0])
-        return Spec((sum(field.size for field in fields),), self.classes, fields, self.labels, self.counts)
+        shape = (sum(map(self.width, fields)), *self.shape[1:])
+        return Spec(shape, self.classes, fields, self.labels, self.counts, nodes=self.nodes)
 
     @property
     def scaled(self) -> bool:
@@ -151,7 +188,8 @@ class Spec:
         fields = [[*field[:-1], list(field.labels)] for field in self.fields]
         state = {"shape": list(self.shape), "classes": self.classes, "fields": fields, "labels": list(self.labels)}
         schemas = {"table": self.table, "steps": self.steps}
-        return state | {name: schema.state() for name, schema in schemas.items() if schema}
+        state |= {name: schema.state() for name, schema in schemas.items() if schema}
+        return state | {"nodes": self.nodes} if self.nodes else state
 
     @classmethod
     def of(cls, state: dict[str, Any] | list[Any], counts: Sequence[int] = ()) -> "Spec":
@@ -170,10 +208,11 @@ class Spec:
         for field in fields:
             if field.kind not in get_args(Kind) or field.range not in get_args(Range):
                 raise ValueError(f"unknown field of kind {field.kind}, range {field.range}")
-        schemas = {}
+        more: dict[str, Any] = {}
         if isinstance(state, dict):
-            schemas = {name: Schema.of(state[name]) for name in ("table", "steps") if name in state}
-        return cls(tuple(shape), classes, fields, tuple(labels), tuple(counts), **schemas)
+            more = {name: Schema.of(state[name]) for name in ("table", "steps") if name in state}
+            more["nodes"] = state.get("nodes", 0)
+        return cls(tuple(shape), classes, fields, tuple(labels), tuple(counts), **more)
 
     @property
     def log_scale(self) -> float:
@@ -238,9 +277,9 @@ class Spec:
 
     def each(self, rule: Callable[[Group, Tensor], Tensor], x: Tensor) -> Tensor:
         """Applies `rule` to the channels of each group of x (B, C, ...)."""
-        if len(self.groups) == 1:
+        if len(self.groups) == 1 and not self.nodes:
             return rule(self.groups[0], x)
-        return torch.cat([rule(group, group.of(x)) for group in self.groups], dim=1)
+        return torch.cat([group.back(rule(group, group.of(x))) for group in self.groups], dim=1)
 
     def _in_units(self, x: Tensor) -> Tensor:
         """Converts standardised columns to their own units, keeps everything else."""

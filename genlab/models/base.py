@@ -110,19 +110,24 @@ class Family(nn.Module):
         return cast(Any, self).sample(len(x), given=self.given.split(x)[1])
 
     def given_in(self, batch: Batch) -> Tensor | None:
-        """Returns the given channels of a batch, (B, K); None if there are none."""
+        """Returns the given channels of a batch, (B, K, ...); None if there are none."""
         return self.given.split(batch["x"])[1] if self.given else None
 
     def decoded(self, z: Tensor, given: Tensor | None, net: Callable[[Tensor], Tensor]) -> Tensor:
         """Returns net(z), or net(z, c) joined with the given channels c: (B, D) -> (B, *shape).
 
         Args:
-            given: (B, K) c; None: those of training rows.
+            given: (B, K, ...) c; None: those of training samples.
         """
         if self.given is None:
             return net(z)
         given = (self.given.draw(len(z)) if given is None else given).to(z)
-        return self.given.join(net(torch.cat([z, given], dim=1)), given)
+        return self.present(self.given.join(net(torch.cat([z, given.flatten(1)], dim=1)), given))
+
+    def present(self, x: Tensor) -> Tensor:
+        """Sets steps and nodes that are not there to 0: (B, *shape) -> (B, *shape)."""
+        here = self.spec.presence(x)
+        return x if here is None else x * here
 
     def draw_labels(self, n: int) -> Tensor | None:
         """Draws n classes at their frequencies in the training data, (n,); None if the family is not conditional."""

@@ -139,13 +139,17 @@ class DenoisingModel(Family):
 
     def keep_given(self, x_t: Tensor, x: Tensor) -> Tensor:
         """Returns x_t with the given channels, if any, as they are in x, without noise: 2 x (B, *shape)."""
-        return x_t if self.given is None else torch.where(self.given.mask, x, x_t)
+        return x_t if self.given is None else self.present(torch.where(self.given.mask, x, x_t))
 
-    def mean_error(self, error: Tensor) -> Tensor:
-        """Averages errors over the channels that are learnt: (B, *shape) -> (B,)."""
+    def mean_error(self, error: Tensor, x: Tensor) -> Tensor:
+        """Averages errors over what is learnt and there: (B, *shape), samples x in the net's space -> (B,)."""
+        here = self.spec.presence(x)
         if self.given is not None:
             error = self.given.split(error)[0]
-        return error.flatten(1).mean(1)
+        if here is None or self.given is None:
+            return error.flatten(1).mean(1)
+        here = self.given.split(here)[0]
+        return (error * here).flatten(1).sum(1) / here.flatten(1).sum(1).clamp(min=1)
 
     def ladder(self, y: Tensor | None) -> tuple[list[Level], Clean]:
         """Returns the levels of a second-order sampler, and a function for x̂_0 at each of them."""
@@ -176,7 +180,7 @@ class DenoisingModel(Family):
             made = second_order("dpmpp", denoise, noise, levels, 1.0, smooth)
         else:
             made = inpaint(denoise, noise, data, known, levels, ROUNDS, smooth)
-        return torch.where(known, x, self.restore(made))
+        return torch.where(known, x, self.present(self.keep_given(self.restore(made), x)))
 
     def check_learnt(self) -> None:
         """Checks that no channels are given; of those that are, there is no density.
@@ -281,7 +285,7 @@ class Diffusion(DenoisingModel):
         noise = torch.randn_like(x)
         alpha, sigma = column(alpha, x), column(sigma, x)
         f = self.answer(batch, self.keep_given(mixture(x, noise, alpha, sigma), x), t)
-        error = self.mean_error((target(self.prediction, x, noise, alpha, sigma) - f).square())
+        error = self.mean_error((target(self.prediction, x, noise, alpha, sigma) - f).square(), x)
         late = (t > 0.5).float()
         logs = {
             "error_early": (error * (1 - late)).sum() / (1 - late).sum().clamp(min=1),  # more sample than noise

@@ -103,7 +103,7 @@ class Flow(Family):
         if architecture == "glow":
             self.flow = glow(spec.shape, transform, levels or min(most, 3), steps, width)
         else:
-            shape, context = spec.learnt.shape, sum(spec.given)
+            shape, context = spec.learnt.shape, spec.context
             self.flow = realnvp(shape, transform, couplings, hidden, activation, octaves, context)
         self.dequantizer = Dequantizer(spec.shape) if dequantization == "variational" else None
 
@@ -128,7 +128,10 @@ class Flow(Family):
         For pixels and categories, returns log p(v) - log q(v|x) for one fresh v, whose mean over v is a lower bound of
         log p(x). Pixels alone get a density in the unit cube: subtract D log 256 to bound their log-probability.
         """
-        x, given = self.given.split(x) if self.given else (x, None)
+        given = None
+        if self.given:
+            x, given = self.given.split(x)
+            given = given.flatten(1)
         if self.head.smooth:
             return self.log_density(x, given)
         v, log_q = self.head.dequantize(x, torch.randn_like(x), self.dequantizer)
@@ -172,7 +175,7 @@ class Flow(Family):
         if self.given is None:
             return self.head.quantize(self.draw(scale * self.noise(n))[0])
         given = self.given.draw(n) if given is None else given
-        return self.given.join(self.head.quantize(self.draw(scale * self.noise(n), given)[0]), given)
+        return self.given.join(self.head.quantize(self.draw(scale * self.noise(n), given.flatten(1))[0]), given)
 
     def importance_sample(self, n: int, log_target: Callable[[Tensor], Tensor]) -> Weighted:
         """Draws n points x from the flow q with weights w = p̃(x) / q(x), so that E_p h = Σ w h / Σ w.

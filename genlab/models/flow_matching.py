@@ -142,7 +142,7 @@ class FlowMatching(DenoisingModel):
         t = draw_times(self.time_density, len(x), x.device)
         x_t, velocity = path(torch.randn_like(x), x, t, self.sigma_min)
         error = (self.answer(batch, self.keep_given(x_t, x), t) - velocity).square()
-        return LossOutput(error.mean() if self.given is None else self.mean_error(error).mean())
+        return LossOutput(error.mean() if self.given is None else self.mean_error(error, x).mean())
 
     def velocity(self, x: Tensor, t: float, y: Tensor | None = None) -> Tensor:
         """Returns v(x, t) for all x (B, *shape) at one time, in the net's space."""

@@ -121,7 +121,7 @@ class GAN(Family):
         self.foresees = ("discriminator",) if unrolled and unrolled_rate is None else ()
         self.noise, self.noise_steps, self.r1, self.gumbel = instance_noise, noise_steps, r1, gumbel
         with inside("generator"):
-            seen = z_dim + conditional * stabilizers.EMBEDDING + sum(spec.given)
+            seen = z_dim + conditional * stabilizers.EMBEDDING + spec.context
             self.generator = generator(seen, spec.learnt.shape)
         with inside("discriminator"):
             self.discriminator = stabilizers.Discriminator(discriminator, spec, conditional, packing, minibatch)

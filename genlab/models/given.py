@@ -1,8 +1,10 @@
-"""Columns that a model is given instead of learning them (`data.condition`): p(other columns | given columns).
+"""Channels that a model is given instead of learning them: p(other channels | given channels).
 
-Whoever replaces a simulator wants the detector's signals for an energy, not more energies. The given columns stay
-channels of a sample, so that rows are complete; `split` takes them out of it and `join` puts them back. Where `sample`
-is told no values, it takes those of training rows, of which a few thousand are kept with the weights.
+Whoever replaces a simulator wants the detector's signals for an energy, not more energies (`data.condition`). And how
+long a series is, or how many nodes a graph has, is drawn before the rest: channels of kind `present` are given as well.
+The given channels stay part of a sample, so that samples are complete; `split` takes them out of it and `join` puts
+them back. Where `sample` is told no values, it takes those of training samples, of which a few thousand are kept with
+the weights: lengths and numbers of nodes so have the shares of the training data.
 """
 
 import torch
@@ -10,11 +12,11 @@ from torch import Tensor, nn
 
 from genlab.data.base import Spec
 
-ROWS = 4096  # training rows whose given columns are kept
+ROWS = 4096  # training samples whose given channels are kept
 
 
 class Given(nn.Module):
-    """The given channels of a sample, and some training rows of them.
+    """The given channels of a sample, and those of some training samples.
 
     Args:
         spec: of the data; `spec.given` says which channels are given.
@@ -32,29 +34,30 @@ class Given(nn.Module):
         mask = torch.tensor(spec.given)
         learnt, places = (~mask).nonzero()[:, 0], mask.nonzero()[:, 0]
         self.size = len(places)  # K, the number of given channels
+        mask = mask.view(-1, *[1] * (len(spec.shape) - 1))
         for name, value in (("mask", mask), ("learnt", learnt), ("places", places)):
             self.register_buffer(name, value, persistent=False)
         self.register_buffer("order", torch.cat([learnt, places]).argsort(), persistent=False)
-        self.register_buffer("rows", torch.zeros(ROWS, self.size))
+        self.register_buffer("rows", torch.zeros(ROWS, self.size, *spec.shape[1:]))
         self.register_buffer("filled", torch.zeros((), dtype=torch.int64))  # how many rows hold something
 
     def split(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """Splits samples into what is learnt and what is given: (B, C) -> (B, C - K), (B, K)."""
+        """Splits samples into what is learnt and what is given: (B, C, ...) -> (B, C - K, ...), (B, K, ...)."""
         return x.index_select(1, self.learnt), x.index_select(1, self.places)
 
     def join(self, learnt: Tensor, given: Tensor) -> Tensor:
-        """The inverse of `split`: (B, C - K), (B, K) -> (B, C)."""
+        """The inverse of `split`: (B, C - K, ...), (B, K, ...) -> (B, C, ...)."""
         return torch.cat([learnt, given.to(learnt)], dim=1).index_select(1, self.order)
 
     @torch.no_grad()
     def remember(self, x: Tensor, step: Tensor) -> None:
-        """Keeps the given channels of a training batch x (B, C), in the place of the oldest."""
+        """Keeps the given channels of a training batch x (B, C, ...), in the place of the oldest."""
         given = self.split(x[:ROWS])[1]
         places = (step * len(given) + torch.arange(len(given), device=x.device)) % ROWS
         self.rows.index_copy_(0, places, given.to(self.rows))
         self.filled.copy_(((step + 1) * len(given)).clamp(max=ROWS).maximum(self.filled))
 
     def draw(self, n: int) -> Tensor:
-        """Draws the given channels of n of the training rows that were kept: (n, K)."""
+        """Draws the given channels of n of the training samples that were kept: (n, K, ...)."""
         place = torch.rand(n, device=self.rows.device) * self.filled
         return self.rows[place.long().clamp(max=ROWS - 1)]

@@ -42,7 +42,7 @@ class Head(nn.Module):
     def total(self, rule: Callable[..., Tensor], *xs: Tensor) -> Tensor:
         """Sums `rule`(group, its channels of each x), of shape (B,), over the groups."""
         groups = self.spec.groups
-        if len(groups) == 1:
+        if len(groups) == 1 and not self.spec.nodes:
             return rule(groups[0], *xs)
         return torch.stack([rule(group, *map(group.of, xs)) for group in groups]).sum(0)
 
@@ -58,7 +58,7 @@ class Head(nn.Module):
         """Returns the channels of x (B, *shape) that are real, or None if there are none."""
         if self.smooth:
             return x
-        parts = [group.of(x) for group in self.spec.groups if group.kind == "real"]
+        parts = [group.back(group.of(x)) for group in self.spec.groups if group.kind == "real"]
         return torch.cat(parts, dim=1) if parts else None
 
     def scale(self, real: Tensor) -> Tensor:
@@ -69,7 +69,8 @@ class Head(nn.Module):
         kinds = {group.kind for group in self.spec.groups}
         if kinds <= {"real"} or kinds <= {"pixel"}:
             return real
-        scales = {"real": real, "pixel": torch.ones_like(real), "category": torch.full_like(real, 1 / CATEGORY)}
+        one = torch.ones_like(real)
+        scales = {"real": real, "pixel": one, "present": one, "category": one / CATEGORY}
         parts = [scales[group.kind].expand(group.stop - group.start) for group in self.spec.groups]
         return torch.cat(parts).view(-1, *[1] * (len(self.spec.shape) - 1))
 
@@ -134,7 +135,7 @@ def mean(group: Group, raw: Tensor) -> Tensor:
     """Returns the mean that a net's raw output (B, C, ...) stands for."""
     if group.kind == "category":
         return raw.softmax(1)
-    if group.kind == "real":
+    if group.kind in ("real", "present"):
         return raw
     return raw.tanh() if group.range == "symmetric" else raw.sigmoid()
 
@@ -143,7 +144,7 @@ def project(group: Group, x: Tensor) -> Tensor:
     """Returns the valid value nearest to x (B, C, ...)."""
     if group.kind == "category":
         return one_hot(x)
-    return x if group.kind == "real" else x.clamp(*LIMITS[group.range])
+    return x if group.kind in ("real", "present") else x.clamp(*LIMITS[group.range])
 
 
 def log_interval(a: Tensor, b: Tensor) -> Tensor:

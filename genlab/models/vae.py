@@ -76,7 +76,7 @@ class VAE(Family):
         with inside("encoder"):
             self.encoder = encoder(spec.shape, (2 * z_dim,))
         with inside("decoder"):
-            self.decoder = decoder(z_dim + sum(spec.given), spec.learnt.shape)
+            self.decoder = decoder(z_dim + spec.context, spec.learnt.shape)
 
     def _load_from_state_dict(self, state_dict: dict, prefix: str, *rest: object) -> None:
         if f"{prefix}log_sigma" in state_dict:  # in checkpoints of formats 1 and 2
@@ -134,9 +134,15 @@ class VAE(Family):
     def log_likelihood(self, x: Tensor, z: Tensor) -> Tensor:
         """Computes log p(x|z) in nats, of the learnt channels, fp32: (B, *shape), (B, z_dim) -> (B,)."""
         if self.given:
+            here = self.spec.presence(x)
             x, given = self.given.split(x)
-            z = torch.cat([z, given], dim=1)
-        raw = self.decoder(z)
+            z = torch.cat([z, given.flatten(1)], dim=1)
+            if here is not None:  # what is not there costs nothing
+                here = self.given.split(here)[0]
+                return self._log_prob(torch.where(here > 0, self.decoder(z), x), x)
+        return self._log_prob(self.decoder(z), x)
+
+    def _log_prob(self, raw: Tensor, x: Tensor) -> Tensor:
         with full_precision(x):
             return self.head.log_prob(raw, x)
 

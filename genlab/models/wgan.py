@@ -52,7 +52,7 @@ class WGAN(Family):
         within("gumbel", gumbel, 0)
         self.z_dim, self.n_critic, self.clip, self.gumbel = z_dim, n_critic, clip, gumbel
         with inside("generator"):
-            self.generator = generator(z_dim + sum(spec.given), spec.learnt.shape)
+            self.generator = generator(z_dim + spec.context, spec.learnt.shape)
         with inside("critic"):
             self.critic = critic(spec.shape, ())
 
