@@ -32,6 +32,8 @@ class Autoregressive(Family):
         bins: tokens of a column of numbers, about.
         order: in which samples are drawn: "random", another for each row, whose errors average out; "label", the same
             with the table's label last, so that it is drawn given all others; or "table".
+        noise: σ of the noise on the normal scores of the known numbers that the net sees in training, so that it does not
+            learn rows by heart.
         numbers: whether the net sees where in its bin a number lies, besides the bin.
         temperature: of the logits in sampling: below 1 samples keep to what is likely, 1 is the model.
         hidden, blocks, embedding, dropout: of the net, see `TokenMLP`.
@@ -50,6 +52,7 @@ class Autoregressive(Family):
         bins: int = 100,
         order: str = "random",
         numbers: bool = False,
+        noise: float = 0.0,
         temperature: float = 1.0,
         hidden: int = 512,
         blocks: int = 3,
@@ -62,8 +65,9 @@ class Autoregressive(Family):
         within("bins", bins, 2)
         choose("order", order, ORDERS)
         within("temperature", temperature, above=0)
+        within("noise", noise, 0)
         within("dropout", dropout, 0, below=1)
-        self.order, self.temperature, self.numbers = order, temperature, numbers
+        self.order, self.temperature, self.numbers, self.noise = order, temperature, numbers, noise
         # The fields that are never drawn or predicted.
         given = [flags[0] for _, flags in spec.cut(spec.given)] if spec.given else [False] * len(spec.fields)
         self.register_buffer("fixed", torch.tensor(given), persistent=False)
@@ -87,15 +91,23 @@ class Autoregressive(Family):
         before = torch.randint(self.learnt, (len(tokens),), device=tokens.device)  # i - 1
         # The place of each column in σ; given ones come after all others, and are known nonetheless.
         place = (torch.rand(tokens.shape, device=tokens.device) + self.fixed.float()).argsort(1).argsort(1)
-        return LossOutput(self.bound(batch["x"], tokens, (place < before[:, None]) | self.fixed).mean())
+        known = (place < before[:, None]) | self.fixed
+        if not (self.noise and self.training):
+            return LossOutput(self.bound(batch["x"], tokens, known).mean())
+        x = self.tokens.moved(batch["x"], self.noise * torch.randn_like(batch["x"]))
+        return LossOutput(self.bound(x, tokens, known, self.tokens.of(x)).mean())
 
     def scores(self, x: Tensor, known: Tensor) -> Tensor | None:
         """What the net sees of numbers besides their tokens: (B, D), (B, F) bool -> (B, numbers)."""
         return self.tokens.scores(x, known) if self.numbers else None
 
-    def bound(self, x: Tensor, tokens: Tensor, known: Tensor) -> Tensor:
-        """The terms of L for known columns, in nats of the tokens: (B, D), (B, F) int64, (B, F) bool -> (B,)."""
-        logits = self.net(tokens, known, self.scores(x, known))
+    def bound(self, x: Tensor, tokens: Tensor, known: Tensor, seen: Tensor | None = None) -> Tensor:
+        """The terms of L for known columns, in nats of the tokens: (B, D), (B, F) int64, (B, F) bool -> (B,).
+
+        Args:
+            seen: (B, F) tokens that the net sees; None: those that it predicts.
+        """
+        logits = self.net(tokens if seen is None else seen, known, self.scores(x, known))
         losses = [
             F.cross_entropy(logit, k, reduction="none") for logit, k in zip(logits, tokens.unbind(1), strict=True)
         ]

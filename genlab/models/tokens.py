@@ -83,6 +83,18 @@ class Tokens(nn.Module):
         ]
         return torch.stack(found, dim=1) if found else x[:, :0]
 
+    def moved(self, x: Tensor, noise: Tensor) -> Tensor:
+        """Rows whose numbers have noise on their normal scores: 2 x (B, D) -> (B, D) float32."""
+        parts = []
+        for place, (part, own) in enumerate(
+            zip(x.split(self.widths, dim=1), noise.split(self.widths, dim=1), strict=True)
+        ):
+            if place in self.numbers:
+                score = self.numbers[place].score(part) + own[:, 0]
+                part = self.numbers[place].from_ranks(torch.special.ndtr(score.double())).float()
+            parts.append(part)
+        return torch.cat(parts, dim=1)
+
     def log_density(self, x: Tensor, tokens: Tensor, skipped: Sequence[bool] = ()) -> Tensor:
         """log p(x | tokens) in nats, without the fields to skip: (B, D), (B, F), (F,) -> (B,) float32."""
         total = torch.zeros(len(x), dtype=torch.float64, device=x.device)
