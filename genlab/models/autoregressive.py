@@ -32,8 +32,8 @@ class Autoregressive(Family):
         bins: tokens of a column of numbers, about.
         order: in which samples are drawn: "random", another for each row, whose errors average out; "label", the same
             with the table's label last, so that it is drawn given all others; or "table".
-        noise: σ of the noise on the normal scores of the known numbers that the net sees in training, so that it does not
-            learn rows by heart.
+        noise: σ of the noise on the normal scores of the known numbers that the net sees in training, so that it does
+            not learn rows by heart.
         numbers: whether the net sees where in its bin a number lies, besides the bin.
         temperature: of the logits in sampling: below 1 samples keep to what is likely, 1 is the model.
         hidden, blocks, embedding, dropout: of the net, see `TokenMLP`.
