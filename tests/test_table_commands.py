@@ -261,3 +261,35 @@ def test_a_column_named_twice_in_a_condition_is_refused():
     assert schema is not None
     with pytest.raises(UserError, match="where: column 'count' is named twice; give a list of values"):
         parse("{count: '>1', colour: red, count: '<3'}", schema)
+
+
+def test_two_tables_are_translated_on_the_scale_of_both(cli: Cli, tmp_path: Path):
+    """The prices of one shop lie far above those of the other: translations reach them."""
+    noise = torch.rand(240, generator=torch.Generator().manual_seed(0))
+    for name, base in (("a", 10), ("b", 100)):
+        lines = [f"{'xy'[i % 2]},{base * (1 + value):.2f}" for i, value in enumerate(noise.tolist())]
+        (tmp_path / f"{name}.csv").write_text("kind,price\n" + "\n".join(lines) + "\n")
+    words = (
+        "model=cyclegan",
+        "data=table",
+        "data.path=a.csv",
+        "data.other=b.csv",
+        "trainer.steps=3",
+        "trainer.device=cpu",
+    )
+    assert cli("train", *words, "hydra.run.dir=both")[0] == 0
+    assert cli("sample", "run=both", "n=10")[0] == 0
+    with open("both/originals.csv", encoding="utf-8") as file:
+        assert max(float(row["price"]) for row in csv.DictReader(file)) < 21
+    data = Table("a.csv", other="b.csv")
+    assert data.other is not None
+    schema = data.spec.table
+    assert schema is not None
+    low, high = (schema.named(part.real("train", 100))["price"] for part in (data, data.other))
+    assert low.max() < 21 < 99 < high.min()
+    assert data.fingerprint != Table("a.csv").fingerprint
+    (tmp_path / "c.csv").write_text("kind,cost\nx,1\ny,2\nx,3\n")
+    code, _, err = cli("train", *words[:3], "data.other=c.csv")
+    assert code == 2
+    assert "must have the same columns; only one has 'cost'" in err
+    assert "data.other does not apply to this model" in cli("train", "model=vae", *words[1:4])[2]

@@ -55,22 +55,25 @@ def data(config: DictConfig) -> "Dataset":
         UserError: `data.other` is not a data set, or the model does not use it.
     """
     node, other = config.data.copy(), config.data.get("other")
-    if "other" in node:
+    together = getattr(target_of(node, "data"), "reads_other", False)  # one set reads both files
+    if "other" in node and not (together and other is not None):
         node = OmegaConf.masked_copy(node, [key for key in node if key != "other"])
     model = target_of(config.model, "model") if "model" in config else None
     if node.get("range") == "auto":
         node.range = model.prefers if model else "unit"
     from genlab.data.base import Dataset
 
+    if other is not None and (model is None or model.domains == 1):
+        raise UserError("data.other does not apply to this model; only models of two domains (cyclegan) use it")
     first = _is(_make(node, "data"), Dataset, "data")
     if model is None or model.domains == 1:
-        if other is not None:
-            raise UserError("data.other does not apply to this model; only models of two domains (cyclegan) use it")
         return first
 
     from genlab.data.pairs import Pairs
 
-    return Pairs(first, None if other is None else _make(_other(str(other), node), "data.other"))
+    if other is None:
+        return Pairs(first)
+    return Pairs(first, getattr(first, "other", None) or _make(_other(str(other), node), "data.other"))
 
 
 def _other(name: str, node: DictConfig) -> DictConfig:

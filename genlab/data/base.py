@@ -9,7 +9,7 @@ import hashlib
 import json
 import os
 from pathlib import Path
-from typing import NamedTuple
+from typing import ClassVar, NamedTuple
 
 import torch
 from torch import Tensor
@@ -49,6 +49,8 @@ class Dataset:
     Raises:
         UserError: the range does not fit the type of the samples.
     """
+
+    reads_other: ClassVar[bool] = False  # whether its class takes `other` and makes a second set, `self.other`, of it
 
     def __init__(
         self,

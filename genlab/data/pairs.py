@@ -61,7 +61,7 @@ class Pairs(Dataset):
             self.b.splits = {name: half for name, (_, half) in halves.items()}
         name = f"{first.name} and {second.name if second else 'its transform'}"
         fingerprint = digest(first.fingerprint, second.fingerprint if second else "")
-        if first.spec.table is not None and second is not None:
+        if first.spec.table is not None and second is not None and first.spec.table != second.spec.table:
             # Numbers of b are read on the scale of a: their own normal scores would hide that the two differ.
             schema, own = first.spec.table, second.spec
             self.b.splits = {

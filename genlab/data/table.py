@@ -14,7 +14,7 @@ import torch
 import yaml
 from torch import Tensor
 
-from genlab.data.base import Dataset, digest, mix
+from genlab.data.base import Dataset, Split, digest, mix
 from genlab.data.columns import kinds
 from genlab.data.columns.base import Column
 from genlab.data.columns.category import Category
@@ -53,6 +53,7 @@ class Table(Dataset):
         delimiter: between cells; None: comma, semicolon, tab or bar, whichever fits.
         constraints: between the numbers of a row: "start < end", "total == a + b", "`unit price` > 0". Samples that do
             not fulfil them are drawn again; a column that an == defines is computed from the others.
+        other: a second table of the same columns, for models of two domains. The columns are fitted on both.
         condition: columns that models are given instead of learning them: p(other columns | these).
         validation, test: shares of the rows, at least one each.
 
@@ -60,6 +61,8 @@ class Table(Dataset):
         UserError: the file cannot be read, an option does not fit it, or columns cannot be learnt: all of them in one
             message, with the option that leaves them out.
     """
+
+    reads_other = True
 
     def __init__(
         self,
@@ -76,12 +79,16 @@ class Table(Dataset):
         delimiter: str | None = None,
         constraints: Sequence[str] = (),
         condition: Sequence[str] | None = None,
+        other: Any = None,
         validation: float = 0.1,
         test: float = 0.1,
     ) -> None:
         choose("data.numeric", numeric, ("auto", *CODES))
         encoding = "quantile" if numeric == "auto" else numeric
         frame = read.read(path, delimiter, header)
+        rows = frame.table.num_rows  # of the first table
+        if other is not None:
+            frame = joined(frame, read.read(other, delimiter, header))
         names = select(frame, columns, exclude or (), label)
         found = read_columns(frame, names, mapping(types), MISSING if missing is None else [str(m) for m in missing])
         y, labels = classes(frame, found, label)
@@ -107,8 +114,51 @@ class Table(Dataset):
         x = encode(table, found, order)
         what = (content(found), sizes, encoding, rare, most, label)  # not the schema: it gains entries with time
         y = None if y is None else y[places]
-        super().__init__(frame.name, cut(x, y, sizes), "real", len(labels), labels, digest(*what), table=table)
+        splits, fingerprint = cut(x, y, sizes), digest(*what)
+        self.other: Dataset | None = None
+        if other is not None:
+            splits, second = parted(splits, places < rows, sizes)
+            self.other = Dataset(f"{other}", second, "real", len(labels), labels, digest(*what, "other"), table=table)
+        super().__init__(frame.name, splits, "real", len(labels), labels, fingerprint, table=table)
         self.notes = overview(frame, found, table, sizes)
+
+
+def joined(first: read.Frame, second: read.Frame) -> read.Frame:
+    """Puts the rows of a second table below those of the first.
+
+    Raises:
+        UserError: it lacks columns of the first, or has others in their place.
+    """
+    import pyarrow
+
+    names, own = first.table.column_names, second.table.column_names
+    if set(names) != set(own):
+        odd = sorted(set(names) ^ set(own))
+        raise UserError(
+            f"data.other: {first.name} and {second.name} must have the same columns; only one has '{odd[0]}'"
+        )
+    try:
+        both = pyarrow.concat_tables([first.table, second.table.select(names)], promote_options="permissive")
+    except pyarrow.ArrowException as error:
+        raise UserError(f"data.other: {second.name} has columns of other types: {brief(error)}") from error
+    return first._replace(table=both)
+
+
+def parted(
+    splits: Mapping[str, Split], first: Tensor, sizes: Sequence[int]
+) -> tuple[dict[str, Split], dict[str, Split]]:
+    """Parts the rows of all splits into those of the first table, (N,) bool in their order, and the others.
+
+    Raises:
+        UserError: a table has no rows in one of the splits.
+    """
+    sides: tuple[dict[str, Split], dict[str, Split]] = ({}, {})
+    for (name, split), mine in zip(splits.items(), first.split(list(sizes)), strict=True):
+        for side, rows in zip(sides, (mine, ~mine), strict=True):
+            if not rows.any():
+                raise UserError(f"data.other: one of the tables has too few rows for the {name} split")
+            side[name] = Split(split.x[rows], None if split.y is None else split.y[rows])
+    return sides
 
 
 def select(frame: read.Frame, columns: Sequence[str] | None, exclude: Sequence[str], label: str | None) -> list[str]:
