@@ -48,8 +48,11 @@ class Frame(NamedTuple):
         return f"row {row + 1}" if found is None else f"line {found}"
 
 
-def read(source: Any, delimiter: str | None = None, header: bool = True) -> Frame:
+def read(source: Any, delimiter: str | None = None, header: bool = True, work: Path | None = None) -> Frame:
     """Reads a table from a file's path or a frame.
+
+    Args:
+        work: a folder for the cells of a large text file, which are then mapped into memory.
 
     Raises:
         UserError: no such file, a file of another kind or that is damaged, a package that is needed and missing, or
@@ -72,7 +75,7 @@ def read(source: Any, delimiter: str | None = None, header: bool = True) -> Fram
             import pyarrow.parquet
 
             return Frame(file.name, pyarrow.parquet.read_table(file), suffix, path=file)
-        return _text(file, suffix, delimiter, header)
+        return _text(file, suffix, delimiter, header, work)
     except (pyarrow.ArrowException, OSError, EOFError, csv.Error) as error:
         raise UserError(f"data.path: cannot read {file.name}: {brief(error)}") from error
 
@@ -89,14 +92,14 @@ def _frame(source: Any) -> "pyarrow.Table":
     raise UserError(f"data.path: expected a path or a frame of pandas, polars or Arrow, got {type(source).__name__}")
 
 
-def _text(file: Path, suffix: str, delimiter: str | None, header: bool) -> Frame:
+def _text(file: Path, suffix: str, delimiter: str | None, header: bool, work: Path | None) -> Frame:
     """Reads a text file, as UTF-8 if it is that, else as Latin-1."""
     encodings = [_marked(file), "cp1252", "latin-1"]
     for encoding in encodings:
         try:
             records = _records(file, encoding)
             mark = delimiter or _delimiter(records, suffix)
-            table = _table(file, encoding, mark, header)
+            table = _table(file, encoding, mark, header, work)
         except UnicodeDecodeError:
             continue
         if encoding in encodings[1:]:
@@ -105,10 +108,14 @@ def _text(file: Path, suffix: str, delimiter: str | None, header: bool) -> Frame
     raise UserError(f"{file.name} is not a text file")
 
 
+def _compression(file: Path) -> str | None:
+    return "gzip" if file.suffix.lower() == ".gz" else None
+
+
 def _open(file: Path, encoding: str) -> io.TextIOBase:
     import pyarrow
 
-    stream = pyarrow.input_stream(str(file), compression="gzip" if file.suffix.lower() == ".gz" else None)
+    stream = pyarrow.input_stream(str(file), compression=_compression(file))
     return io.TextIOWrapper(io.BufferedReader(stream), encoding=encoding, newline="")  # type: ignore[arg-type]
 
 
@@ -146,7 +153,7 @@ def _delimiter(lines: list[str], suffix: str) -> str:
     return max(DELIMITERS, key=cells)
 
 
-def _table(file: Path, encoding: str, delimiter: str, header: bool) -> "pyarrow.Table":
+def _table(file: Path, encoding: str, delimiter: str, header: bool, work: Path | None) -> "pyarrow.Table":
     """All cells as text, without spaces around them.
 
     Raises:
@@ -171,25 +178,29 @@ def _table(file: Path, encoding: str, delimiter: str, header: bool) -> "pyarrow.
         return "skip"
 
     places = [str(i) for i in range(len(names))]
+    options = (
+        reader.ReadOptions(
+            column_names=places,
+            skip_rows=above - 1,
+            skip_rows_after_names=int(header),
+            encoding={"utf-8-sig": "utf-8"}.get(encoding, encoding),
+            use_threads=False,  # only then are rows numbered
+            block_size=None if work is None else 1 << 24,
+        ),
+        reader.ParseOptions(
+            delimiter=delimiter,
+            newlines_in_values=True,
+            invalid_row_handler=remember,
+            ignore_empty_lines=len(names) > 1,
+        ),
+        reader.ConvertOptions(column_types=dict.fromkeys(places, pyarrow.string()), strings_can_be_null=False),
+    )
     try:
-        with pyarrow.input_stream(str(file), compression="gzip" if file.suffix.lower() == ".gz" else None) as stream:
-            table = reader.read_csv(
-                stream,
-                reader.ReadOptions(
-                    column_names=places,
-                    skip_rows=above - 1,
-                    skip_rows_after_names=int(header),
-                    encoding={"utf-8-sig": "utf-8"}.get(encoding, encoding),
-                    use_threads=False,  # only then are rows numbered
-                ),
-                reader.ParseOptions(
-                    delimiter=delimiter,
-                    newlines_in_values=True,
-                    invalid_row_handler=remember,
-                    ignore_empty_lines=len(names) > 1,
-                ),
-                reader.ConvertOptions(column_types=dict.fromkeys(places, pyarrow.string()), strings_can_be_null=False),
-            )
+        if work is None:
+            with pyarrow.input_stream(str(file), compression=_compression(file)) as stream:
+                table = reader.read_csv(stream, *options)
+        else:
+            table = _streamed(file, options, work / "cells.arrow")
     except pyarrow.ArrowInvalid as error:
         if "UTF8" in str(error):
             raise UnicodeDecodeError("utf-8", b"", 0, 1, str(error)) from error
@@ -201,21 +212,43 @@ def _table(file: Path, encoding: str, delimiter: str, header: bool) -> "pyarrow.
         for column in table.columns
         for cell in pc.call_function("utf8_trim_whitespace", [column.slice(0, LOOK)]).to_pylist()
     )
-    if (wrong or quotes) and (rows := _spaced(file, encoding, delimiter, header, len(names))):
+    if (wrong or quotes) and work is None and (rows := _spaced(file, encoding, delimiter, header, len(names))):
         return pyarrow.table(dict(zip(_unnamed(names), rows, strict=True)))
     if wrong:
         lines = [f"line {number} has {count}" for number, count in wrong]
         raise UserError(f"{file.name}: the header has {len(names)} cells, but {several(lines, 3, what='line')}")
     _check_quotes(file, encoding, delimiter)
+    if work is not None:  # trimmed already
+        return table.rename_columns(_unnamed(names))
     trimmed = [pc.call_function("utf8_trim_whitespace", [column]) for column in table.columns]
     return pyarrow.Table.from_arrays(trimmed, names=_unnamed(names))
+
+
+def _streamed(file: Path, options: tuple[Any, Any, Any], target: Path) -> "pyarrow.Table":
+    """Reads a text file block by block into a file of Arrow's, and maps that into memory."""
+    import pyarrow
+    import pyarrow.compute as pc
+    from pyarrow import csv as reader
+    from tqdm import tqdm
+
+    with (
+        open(file, "rb") as raw,
+        tqdm(total=file.stat().st_size, desc=f"reading {file.name}", unit="B", unit_scale=True, disable=None) as bar,
+    ):
+        stream = pyarrow.input_stream(raw, compression=_compression(file))
+        with reader.open_csv(stream, *options) as blocks, pyarrow.ipc.new_file(str(target), blocks.schema) as writer:
+            for block in blocks:
+                cells = [pc.call_function("utf8_trim_whitespace", [column]) for column in block.columns]
+                writer.write_batch(pyarrow.RecordBatch.from_arrays(cells, schema=blocks.schema))
+                bar.update(raw.tell() - bar.n)
+    return pyarrow.ipc.open_file(pyarrow.memory_map(str(target))).read_all()
 
 
 def _check_quotes(file: Path, encoding: str, delimiter: str) -> None:
     """Rejects a quote that is never closed: everything after it would be one cell."""
     import pyarrow
 
-    with pyarrow.input_stream(str(file), compression="gzip" if file.suffix.lower() == ".gz" else None) as stream:
+    with pyarrow.input_stream(str(file), compression=_compression(file)) as stream:
         quotes = 0
         while block := stream.read(1 << 24):
             quotes += block.count(b'"')
