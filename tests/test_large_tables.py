@@ -37,11 +37,14 @@ def test_a_large_table_is_the_same_as_a_small_one(
     assert "encoded rows kept in" in capsys.readouterr().out
     monkeypatch.setattr(tables, "LARGE", 10**9)
     small = Table(str(file), "colour", rare=1)
+    schema = large.spec.table
+    assert schema is not None
     assert large.spec == small.spec
     assert large.fingerprint == small.fingerprint
     assert large.notes == small.notes
     for split in ("train", "validation", "test"):
-        assert torch.equal(large.real(split, 200), small.real(split, 200))
+        values = [schema.values(data.real(split, 200)) for data in (large, small)]  # without what missing cells hide
+        assert torch.equal(values[0].nan_to_num(-1), values[1].nan_to_num(-1))
         assert torch.equal(large.labels(split, 50), small.labels(split, 50))  # type: ignore[arg-type]
     (folder,) = folders(cache)
     assert sorted(each.name for each in folder.iterdir()) == ["classes.npy", "record.json", "rows.npy"]
