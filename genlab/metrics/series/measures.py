@@ -43,8 +43,8 @@ class Reference:
             return fake[:n], self.real[:n].to(fake.device)
 
         return {
-            "discriminative": lambda: scores.discriminative_score(*both()),
-            "predictive": lambda: scores.predictive_score(fake, self.real),
+            "discriminative": lambda: scores.discriminative_score(*both(), steps=scores.STEPS),
+            "predictive": lambda: scores.predictive_score(fake, self.real, steps=scores.STEPS),
             "rocket": lambda: self.rocket.distance(both()[0]),
             "signature": lambda: self.signatures.distance(both()[0]),
             "correlation": lambda: dependence.correlation_error(*both()),

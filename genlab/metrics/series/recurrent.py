@@ -60,7 +60,7 @@ def fit(
     rate: float,
     held_out: Callable[[], float] | None = None,
     every: int = 50,
-    patience: int = 4,
+    patience: int = 6,
 ) -> None:
     """Trains a net with Adam for `steps` steps and, given `held_out`, keeps the weights with its lowest value.
 

@@ -70,8 +70,8 @@ def scores(fake: Tensor, real: Tensor, repeats: int = 10) -> dict[str, float]:
     """
     if min(len(fake), len(real)) < FEWEST:
         raise ValueError(f"needs {FEWEST} series at least on each side; there are {len(fake)} and {len(real)}")
-    told = [classified(fake, real, seed) for seed in range(repeats)]
-    missed = [predicted(fake, real, seed) for seed in range(repeats)]
+    told = [classified(fake, real, seed, CLASSIFIED) for seed in range(repeats)]
+    missed = [predicted(fake, real, seed, PREDICTED) for seed in range(repeats)]
     return summary("timegan_discriminative", told) | summary("timegan_predictive", missed)
 
 
