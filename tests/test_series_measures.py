@@ -68,7 +68,8 @@ def test_second_moments_are_those_of_the_process():
 def test_spectrum_is_that_of_scipy_and_doubling_the_amplitude_is_6_decibels():
     x = autoregressive(50, 0)
     centred = x.double() - x.double().mean((0, 2), keepdim=True)
-    _, density = signal.periodogram(centred.numpy(), detrend=False, scaling="density", return_onesided=False)
+    options: Any = {"detrend": False, "return_onesided": False}
+    _, density = signal.periodogram(centred.numpy(), **options)
     assert np.allclose(dependence.spectrum(x), density.mean(0)[:, : STEPS // 2 + 1])
     assert dependence.spectrum_error(2 * x, x)["spectrum_error"] == pytest.approx(20 * math.log10(2), abs=1e-4)
     assert dependence.spectrum_error(x + 3, x)["spectrum_error"] == pytest.approx(0, abs=1e-4)
