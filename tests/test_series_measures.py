@@ -2,6 +2,7 @@
 
 import itertools
 import math
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -10,11 +11,14 @@ import torch
 from scipy import signal, stats
 from torch import Tensor
 
+from genlab.commands import series as elsewhere
+from genlab.commands.evaluate import read_samples
 from genlab.data.base import Dataset, Split
 from genlab.data.columns.category import Category
 from genlab.data.columns.numeric import Real
 from genlab.data.columns.schema import Schema
 from genlab.data.fields import numeric
+from genlab.errors import UserError
 from genlab.evaluation.evaluate import Plan, judge_samples
 from genlab.evaluation.judges import judge_of, quick_judge_of
 from genlab.evaluation.report import Report
@@ -223,6 +227,36 @@ def test_a_report_has_floor_noise_and_the_papers_protocol(monkeypatch):
     assert "rocket_frechet" in few.measures
 
 
+def test_series_made_elsewhere_are_read_with_channels_last_or_first(tmp_path):
+    series, path = data(n=30), tmp_path / "made.npz"
+    x = series.real("test", 10)
+
+    def read(array) -> Tensor:
+        np.savez(path, samples=array)
+        return read_samples(path, series)
+
+    assert torch.allclose(read(x.transpose(1, 2).numpy()), x)
+    assert torch.allclose(read(x.numpy()), x)
+    with pytest.raises(UserError, match=r"holds \(10, 16, 3\), but series needs at least 2 series: \(N, 16, 2\)"):
+        read(np.zeros((10, 16, 3)))
+    with pytest.raises(UserError, match="not finite in sample 4"):
+        read(np.where(np.arange(10)[:, None, None] == 4, np.nan, x.numpy()))
+    with pytest.raises(UserError, match="not numbers"):
+        read(np.full((10, 16, 2), "a"))
+
+
+def test_a_protocol_is_refused_where_it_does_not_apply(cli):
+    file = ("evaluate", "samples=made.npz", "data=gaussian2d", "data.n=50", "device=cpu")
+    code, out, err = cli(*file, "protocol=timegan")
+    assert (code, out) == (2, "")
+    assert err == "genlab: protocol: timegan applies to series only; a sample has the shape (2,)\n"
+    code, out, err = cli(*file, "protocol=timegam")
+    assert (code, out) == (2, "")
+    assert "timegan" in err
+    code, out, err = cli(*file, "protocol=timegan", "repeats=0")
+    assert err == "genlab: repeats: 0 is not an integer of at least 1\n"
+
+
 def test_series_of_words_and_missing_cells_are_judged():
     g = np.random.default_rng(0)
     columns = (
@@ -240,6 +274,10 @@ def test_series_of_words_and_missing_cells_are_judged():
     assert cells.shape == (40, 2, 8)
     assert 0.3 < cells[:, 0].isnan().double().mean() < 0.7
     assert channels.channels_of(series.spec) == [("level", ()), ("state", ("on", "off", "idle"))]
+    units = series.real("test", 40)
+    again = elsewhere.units(cells.numpy(), series, Path("made.npz"))
+    assert torch.equal(channels.values(series.spec, again).nan_to_num(7), cells.nan_to_num(7))
+    assert torch.equal(elsewhere.units(units.transpose(1, 2).numpy(), series, Path("made.npz")), units)
     judge = judge_of(series, "test", 40)
     drawn = judge.noise(40)
     assert drawn.shape == (40, *series.spec.shape)
@@ -247,7 +285,7 @@ def test_series_of_words_and_missing_cells_are_judged():
     parts = judge.parts(drawn, None, None)
     for name in ("rocket", "signature", "correlation", "spectrum", "marginals", "copies"):
         assert all(map(math.isfinite, parts[name]().values())), name
-    with pytest.raises(Exception, match="without missing cells; exclude the channel 'level'"):
+    with pytest.raises(UserError, match="without missing cells; exclude the channel 'level'"):
         timegan.check(series.spec)
 
 
@@ -265,7 +303,7 @@ def test_the_papers_protocol_scales_to_the_unit_interval_and_finds_the_last_chan
     assert errors[0] < errors[1]
     assert timegan.classified(moved, scaled, 0, steps=300) > 0.2
     single = Dataset("one", {name: Split(series[:, :1]) for name in ("train", "validation", "test")}, "real")
-    with pytest.raises(Exception, match="needs two channels at least"):
+    with pytest.raises(UserError, match="needs two channels at least"):
         timegan.check(single.spec)
 
 

@@ -15,6 +15,7 @@ from genlab.models.base import Family
 from genlab.plots import series
 from genlab.plots.drawers import DRAWERS
 from genlab.plots.embedding import principal_plane, tsne_plane
+from genlab.plots.forecasts import forecast
 from genlab.plots.snapshots import snapshot
 
 
@@ -108,10 +109,10 @@ def test_a_forecast_is_drawn_where_cells_are_hidden():
     known[1, 5:8] = False
     ensemble = truth + 0.2 * torch.randn(50, 2, 20, generator=torch.Generator().manual_seed(0))
     truth[0, 18:] = math.nan
-    picture = series.forecast(truth, known, ensemble, ("a", "b"), steps=range(2000, 2020))
+    picture = forecast(truth, known, ensemble, ("a", "b"), steps=range(2000, 2020))
     fan = (abs(picture.astype(int) - (255, 203, 158)).sum(2) < 30).any(0)  # columns of pixels with the 90 % band
     assert 0.1 < fan.mean() < 0.6
-    everything = series.forecast(truth, torch.ones_like(known), ensemble)
+    everything = forecast(truth, torch.ones_like(known), ensemble)
     assert not (abs(everything.astype(int) - (255, 203, 158)).sum(2) < 5)[60:].any()
 
 

@@ -191,7 +191,7 @@ def read_samples(path: Path, data: "Dataset") -> "Tensor":
     """Reads samples from a .npz (key `samples`) or .npy file, in data units: (N, *shape) float32.
 
     Samples of a typed table come from a file of any kind that data=table reads, (N, width) float64. Series may be
-    (N, T, C) as well as (N, C, T), see `genlab.commands.series`; those of typed columns become float64.
+    (N, T, C) as well as (N, C, T), see `genlab.commands.series`, and become float64.
 
     Raises:
         UserError: the file is absent or damaged, has no such array, or its shape or range does not fit the data.

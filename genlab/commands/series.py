@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 def units(array: "np.ndarray", data: "Dataset", path: Path) -> "Tensor":
-    """Returns an array of series as samples in data units: (N, *shape), float64 for typed columns, else float32.
+    """Returns an array of series as samples in data units: (N, *shape) float64.
 
     Args:
         array: (N, T, C) with one number for each channel; (N, C, T), as `genlab sample` writes it, if T and C differ.
@@ -45,9 +45,7 @@ def units(array: "np.ndarray", data: "Dataset", path: Path) -> "Tensor":
     if bad.any() and not any(column.missing is not None for column in learnt):
         raise UserError(f"samples: {path} has a value that is not finite in sample {int(bad.argmax())}")
     x = torch.from_numpy(np.ascontiguousarray(found, dtype=np.float64))
-    if schema is None:
-        return x.float()
-    if found.shape[1] != width or width == channels:
+    if schema is not None and (found.shape[1] != width or width == channels):
 
         def of_rows(rows: torch.Tensor) -> torch.Tensor:
             parts = [column.units(values.numpy()) for column, values in zip(learnt, rows.unbind(1), strict=True)]

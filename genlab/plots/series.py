@@ -1,4 +1,4 @@
-"""Draws series: samples over real ones, channel by channel, and forecasts. Pictures are (H, W, 3) uint8 arrays.
+"""Draws series: samples over real ones, channel by channel. Pictures are (H, W, 3) uint8 arrays.
 
 A picture has a row for each channel: single series, their quantiles at each step, the autocorrelation and the spectrum;
 a channel of words has the shares of its words at each step instead. Below, all series as points, and the correlations
@@ -15,8 +15,9 @@ from torch import Tensor
 from genlab.data.spec import Spec
 from genlab.metrics.series.channels import Channel, channels_of, values
 from genlab.metrics.series.dependence import autocorrelations, correlations, lags_of, spectrum
+from genlab.plots.canvas import new_figure, pixels
 from genlab.plots.embedding import principal_plane, tsne_plane
-from genlab.plots.pairplot import DPI, GENERATED, REAL
+from genlab.plots.pairplot import GENERATED, REAL
 from genlab.plots.shorten import shorten
 from genlab.plots.tables import plain
 
@@ -45,7 +46,7 @@ def series(spec: Spec, real: Tensor | None, fake: Tensor, most: int = CHANNELS, 
     clouds["generated"] = values(spec, fake).cpu()
     below = real is not None and min(map(len, clouds.values())) > 1
     heights = (1.6 * len(shown) + 0.5, 2.9 * below)
-    figure, canvas = _figure(11, sum(heights))
+    figure, canvas = new_figure(11, sum(heights))
     upper, lower = (figure.subfigures(2, 1, height_ratios=heights).tolist()) if below else (figure, None)
     panels = upper.subplots(len(shown), 4, squeeze=False)
     for i, (row, channel) in enumerate(zip(panels, shown, strict=True)):
@@ -54,16 +55,18 @@ def series(spec: Spec, real: Tensor | None, fake: Tensor, most: int = CHANNELS, 
         if channel.labels:
             _words(row, channel, own)
         else:
-            _numbers(row, own)
+            _numbers(row, channel, own)
     titles = ("single series", "quantiles 5, 25, 50, 75, 95 %", "autocorrelation", "spectrum")
-    for axes, title, label in zip(panels[0], titles, ("step", "step", "lag", "frequency"), strict=True):
-        axes.set_title(title, fontsize=8)
-        axes.figure.align_ylabels(panels[:, 0])
-        panels[-1][list(titles).index(title)].set_xlabel(label, fontsize=8)
+    for column, title, label in zip(panels.T, titles, ("step", "step", "lag", "frequency"), strict=True):
+        column[0].set_title(title, fontsize=8)
+        drawn = [axes for axes in column if axes.axison]
+        if drawn:
+            drawn[-1].set_xlabel(label, fontsize=8)
+    upper.align_ylabels(panels[:, 0])
     _legend(upper, clouds)
     if lower is not None:
         _below(lower, every, clouds, tsne)
-    return _pixels(canvas)
+    return pixels(canvas)
 
 
 def pairs(spec: Spec, real: Tensor, again: Tensor) -> np.ndarray:
@@ -71,73 +74,41 @@ def pairs(spec: Spec, real: Tensor, again: Tensor) -> np.ndarray:
     shown = channels_of(spec)[:CHANNELS]
     clouds = {"real": values(spec, real[:PAIRS]).cpu(), "reconstructed": values(spec, again[:PAIRS]).cpu()}
     across = len(clouds["real"])
-    figure, canvas = _figure(2.3 * across, 1.5 * len(shown) + 0.6)
+    figure, canvas = new_figure(2.3 * across, 1.5 * len(shown) + 0.6)
     panels = figure.subplots(len(shown), across, squeeze=False, sharex=True)
     for i, channel in enumerate(shown):
         for j, axes in enumerate(panels[i]):
             axes.tick_params(labelsize=6)
             for name, colour in (("real", REAL), ("reconstructed", GENERATED)):
-                axes.plot(clouds[name][j, i].numpy(), color=colour, linewidth=1, label=name)
+                _line(axes, clouds[name][j, i], channel, color=colour, linewidth=1, label=name)
             if channel.labels:
-                _word_ticks(axes, channel)
+                _word_ticks(axes, channel, named=j == 0)
         panels[i, 0].set_ylabel(plain(shorten(channel.name, NAME)), fontsize=8)
     for axes in panels[-1]:
         axes.set_xlabel("step", fontsize=8)
+    figure.align_ylabels(panels[:, 0])
     handles, labels = panels[0, 0].get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside upper left", ncols=2, frameon=False, fontsize=8)
-    return _pixels(canvas)
+    return pixels(canvas)
 
 
-def forecast(
-    truth: Tensor,
-    known: Tensor,
-    ensemble: Tensor,
-    names: Sequence[str] = (),
-    steps: Sequence[float] | None = None,
-) -> np.ndarray:
-    """Draws a forecast, or values filled into gaps, with its 50 and 90 % intervals over what happened.
-
-    Args:
-        truth: (C, T) what happened, NaN where that is unknown.
-        known: (C, T) bool, the cells that were given.
-        ensemble: (m, C, T) drawn series, in the same units.
-        names: of the channels.
-        steps: (T,) positions on the horizontal axis; None: 0, 1, ...
-    """
-    channels, length = truth.shape
-    at = np.arange(length) if steps is None else np.asarray(steps)
-    levels = torch.tensor((0.05, 0.25, 0.5, 0.75, 0.95), dtype=torch.float64)
-    fan = ensemble.double().cpu().flatten(1).quantile(levels, dim=0).unflatten(1, (channels, length)).numpy()
-    figure, canvas = _figure(7, 1.7 * channels + 0.6)
-    panels = figure.subplots(channels, 1, squeeze=False, sharex=True)[:, 0]
-    for i, axes in enumerate(panels):
-        given, happened = known[i].cpu().numpy().astype(bool), truth[i].double().cpu().numpy()
-        # The fan starts from the known value beside a gap, where it has no width.
-        beside = given & (np.roll(~given, 1) | np.roll(~given, -1))
-        bands = np.where(given, np.where(beside, happened, np.nan), fan[:, i])
-        axes.fill_between(at, bands[0], bands[4], color=GENERATED, alpha=0.2, linewidth=0, label="90 %")
-        axes.fill_between(at, bands[1], bands[3], color=GENERATED, alpha=0.4, linewidth=0, label="50 %")
-        axes.plot(at, bands[2], color=GENERATED, linewidth=1.2, label="median")
-        hidden = np.where(given & ~beside, np.nan, happened)
-        axes.plot(at, hidden, "--", color=REAL, linewidth=1, label="what happened")
-        axes.plot(at, np.where(given, happened, np.nan), ".-", color="black", linewidth=1, markersize=3, label="given")
-        axes.set_ylabel(plain(shorten(names[i] if names else f"channel {i + 1}", NAME)), fontsize=8)
-        axes.tick_params(labelsize=7)
-    panels[-1].set_xlabel("step", fontsize=8)
-    handles, labels = panels[0].get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside upper left", ncols=5, frameon=False, fontsize=8)
-    return _pixels(canvas)
+def _line(axes: Any, x: Tensor, channel: Channel, **style: Any) -> None:
+    """One series (T,): words as steps, numbers as a line, with points where cells are missing."""
+    if channel.labels:
+        axes.step(np.arange(len(x)), x.numpy(), where="mid", **style)
+    else:
+        axes.plot(x.numpy(), marker="." if x.isnan().any() or len(x) == 1 else "", markersize=3, **style)
 
 
-def _numbers(row: Sequence[Any], clouds: Mapping[str, Tensor]) -> None:
+def _numbers(row: Sequence[Any], channel: Channel, clouds: Mapping[str, Tensor]) -> None:
     """The four panels of a channel of numbers, (N, T) each."""
     first = next(iter(clouds.values()))
     scale = float(first[~first.isnan()].std(correction=0).nan_to_num(1.0)) or 1.0
     lags = lags_of(first.shape[1]) if first.shape[1] > 1 else 0
     for name, x in clouds.items():
         colour, top = COLOURS[name], name == "generated"
-        for k, line in enumerate(x[:LINES]):
-            row[0].plot(line.numpy(), color=colour, linewidth=0.9, alpha=0.7, label=name if k == 0 else None)
+        for line in x[:LINES]:
+            _line(row[0], line, channel, color=colour, linewidth=0.9, alpha=0.7)
         quantiles = _quantiles(x, QUANTILES)
         at = np.arange(x.shape[1])
         if top:
@@ -158,7 +129,7 @@ def _numbers(row: Sequence[Any], clouds: Mapping[str, Tensor]) -> None:
     row[2].axhline(0, color="0.8", linewidth=0.6)
     row[3].set_yscale("log")
     for axes in row:
-        axes.tick_params(labelsize=6)
+        axes.tick_params(which="both", labelsize=6)
         axes.yaxis.offsetText.set_fontsize(6)
 
 
@@ -183,9 +154,8 @@ def _words(row: Sequence[Any], channel: Channel, clouds: Mapping[str, Tensor]) -
     first = next(iter(clouds.values())).numpy()
     common = np.argsort(-np.bincount(first.astype(int).ravel(), minlength=len(channel.labels)), kind="stable")[:WORDS]
     for name, x in clouds.items():
-        for k, line in enumerate(x[:3]):
-            row[0].step(np.arange(len(line)), line.numpy(), color=COLOURS[name], linewidth=0.9, alpha=0.7, where="mid")
-            row[0].plot([], color=COLOURS[name], label=name if k == 0 else None)
+        for line in x[:3]:
+            _line(row[0], line, channel, color=COLOURS[name], linewidth=0.9, alpha=0.7)
         for word, style in zip(common.tolist(), ("-", "--", ":"), strict=False):
             label = plain(shorten(channel.labels[word], LONG)) if name == "generated" else None
             row[1].plot((x == word).double().mean(0).numpy(), style, color=COLOURS[name], linewidth=1.2, label=label)
@@ -198,9 +168,11 @@ def _words(row: Sequence[Any], channel: Channel, clouds: Mapping[str, Tensor]) -
         axes.axis("off")
 
 
-def _word_ticks(axes: Any, channel: Channel) -> None:
-    shown = range(0, len(channel.labels), -(-len(channel.labels) // 6))
-    axes.set_yticks(list(shown), [plain(shorten(channel.labels[k], LONG)) for k in shown], fontsize=6)
+def _word_ticks(axes: Any, channel: Channel, named: bool = True) -> None:
+    count = len(channel.labels)
+    shown = list(range(0, count, -(-count // 6)))
+    axes.set_yticks(shown, [plain(shorten(channel.labels[k], LONG)) if named else "" for k in shown], fontsize=6)
+    axes.set_ylim(-0.5, count - 0.5)
 
 
 def _below(figure: Any, channels: Sequence[Channel], clouds: Mapping[str, Tensor], tsne: bool) -> None:
@@ -210,7 +182,9 @@ def _below(figure: Any, channels: Sequence[Channel], clouds: Mapping[str, Tensor
     if tsne and (plane := tsne_plane(points)) is not None:
         planes["t-SNE"] = plane
     maps = len(channels) > 1
-    axes = figure.subplots(1, len(planes) + 2 * maps, squeeze=False)[0]
+    axes = figure.subplots(1, 4)
+    for panel in axes[len(planes) + 2 * maps :]:
+        panel.axis("off")
     for panel, (title, plane) in zip(axes, planes.items(), strict=False):
         for name, cloud in plane.items():
             panel.plot(cloud[:, 0], cloud[:, 1], ".", color=COLOURS[name], markersize=3, alpha=0.5)
@@ -221,14 +195,15 @@ def _below(figure: Any, channels: Sequence[Channel], clouds: Mapping[str, Tensor
     few = len(channels) <= 16
     names = [plain(shorten(channel.name, LONG)) for channel in channels] if few else []
     image = None
-    for panel, (name, x) in zip(axes[len(planes) :], clouds.items(), strict=True):
+    panels = axes[len(planes) : len(planes) + 2]
+    for panel, (name, x) in zip(panels, clouds.items(), strict=True):
         middle = x.nanmean((0, 2), keepdim=True).nan_to_num(0.0)
         matrix = correlations(torch.where(x.isnan(), middle, x)).numpy()
         image = panel.imshow(matrix, vmin=-1, vmax=1, cmap="RdBu_r", aspect="auto")
         panel.set_title(f"correlation: {name}", fontsize=8)
         panel.set_xticks(range(len(names)), names, fontsize=6, rotation=90)
         panel.set_yticks(range(len(names)), names, fontsize=6)
-    figure.colorbar(image, ax=axes[len(planes) :], shrink=0.8).ax.tick_params(labelsize=6)
+    figure.colorbar(image, ax=panels, shrink=0.8).ax.tick_params(labelsize=6)
 
 
 def _legend(figure: Any, clouds: Mapping[str, Tensor]) -> None:
@@ -236,16 +211,3 @@ def _legend(figure: Any, clouds: Mapping[str, Tensor]) -> None:
 
     handles = [Line2D([], [], color=COLOURS[name], label=name) for name in clouds]
     figure.legend(handles=handles, loc="outside upper left", ncols=2, frameon=False, fontsize=8)
-
-
-def _figure(width: float, height: float) -> tuple[Any, Any]:
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(width, height), dpi=DPI, layout="constrained")
-    return figure, FigureCanvasAgg(figure)
-
-
-def _pixels(canvas: Any) -> np.ndarray:
-    canvas.draw()
-    return np.asarray(canvas.buffer_rgba())[..., :3].copy()

@@ -35,7 +35,7 @@ def crps(ensemble: Tensor, truth: Tensor, fair: bool = True) -> Tensor:
         return error
     # Σ over pairs i < j of x_j - x_i, with the members in order, is Σ_i (2 i - m - 1) x_i.
     weights = 2 * torch.arange(1, m + 1, dtype=ensemble.dtype, device=ensemble.device) - m - 1
-    pairs = torch.tensordot(weights, ensemble.sort(0).values, dims=([0], [0]))
+    pairs = (weights.view(-1, *[1] * truth.dim()) * ensemble.sort(0).values).sum(0)
     return error - pairs / (m * (m - 1) if fair else m * m)
 
 
