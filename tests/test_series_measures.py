@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 from scipy import signal, stats
+from test_compare import make_run
 from torch import Tensor
 
 from genlab.commands import series as elsewhere
@@ -179,6 +180,15 @@ def test_every_measure_orders_the_floor_a_perturbation_and_noise():
             assert value < middle[name] < noise[name], name
 
 
+def test_recurrent_nets_read_pieces_of_long_series(monkeypatch):
+    monkeypatch.setattr(scores, "LONGEST", 4)
+    x = torch.arange(30.0).view(1, 1, 30).expand(200, 1, 30)
+    pieces = scores._steps_first(x, seed=0)
+    assert pieces.shape == (200, 4, 1)
+    assert (pieces.diff(dim=1) == 1).all()
+    assert set(pieces[:, 0, 0].tolist()) == set(range(27))
+
+
 def test_a_judge_of_series_tells_real_from_changed_samples():
     series = data()
     judge = judge_of(series, "test", 300)
@@ -245,6 +255,26 @@ def test_series_made_elsewhere_are_read_with_channels_last_or_first(tmp_path):
         read(np.full((10, 16, 2), "a"))
 
 
+def test_a_single_channel_needs_no_axis_of_its_own():
+    x = autoregressive(10, 0)[:, :1]
+    single = Dataset("one", {name: Split(x) for name in ("train", "validation", "test")}, "real")
+    assert torch.equal(elsewhere.units(x[:, 0].numpy(), single, Path("made.npz")).float(), x)
+
+
+def test_runs_on_series_are_compared_beside_floor_and_noise(cli, tmp_path):
+    names = ("rocket_frechet", "discriminative_score")
+    for i, (run, value) in enumerate((("worse", 9.0), ("better", 4.0))):
+        row = {"value": value, "error": 0.01, "floor": 1.25, "noise": 500.0, "better": "min", "text": "", "unit": ""}
+        make_run(tmp_path / run, 1.0, lr=0.1 + i, measures=dict.fromkeys(names, row))
+    code, out, err = cli("compare", str(tmp_path), f"out={tmp_path / 'compared'}")
+    assert code == 0, err
+    assert "best first by rocket_frechet (min)" in out
+    assert "discriminative_score" in out
+    floor = next(line for line in out.splitlines() if "real training data" in line)
+    assert floor.count("1.25") == 2
+    assert "500" in next(line for line in out.splitlines() if line.strip().startswith("noise"))
+
+
 def test_a_protocol_is_refused_where_it_does_not_apply(cli):
     file = ("evaluate", "samples=made.npz", "data=gaussian2d", "data.n=50", "device=cpu")
     code, out, err = cli(*file, "protocol=timegan")
@@ -278,6 +308,8 @@ def test_series_of_words_and_missing_cells_are_judged():
     again = elsewhere.units(cells.numpy(), series, Path("made.npz"))
     assert torch.equal(channels.values(series.spec, again).nan_to_num(7), cells.nan_to_num(7))
     assert torch.equal(elsewhere.units(units.transpose(1, 2).numpy(), series, Path("made.npz")), units)
+    with pytest.raises(UserError, match="words of 'state' are given by their places 0 to 2"):
+        elsewhere.units(cells.nan_to_num().numpy() + 1, series, Path("made.npz"))
     judge = judge_of(series, "test", 40)
     drawn = judge.noise(40)
     assert drawn.shape == (40, *series.spec.shape)

@@ -29,6 +29,7 @@ STEPS = 1000  # of training at most
 RATE = 5e-3
 MOST = 5000  # series of each side
 FEWEST = 20
+LONGEST = 96  # steps that a net reads: of longer series, a piece that starts at random
 BOUND = 100.0  # deviations: values beyond it would make a net diverge
 
 
@@ -41,7 +42,7 @@ def discriminative_score(fake: Tensor, real: Tensor, judges: int = JUDGES, steps
     n = min(len(fake), len(real), MOST)
     if n < FEWEST:
         raise ValueError(f"needs {FEWEST} series at least on each side; there are {len(fake)} and {len(real)}")
-    fake, real = _steps_first(fake[:n]), _steps_first(real[:n])
+    fake, real = _steps_first(fake[:n], 1), _steps_first(real[:n], 2)
     fake, real = with_increments(fake, real), with_increments(real, real)
     return summary("discriminative_score", [_judge(real, fake, seed, steps) for seed in range(judges)])
 
@@ -98,7 +99,7 @@ def predictive_score(fake: Tensor, real: Tensor, nets: int = PREDICTORS, steps: 
         raise ValueError(f"needs {FEWEST} samples at least; there are {len(fake)}")
     if fake.shape[2] < 2:
         raise ValueError("needs windows of two steps at least")
-    fake, real = (_steps_first(x[:MOST]) for x in (fake, real))
+    fake, real = _steps_first(fake[:MOST], 1), _steps_first(real[:MOST], 2)
     return summary("predictive_score", [_predictor(fake, real, seed, steps) for seed in range(nets)])
 
 
@@ -126,9 +127,15 @@ def units(channels: int) -> int:
     return max(16, 2 * channels)
 
 
-def _steps_first(x: Tensor) -> Tensor:
-    """Series (N, C, T) as a recurrent net reads them, within bounds: (N, T, C) float32."""
-    return x.float().clamp(-BOUND, BOUND).transpose(1, 2).contiguous()
+def _steps_first(x: Tensor, seed: int) -> Tensor:
+    """Series (N, C, T) as a recurrent net reads them, within bounds and LONGEST at most: (N, T, C) float32."""
+    n, _, steps = x.shape
+    x = x.float().clamp(-BOUND, BOUND).transpose(1, 2)
+    if steps > LONGEST:
+        starts = torch.randint(steps - LONGEST + 1, (n, 1), generator=torch.Generator().manual_seed(mix(seed)))
+        pieces = (starts + torch.arange(LONGEST)).to(x.device)
+        x = x.gather(1, pieces[:, :, None].expand(-1, -1, x.shape[2]))
+    return x.contiguous()
 
 
 def summary(name: str, found: list[float]) -> dict[str, float]:
