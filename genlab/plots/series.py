@@ -58,9 +58,9 @@ def series(spec: Spec, real: Tensor | None, fake: Tensor, most: int = CHANNELS, 
             _numbers(row, channel, own)
     titles = ("single series", "quantiles 5, 25, 50, 75, 95 %", "autocorrelation", "spectrum")
     for column, title, label in zip(panels.T, titles, ("step", "step", "lag", "frequency"), strict=True):
-        column[0].set_title(title, fontsize=8)
-        drawn = [axes for axes in column if axes.axison]
+        drawn = [axes for axes in column if axes.axison]  # a channel of words leaves two panels empty
         if drawn:
+            drawn[0].set_title(title, fontsize=8)
             drawn[-1].set_xlabel(label, fontsize=8)
     upper.align_ylabels(panels[:, 0])
     _legend(upper, clouds)
