@@ -14,7 +14,7 @@ from torch import Tensor
 
 from genlab.commands import series as elsewhere
 from genlab.commands.evaluate import read_samples
-from genlab.data.base import Dataset, Split
+from genlab.data.base import Dataset, Split, data_root
 from genlab.data.columns.category import Category
 from genlab.data.columns.numeric import Real
 from genlab.data.columns.schema import Schema
@@ -337,6 +337,26 @@ def test_the_papers_protocol_scales_to_the_unit_interval_and_finds_the_last_chan
     single = Dataset("one", {name: Split(series[:, :1]) for name in ("train", "validation", "test")}, "real")
     with pytest.raises(UserError, match="needs two channels at least"):
         timegan.check(single.spec)
+
+
+@pytest.mark.slow
+def test_the_predictive_score_of_the_papers_sines_is_the_known_one():
+    g = np.random.default_rng(0)
+    frequency, phase = g.uniform(0, 0.1, (2, 10_000, 1, 5))
+    real = torch.from_numpy((np.sin(frequency * np.arange(24)[:, None] + phase) + 1) / 2).float()
+    assert timegan.predicted(real, real, seed=0) == pytest.approx(0.093, abs=0.001)
+
+
+@pytest.mark.slow
+@pytest.mark.real_data
+def test_the_predictive_score_of_the_papers_stocks_is_the_known_one():
+    path = data_root() / "series" / "stock.csv"
+    if not path.is_file():
+        pytest.skip(f"there is no {path}")
+    table = torch.from_numpy(np.loadtxt(path, delimiter=",", skiprows=1))
+    (real,) = timegan.unit_scale(table.T[None])  # scaled by the extremes of the whole file
+    windows = real[0].unfold(0, 24, 1).transpose(1, 2).contiguous()
+    assert timegan.predicted(windows, windows, seed=0) == pytest.approx(0.037, abs=0.001)
 
 
 def test_crps_of_a_normal_ensemble_is_the_closed_form():
