@@ -12,7 +12,7 @@ from omegaconf import DictConfig, OmegaConf
 from genlab.commands import settings
 from genlab.config import build
 from genlab.errors import UserError, choose
-from genlab.evaluation import NETS
+from genlab.evaluation import NETS, PROTOCOLS
 from genlab.runs.folder import Run
 from genlab.trainer.options import EXECUTIONS
 
@@ -52,8 +52,10 @@ def check(config: DictConfig) -> None:
     choose("net", str(config.net), NETS)
     choose("precision", str(config.precision), PRECISIONS)
     choose("execution", str(config.execution), EXECUTIONS)
+    if config.protocol is not None:
+        choose("protocol", str(config.protocol), PROTOCOLS)
     file = isinstance(config.samples, str)
-    for key, lowest in (("likelihood", 2), ("k", 1), ("seed", 0), *(() if file else (("samples", 2),))):
+    for key, lowest in (("likelihood", 2), ("k", 1), ("seed", 0), ("repeats", 1), *(() if file else (("samples", 2),))):
         if not isinstance(config[key], int) or config[key] < lowest:
             raise UserError(f"{key}: {config[key]!r} is not an integer of at least {lowest}")
     if config.run is None and not file:
@@ -96,6 +98,7 @@ def of_run(config: DictConfig) -> None:
     family, step = build.revive(run, state, where, stored if changes else None), int(state.get("step", 0))
     data = build.data(stored)
     check_data(state, data)
+    check_protocol(config, data)
     data = data.to(where)
     report = Report(
         source=str(run.folder),
@@ -127,6 +130,7 @@ def of_samples(config: DictConfig) -> None:
 
     where = device.resolve(str(config.device))
     data = build.data(OmegaConf.create({"data": config.data, "seed": config.seed})).to(where)
+    check_protocol(config, data)
     samples = read_samples(Path(str(config.samples)), data).to(where)
     report = Report(source=str(config.samples), data=data.name, fingerprint=data.fingerprint, split=config.split)
     with torch.no_grad():
@@ -143,10 +147,22 @@ def target_of(data: "Dataset") -> "Dataset":
     return data.target() if isinstance(data, Pairs) else data
 
 
+def check_protocol(config: DictConfig, data: "Dataset") -> None:
+    """Check that a paper's protocol applies to the data before anything is measured.
+
+    Raises:
+        UserError: it does not.
+    """
+    if config.protocol is not None:
+        from genlab.metrics.series import timegan
+
+        timegan.check(data.spec)
+
+
 def plan(config: DictConfig, samples: int | None = None) -> "Plan":
     from genlab.evaluation.evaluate import Plan
 
-    keys = ("split", "likelihood", "k", "seed", "precision", "execution")
+    keys = ("split", "likelihood", "k", "seed", "precision", "execution", "protocol", "repeats")
     return Plan(config.samples if samples is None else samples, **{key: config[key] for key in keys})
 
 
@@ -174,7 +190,8 @@ def net(
 def read_samples(path: Path, data: "Dataset") -> "Tensor":
     """Reads samples from a .npz (key `samples`) or .npy file, in data units: (N, *shape) float32.
 
-    Samples of a typed table come from a file of any kind that data=table reads, (N, width) float64.
+    Samples of a typed table come from a file of any kind that data=table reads, (N, width) float64. Series may be
+    (N, T, C) as well as (N, C, T), see `genlab.commands.series`, and become float64.
 
     Raises:
         UserError: the file is absent or damaged, has no such array, or its shape or range does not fit the data.
@@ -198,6 +215,10 @@ def read_samples(path: Path, data: "Dataset") -> "Tensor":
         raise UserError(f"samples: {path} is not a .npz or .npy file of numbers") from error
     if array is None:
         raise UserError(f"samples: {path} has no array 'samples'; it has {', '.join(names or ['none'])}")
+    if data.spec.layout == "sequence":
+        from genlab.commands import series
+
+        return series.units(array, data, path)
     shape = data.spec.shape
     if array.ndim == len(shape) and len(shape) == 3:
         array = array[:, None]  # grey images without a channel axis

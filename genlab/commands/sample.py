@@ -94,7 +94,7 @@ def sample(config: DictConfig, folder: Path) -> None:
         elif not model.spec.table:
             np.savez_compressed(target.samples, **plain, **class_names(model) if "labels" in plain else {})
             written = [target.samples]
-        if model.spec.columns and not model.spec.table:
+        if model.spec.columns and not model.spec.table and model.spec.layout == "vector":
             write_table(target.table, plain, model, run)
             written.append(target.table)
         if image is not None:

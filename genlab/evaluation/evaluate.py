@@ -52,29 +52,36 @@ class Plan(NamedTuple):
     seed: int = 0
     precision: str = "fp32"  # of the nets while samples are drawn: fp32 or bf16
     execution: str = "auto"  # of a net that is called many times per sample, see `sampling.executed`
+    protocol: str | None = None  # scores taken as papers do, beside the others
+    repeats: int = 10  # of the protocol
 
 
 def with_units(data: Dataset) -> dict[str, Measure]:
     """Returns the measures with their units on this data.
 
-    Rows of a table are compared standardised, so distances are in standard deviations of the columns. Likelihoods are
+    Rows of a table and series are compared standardised, so distances are in standard deviations. Likelihoods are
     reported in the columns' own units: their NLL is higher by Σ log s than the one that training logs for standardised
     columns.
     """
-    if not data.spec.columns:
+    series = data.spec.layout == "sequence"
+    if not (data.spec.columns or series):
         return MEASURES
-    if data.spec.table:
-        units = {**dict.fromkeys(DISTANCES, "normal scores"), "reconstruction_mse": "normal scores²"}
+    if data.spec.table or data.spec.steps:
+        distance = "channel deviations" if series else "normal scores"
+        units = {**dict.fromkeys(DISTANCES, distance), "reconstruction_mse": "normal scores²"}
         text = "; of the encoded rows, see genlab/data/README.md"
         return {
             name: measure._replace(text=measure.text + text * (name in LIKELIHOODS), unit=units.get(name, measure.unit))
             for name, measure in MEASURES.items()
         }
     shift = data.spec.log_scale
-    units = {**dict.fromkeys(DISTANCES, "column deviations"), "reconstruction_mse": "column deviations²"}
+    units: dict[str, str] = dict.fromkeys(DISTANCES, "channel deviations" if series else "column deviations")
+    if data.spec.columns:
+        units["reconstruction_mse"] = "channel deviations²" if series else "column deviations²"
     texts = {
         name: f"; in the columns' own units, {sign * shift:+.4g} relative to the standardised columns of training"
         for name, sign in (("nll", 1), ("iwae_nll", 1), ("elbo", -1))
+        if data.spec.columns
     }
     return {
         name: measure._replace(text=measure.text + texts.get(name, ""), unit=units.get(name, measure.unit))
@@ -140,6 +147,10 @@ def judge_samples(
     with timed(report, "calibration"):
         floor, noise = judge.calibration(len(samples))
     report.add(with_units(data), values, floor, noise)
+    if plan.protocol is not None:
+        with timed(report, "protocol"):
+            taken = attempt(plan.protocol, lambda: judge.protocol(samples, plan.repeats), report.left_out)
+        report.add(MEASURES, *(taken or ({}, {})))
     if "ks_max" in report.measures and report.columns:
         report.measures["ks_max"].text += f", that of column '{next(iter(report.columns))}'"
 

@@ -4,7 +4,8 @@ A number alone says little: a Fréchet distance depends on the feature net and o
 names both, and has two columns for calibration, the same measures of as many other samples:
 
     floor   real training samples: what a model that repeats the data would get
-    noise   uniform pixels, or points of the data's mean and covariance: what a model that knows nothing would get
+    noise   uniform pixels, points of the data's mean and covariance, or series of each channel's autocovariance: what a
+            model that knows nothing else would get
 """
 
 import math
@@ -16,7 +17,7 @@ from genlab.metrics.measure import Measure, sign
 from genlab.report.tables import columns, number, spread
 
 FORMAT = 1  # version of evaluation.json
-COLUMNS = 8  # most columns of a table whose statistics are printed
+COLUMNS = 8  # most columns or channels whose statistics are printed
 
 
 @dataclass(kw_only=True)
@@ -24,7 +25,7 @@ class Row:
     """One measure of one model."""
 
     value: float
-    error: float | None = None  # standard error, if known
+    error: float | None = None  # standard error, or the deviation between repeats of a score; None if unknown
     floor: float | None = None  # the same measure of real training samples, or a bound known exactly
     noise: float | None = None
     better: str = ""  # as in Measure.better
@@ -44,7 +45,7 @@ class Report:
         likelihood, k: number of real samples for likelihoods, and of importance samples for each bound.
         net: name, fingerprint and accuracy of the feature net; None without one.
         seconds: time spent, by name of the part.
-        columns: Kolmogorov-Smirnov statistic of each column of a table, worst first.
+        columns: distance of each column of a table or channel of series from the real one, worst first.
         left_out: the reason why a measure is missing, by its name.
     """
 

@@ -2,6 +2,7 @@
 
 from genlab.metrics import autoencoding, images, likelihood, points, sharpness, training, translation
 from genlab.metrics.measure import Measure
+from genlab.metrics.series import measures as series
 from genlab.metrics.tables import measures as tables
 
 # Measures that a family trained on an energy function takes itself.
@@ -17,6 +18,7 @@ MEASURES: dict[str, Measure] = {
         sharpness.MEASURES,
         points.MEASURES,
         tables.MEASURES,
+        series.MEASURES,
         likelihood.MEASURES,
         autoencoding.MEASURES,
         translation.MEASURES,

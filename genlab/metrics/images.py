@@ -44,8 +44,8 @@ MEASURES = (
     Measure("label_accuracy", "share of conditional samples classified as the requested class", "max"),
     Measure("memorised", "samples whose nearest real image is a training image: 0 by chance, 1 all, -1 none", "near 0"),
     Measure("memorised_error", "one standard error of memorised", ""),
-    Measure("train_distance", "median distance to the nearest training image, relative to test images", "near 1"),
-    Measure("train_copies", "share of samples nearer to a training image than 99 % of test images are", "min"),
+    Measure("train_distance", "median distance to the nearest training sample, relative to held-out ones", "near 1"),
+    Measure("train_copies", "share of samples nearer to a training sample than 99 % of held-out ones are", "min"),
 )
 KS = (3, 5)  # neighbours for precision and recall, and for density and coverage
 NETS = ("classifier", "inception")

@@ -1,1 +1,1 @@
-"""Draws images, points and latent codes. Pictures are (H, W, 3) uint8 arrays."""
+"""Draws images, points, tables, series and latent codes. Pictures are (H, W, 3) uint8 arrays."""

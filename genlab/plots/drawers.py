@@ -1,4 +1,4 @@
-"""Draws samples according to the layout of the data: images in grids, points over real points."""
+"""Draws samples according to the layout of the data: images in grids, points and series over real ones."""
 
 from collections.abc import Callable, Mapping
 from typing import ClassVar
@@ -11,6 +11,7 @@ from genlab.data.spec import Layout, Spec
 from genlab.models.base import Family, Measured, Sampler
 from genlab.plots.images import classes_in_turn, grid, known_classes, rows
 from genlab.plots.points import POINTS, landscape, plot
+from genlab.plots.series import ALL, PAIRS, SERIES, pairs, series
 
 IN_A_FILE = 100  # maximum number of images in grid.png
 
@@ -98,4 +99,28 @@ class PointDrawer(Drawer):
         return plot(spec, real(), arrays["samples"])
 
 
-DRAWERS: dict[Layout, Drawer] = {"vector": PointDrawer(), "image": ImageDrawer()}
+class SeriesDrawer(Drawer):
+    """Draws series (N, C, T) over real ones, see `genlab.plots.series`."""
+
+    shown = PAIRS
+    blends = False
+
+    def samples(self, family: Family, data: Dataset, n: int) -> np.ndarray:
+        """Draws samples over test series; a conditional family samples the classes of these series."""
+        assert isinstance(family, Sampler)
+        labels = data.labels("test", SERIES) if family.conditional else None
+        return series(data.spec, data.real("test", SERIES), data.decode(family.sample(SERIES, labels)))
+
+    def again(self, spec: Spec, real: Tensor, again: Tensor) -> np.ndarray:
+        return pairs(spec, real, again)
+
+    def moved(self, spec: Spec, source: Tensor, there: Tensor, back: Tensor, target: Tensor) -> np.ndarray:
+        return series(spec, target, there)
+
+    def sheet(
+        self, spec: Spec, arrays: Mapping[str, Tensor], columns: int | None, real: Callable[[], Tensor | None]
+    ) -> np.ndarray:
+        return series(spec, real(), arrays["samples"], most=ALL, tsne=True)
+
+
+DRAWERS: dict[Layout, Drawer] = {"vector": PointDrawer(), "sequence": SeriesDrawer(), "image": ImageDrawer()}

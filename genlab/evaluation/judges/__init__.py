@@ -5,11 +5,12 @@ from genlab.data.spec import Layout
 from genlab.evaluation.judges.base import Judge
 from genlab.evaluation.judges.images import ImageJudge
 from genlab.evaluation.judges.points import PointJudge
+from genlab.evaluation.judges.series import SeriesJudge
 from genlab.evaluation.judges.tables import TableJudge
 from genlab.metrics.attempts import Reasons
 from genlab.metrics.features import FeatureNet
 
-JUDGES: dict[Layout, type[Judge]] = {"vector": PointJudge, "image": ImageJudge}
+JUDGES: dict[Layout, type[Judge]] = {"vector": PointJudge, "sequence": SeriesJudge, "image": ImageJudge}
 
 
 def judge_of(data: Dataset, split: str, n: int, net: FeatureNet | None = None, reasons: Reasons | None = None) -> Judge:

@@ -63,8 +63,16 @@ class Judge:
         raise NotImplementedError
 
     def columns(self, samples: Tensor) -> Values:
-        """Returns how far each column of a table is from the real one, worst first; {} for other data."""
+        """Returns how far each column of a table or channel of series is from the real one, worst first; else {}."""
         return {}
+
+    def protocol(self, samples: Tensor, repeats: int) -> tuple[Values, Values]:
+        """Returns scores in the form in which papers report them, of samples and of the training data.
+
+        Raises:
+            ValueError: there are none for data of this kind.
+        """
+        raise ValueError("papers agree on no protocol for data of this kind")
 
     def __call__(self, samples: Tensor, labels: Tensor | None = None) -> Values:
         """Returns the measures of samples (N, *shape) in data units, by name.

@@ -90,7 +90,7 @@ MEASURES = (
     Measure("beta_recall", "whether samples cover the real rows; the floor is what real rows reach", "max"),
     Measure("missing_error", "largest difference of a column's share of missing numbers", "min"),
     Measure("out_of_range", "share of samples with a value that no training row allows", "min"),
-    Measure("nearer_to_train", "share of samples nearer to a training row than to a held-out one", "near 0.5"),
+    Measure("nearer_to_train", "share of samples nearer to a training sample than to a held-out one", "near 0.5"),
     Measure("closest_record", "median distance to the closest training row, in normal scores", ""),
-    Measure("exact_copies", "share of samples that equal a training row, cell by cell", "min"),
+    Measure("exact_copies", "share of samples that equal a training sample, cell by cell", "min"),
 )
