@@ -3,6 +3,7 @@
     pip install ctgan                                                     # for ctgan and tvae; copula needs nothing
     python scripts/benchmarks/peers.py adult.csv income autoregressive ctgan tvae copula
     python scripts/benchmarks/peers.py adult.csv income --table           # the table again, from the record
+    python scripts/benchmarks/peers.py adult.csv income --readme          # all tables of the record into README.md
 
 Every contender learns from the same training rows on one thread of the CPU and draws 10,000 rows; `genlab evaluate`
 judges them all. Models of genlab run as `genlab train model=NAME data=table` with their tuned settings; the minutes are
@@ -39,9 +40,15 @@ from genlab.runs.files import write_atomically
 
 HERE = Path(__file__).parent
 RECORD = HERE / "peers.jsonl"
+PAGE = HERE / "README.md"
+BEGIN, END = "<!-- peers: written by scripts/benchmarks/peers.py --readme -->", "<!-- end of peers -->"
 PEERS = ("ctgan", "tvae", "copula")
 RUNS = Path("outputs/peers")
 SAMPLES = 10_000
+SHORT = (  # what the README shows
+    *("column_ks", "column_tv", "trend_error", "detection_auc", "utility_auc", "out_of_range", "missing_error"),
+    *("nearer_to_train", "exact_copies"),
+)
 COLUMNS = (
     *("column_ks", "column_tv", "trend_error", "detection_auc", "utility_auc", "utility_r2", "alpha_precision"),
     *("beta_recall", "out_of_range", "missing_error", "nearer_to_train", "exact_copies"),
@@ -57,7 +64,11 @@ def main() -> int:
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--split", default="test", choices=("test", "validation"))
     parser.add_argument("--table", action="store_true", help="only print the table of the record")
+    parser.add_argument("--readme", action="store_true", help="only write the tables of the record into README.md")
     chosen = parser.parse_args()
+    if chosen.readme:
+        write_page()
+        return 0
     name = Path(chosen.path).name
     torch.set_num_threads(1)
     for contender in [] if chosen.table else chosen.names:
@@ -180,12 +191,21 @@ def keep(line: dict[str, Any]) -> None:
     write_atomically(RECORD, "".join(f"{json.dumps(each)}\n" for each in lines))
 
 
-def table(name: str, split: str) -> str:
+def write_page() -> None:
+    """Writes the tables of all files on record, on the test split, between the marks of README.md."""
+    names = dict.fromkeys(line["data"] for line in read() if line["split"] == "test")
+    tables = [f"**{name}**\n\n{table(name, 'test', SHORT)}" for name in names]
+    before, rest = PAGE.read_text(encoding="utf-8").split(BEGIN)
+    after = rest.split(END)[1]
+    write_atomically(PAGE, f"{before}{BEGIN}\n\n" + "\n\n".join(tables) + f"\n\n{END}{after}")
+
+
+def table(name: str, split: str, columns: tuple[str, ...] = COLUMNS) -> str:
     """The means and deviations of all contenders on one file, with the floor, as Markdown."""
     lines = [line for line in read() if line["data"] == name and line["split"] == split]
     if not lines:
         return f"nothing on record of {name}"
-    shown = [key for key in COLUMNS if any(key in line["values"] for line in lines)]
+    shown = [key for key in columns if any(key in line["values"] for line in lines)]
     floor = lines[0]["floor"]
     rows = [["", *shown, "minutes", "seeds"]]
     rows.append(["real training rows", *(spread(floor[key], None) if key in floor else "" for key in shown), "", ""])
