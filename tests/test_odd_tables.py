@@ -40,6 +40,16 @@ GOOD: dict[str, tuple[str | bytes, dict[str, Any], list[str], str]] = {
         ["real", "integer"],
         "18.729,27;2",
     ),
+    "dollars.csv": (
+        lines("price,b", lambda i: f'"{"-" if i % 5 == 0 else ""}${1000 + 37.5 * i:,.2f}",{i % 3}'),
+        {},
+        ["real", "integer"],
+        '"$1,637.50",2',
+    ),
+    "euros.csv": (lines("price;b", lambda i: f"{i * 7 % 13},50 €;{i % 3}"), {}, ["real", "integer"], "2,50 €;2"),
+    "percent.csv": (lines("share,b", lambda i: f"{i * 7 % 13} %,{i % 3}"), {}, ["integer", "integer"], "2 %,2"),
+    "by_chance.csv": (lines("price_index,b", lambda i: f"{i * 7 % 31},{i % 3}"), {}, ["integer", "integer"], "26,2"),
+    "keys.csv": (lines("customer_id,b", lambda i: f"{90000 + i * 7 % 31},{i % 3}"), {}, ["id", "integer"], "90000,2"),
     "bom.csv": (lines("\ufeffa,b", lambda i: f"{i * 3 % 7},{i % 5}"), {}, ["integer", "integer"], "2,2"),
     "spaces.csv": (
         lines("a, b , c", lambda i: f"{i % 7},  x{i % 2} , {i % 3}"),

@@ -148,16 +148,28 @@ class Real(Numeric):
     Args:
         fixed: whether the source always writes all decimals, 3.10 and not 3.1.
         point, group: the decimal sign, and what separates thousands, "" for nothing.
+        prefix, suffix: a currency or percent sign before or after each number, "" for none.
     """
 
     kind: ClassVar[str] = "real"
 
-    def __init__(self, *args: Any, fixed: bool = False, point: str = ".", group: str = "", **options: Any) -> None:
+    def __init__(
+        self,
+        *args: Any,
+        fixed: bool = False,
+        point: str = ".",
+        group: str = "",
+        prefix: str = "",
+        suffix: str = "",
+        **options: Any,
+    ) -> None:
         super().__init__(*args, **options)
         self.fixed, self.point, self.group = fixed, point, group
+        self.prefix, self.suffix = prefix, suffix
 
     def state(self) -> dict[str, Any]:
-        return {**super().state(), "fixed": self.fixed, "point": self.point, "group": self.group}
+        names = ("fixed", "point", "group", *(name for name in ("prefix", "suffix") if getattr(self, name)))
+        return {**super().state(), **{name: getattr(self, name) for name in names}}
 
     def cells(self, v: np.ndarray) -> list[str]:
         if self.decimals is not None and (self.fixed or self.group):
@@ -170,7 +182,14 @@ class Real(Numeric):
             words = [shortest(value) for value in v]
         if not self.fixed and self.group and self.decimals:
             words = [word.rstrip("0").rstrip(".") for word in words]
-        return [word.translate(str.maketrans({",": self.group, ".": self.point})) for word in words]
+        words = [word.translate(str.maketrans({",": self.group, ".": self.point})) for word in words]
+        return self.affixed(words)
+
+    def affixed(self, words: list[str]) -> list[str]:
+        """Numbers with the signs around them: -3.50 becomes -$3.50."""
+        if not (self.prefix or self.suffix):
+            return words
+        return [f"{'-' * word.startswith('-')}{self.prefix}{word.removeprefix('-')}{self.suffix}" for word in words]
 
 
 class Integer(Real):
@@ -179,7 +198,7 @@ class Integer(Real):
     kind: ClassVar[str] = "integer"
 
     def cells(self, v: np.ndarray) -> list[str]:
-        return super().cells(v) if self.group else [str(round(value)) for value in v.tolist()]
+        return super().cells(v) if self.group else self.affixed([str(round(value)) for value in v.tolist()])
 
 
 def shortest(value: np.floating) -> str:

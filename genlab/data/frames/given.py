@@ -81,6 +81,8 @@ def read(column: Column, cells: "pyarrow.ChunkedArray", missing: Sequence[str]) 
             spelled = {word.lower(): word for word in column.words}
             texts = [spelled.get(cell, cell) for cell in texts]
         places = column.index(texts).astype(float)
+        if column.rare:  # words of no training row count as rare, as they do in the table's own held-out rows
+            places[places < 0] = len(column.words)
         if (places < 0).any():
             bad = [cell for cell, place in zip(texts, places, strict=True) if place < 0]
             words = [*column.words, *column.rare]

@@ -251,14 +251,21 @@ def _numeric(name: str, values: np.ndarray, read: numbers.Numbers, missing: str 
     if asked in ("id", "constant"):
         return Typed(name, asked, values, (_number(read.values[0]),), missing)
     options = {"decimals": read.decimals, "fixed": read.fixed, "point": read.style.point, "group": read.style.group}
+    if read.style.prefix or read.style.suffix:
+        options |= {"prefix": read.style.prefix, "suffix": read.style.suffix}
     return Typed(name, asked or kind, values, (), missing, options)
 
 
 def _numbers_rows(name: str, values: np.ndarray, whole: bool) -> bool:
-    """Whether whole numbers identify rows: all different and consecutive, or all different in a column called id."""
+    """Whether whole numbers identify rows: all different and consecutive, or all different in a column called id.
+
+    In the latter case they must also ascend or be far larger than the number of rows, as keys of a database are: the
+    values of a `price_index` may be different by chance.
+    """
     if not whole or len(values) < 2 or len(np.unique(values)) < len(values):
         return False
-    if IDENTIFIER.fullmatch(name):
+    ascends = bool((np.diff(values) > 0).all())
+    if IDENTIFIER.fullmatch(name) and (ascends or values.min() > 100 * len(values)):
         return True
     consecutive = values.max() - values.min() == len(values) - 1
     return consecutive and (len(values) > 20 or bool((np.diff(values) == 1).all()))

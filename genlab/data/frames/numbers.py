@@ -14,6 +14,8 @@ class Style(NamedTuple):
 
     point: str = "."
     group: str = ""  # between thousands
+    prefix: str = ""  # before each number, such as $
+    suffix: str = ""  # after each number, such as %
 
 
 STYLES = {  # in the order in which they are tried
@@ -22,6 +24,10 @@ STYLES = {  # in the order in which they are tried
     Style(",", ""): re.compile(r"[+-]?(0|[1-9]\d*)(,\d+)?", re.ASCII),
     Style(",", "."): re.compile(r"[+-]?(0|[1-9]\d{0,2}(\.\d{3})*)(,\d+)?", re.ASCII),
 }
+
+
+SIGN = r"[$€£¥₹]|USD|EUR|GBP|CHF|JPY"
+AFFIXED = re.compile(rf"(?P<minus>[+-]?)(?P<prefix>(?:{SIGN})\s?)?(?P<number>[\d.,]+)(?P<suffix>\s?(?:%|{SIGN}))?")
 
 
 class Numbers(NamedTuple):
@@ -36,11 +42,20 @@ class Numbers(NamedTuple):
 def parse(texts: Sequence[str]) -> Numbers | None:
     """Reads texts (N,), N >= 1, as finite decimal numbers of one style; None if any of them is something else.
 
-    Integers with more digits than a double holds are identifiers, and no numbers either.
+    All may have the same currency before or after them, or a percent sign. Integers with more digits than a double
+    holds are identifiers, and no numbers either.
     """
     for style, pattern in STYLES.items():
         if all(map(pattern.fullmatch, texts)):
             return _read(texts, style)
+    first = AFFIXED.fullmatch(texts[0])
+    if first and (first["prefix"] or first["suffix"]):
+        found = [AFFIXED.fullmatch(text) for text in texts]
+        if all(each and (each["prefix"], each["suffix"]) == (first["prefix"], first["suffix"]) for each in found):
+            read = parse([f"{each['minus']}{each['number']}" for each in found if each])
+            return read and read._replace(
+                style=read.style._replace(prefix=first["prefix"] or "", suffix=first["suffix"] or "")
+            )
     return None
 
 
