@@ -34,7 +34,8 @@ torch.set_num_threads(1)  # the tensors are small: threads would only wait for o
 MODELS = sorted(path.stem for path in (configs() / "model").glob("*.yaml"))
 PRESETS = sorted(path.stem for path in (configs() / "experiment").glob("*.yaml"))
 DATA = ("points", "images", "table", "series")
-ONLY = {"boltzmann": "points", "autoregressive": "table"}  # the kind of data that a model is limited to
+# The kind of data that a model is limited to.
+ONLY = {"boltzmann": "points", "autoregressive": "table", "timegan": "series"}
 
 
 def models_of(kind: str) -> list[str]:

@@ -215,3 +215,21 @@ class RecurrentDenoiser(nn.Module):
         """Maps (B, C, T), (B,) times in [0, 1] and (B,) labels to (B, C, T)."""
         embedded = self.time(nn.functional.silu(self.embedding(t, y)))
         return self.last(self.net(self.first(x.permute(2, 0, 1)) + embedded)).permute(1, 2, 0)
+
+
+class RecurrentMap(nn.Module):
+    """A causal net from series to series of other channels: layers, then a linear map of each step.
+
+    Args:
+        inputs, outputs: the channels of both.
+        cell: gru or lstm.
+    """
+
+    def __init__(self, inputs: int, outputs: int, cell: str = "gru", width: int = 24, layers: int = 3) -> None:
+        super().__init__()
+        self.net = Recurrent(cell, inputs, width, layers)
+        self.last = nn.Linear(width, outputs)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Maps (B, inputs, T) to (B, outputs, T)."""
+        return self.last(self.net(x.permute(2, 0, 1))).permute(1, 2, 0)

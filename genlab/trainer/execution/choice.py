@@ -111,7 +111,7 @@ def _mode(
         return ("eager", "batches come in several parts") if parts else ("graph", "one launch per update")
     if device.type != "cpu":
         return "eager", f"the safe choice on {device.type}"
-    saved = (SAVING + SHARE * size / RATE) * steps * sum(phase.repeats / phase.every for phase in phases)
+    saved = (SAVING + SHARE * size / RATE) * sum(phase.updates(steps) for phase in phases)
     short = options.max_minutes is not None and 60 * options.max_minutes < 10 * COMPILATION * len(phases)
     if math.isinf(size):
         return "eager", "compilation gains little on convolutions"
