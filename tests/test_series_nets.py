@@ -304,6 +304,51 @@ def test_a_flow_of_another_layout_is_refused():
         build.family(config("model=flow", "model.architecture=realnvp1d"), type(data.spec)((2,)))
 
 
+# Series with classes
+
+
+def classed(n: int = 60) -> Dataset:
+    """Returns series (1, 12) that stay near the number of their class, with three classes."""
+    g = torch.Generator().manual_seed(0)
+
+    def split(size: int) -> Split:
+        y = torch.arange(size) % 3
+        return Split(y[:, None, None] + 0.1 * torch.randn(size, 1, 12, generator=g), y)
+
+    return Dataset("classed", {"train": split(n), "validation": split(12), "test": split(12)}, "real", classes=3)
+
+
+@pytest.mark.parametrize("overrides", [(), ("model.packing=2", "model.minibatch=4")], ids=["plain", "packed"])
+def test_a_conditional_gan_on_series_draws_one_class(overrides):
+    data = classed()
+    composed = config("model=gan", "model.conditional=true", *overrides)
+    torch.manual_seed(0)
+    family = build.family(composed, data.spec)
+    options = Options(steps=3, batch_size=8, device="cpu", log_every=0, evaluate_every=0, sample_every=0)
+    Trainer(family, data, build.optimizers(composed), options).fit()
+    assert isinstance(family, Sampler)
+    assert family.eval().sample(4, torch.tensor([0, 1, 2, 0])).shape == (4, 1, 12)
+
+
+@pytest.mark.parametrize("net", nets_of("denoiser"))
+def test_a_conditional_denoiser_learns_the_class_of_series(net):
+    data = classed()
+    composed = config("model=ddpm", "model.conditional=true", "model.prediction=v", "model.schedule=cosine")
+    composed.model.net.net = net
+    torch.manual_seed(0)
+    family = build.family(composed, data.spec)
+    options = Options(steps=120, batch_size=30, device="cpu", log_every=0, evaluate_every=0, sample_every=0, ema=0.9)
+    t = Trainer(family, data, build.optimizers(composed), options)
+    t.fit()
+    assert t.ema is not None
+    model = t.ema.model
+    assert isinstance(model, Sampler)
+    torch.manual_seed(0)
+    with torch.no_grad():
+        means = torch.stack([model.sample(20, torch.full((20,), k)).mean() for k in range(3)])
+    torch.testing.assert_close(means, torch.tensor([0.0, 1.0, 2.0]), atol=0.3, rtol=0)
+
+
 # Series of words and numbers
 
 K = 3
