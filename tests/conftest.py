@@ -33,8 +33,9 @@ torch.set_num_threads(1)  # the tensors are small: threads would only wait for o
 
 MODELS = sorted(path.stem for path in (configs() / "model").glob("*.yaml"))
 PRESETS = sorted(path.stem for path in (configs() / "experiment").glob("*.yaml"))
-DATA = ("points", "images", "table")
-ONLY = {"boltzmann": "points"} | dict.fromkeys(("autoregressive", "ctgan", "tabddpm"), "table")  # models of one kind
+DATA = ("points", "images", "table", "series")
+# The kind of data that a model is limited to.
+ONLY = {"boltzmann": "points", "timegan": "series"} | dict.fromkeys(("autoregressive", "ctgan", "tabddpm"), "table")
 
 
 def models_of(kind: str) -> list[str]:
@@ -85,6 +86,17 @@ def noise(n: int = 40, side: int = 16, range: Range = "symmetric", seed: int = 0
     return Dataset("noise", {"train": split(n), "validation": split(12), "test": split(12)}, range, classes=10)
 
 
+def waves(n: int = 64, channels: int = 3, steps: int = 12) -> Dataset:
+    """Returns series (channels, steps) of real numbers: sines of random frequency and phase."""
+    g = torch.Generator().manual_seed(0)
+
+    def split(size: int) -> Split:
+        frequency, phase = torch.rand(2, size, channels, 1, generator=g)
+        return Split((frequency * torch.arange(steps) + 6 * phase).sin())
+
+    return Dataset("waves", {"train": split(n), "validation": split(24), "test": split(24)}, "real")
+
+
 def moons(n: int = 64) -> Pairs:
     """Returns pairs of the two moons and their image under the known transform."""
     return Pairs(Gaussian2D("moons", n=n))
@@ -117,6 +129,8 @@ def dataset(kind: str, model: str = "gan") -> Dataset:
     family = resolve_name(config(f"model={model}").model._target_)
     if kind == "points":
         data: Dataset = Gaussian2D(n=100)
+    elif kind == "series":
+        data = waves()
     else:
         data = blobs(range=family.prefers) if kind == "images" else Table(rows(), label="colour", rare=1)
     return data if family.domains == 1 else Pairs(data)
@@ -218,5 +232,6 @@ __all__ = [
     "noise",
     "rows",
     "trainer",
+    "waves",
     "with_few_steps",
 ]

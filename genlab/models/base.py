@@ -54,8 +54,19 @@ class Phase(NamedTuple):
     modules: tuple[nn.Module, ...]  # updated by this phase; everything else is frozen
     loss: Callable[[Batch], LossOutput]  # static shapes, no host sync; draws from torch's global generator
     repeats: int = 1  # updates per step, each with a fresh batch (n_critic)
-    every: int = 1  # the phase runs once in this many steps
+    every: int = 1  # the phase runs at every step that this number divides
     after: Callable[[], None] | None = None  # e.g. weight clipping
+    start: int = 0  # the first step that runs the phase, for training in stages
+    stop: int | None = None  # the first step that no longer runs it; None: it runs to the end
+
+    def runs_at(self, step: int) -> bool:
+        """Returns whether training step `step`, counted from 0, runs the phase."""
+        return step % self.every == 0 and self.start <= step and (self.stop is None or step < self.stop)
+
+    def updates(self, steps: int) -> float:
+        """Returns about how often the phase is updated in a run of so many steps."""
+        stop = steps if self.stop is None else min(self.stop, steps)
+        return self.repeats / self.every * max(0, stop - self.start)
 
 
 class Family(nn.Module):

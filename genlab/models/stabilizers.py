@@ -79,7 +79,9 @@ class Discriminator(nn.Module):
         """
         if not self.minibatch:
             if not hasattr(self.net, "features"):
-                raise UserError("model.feature_matching: needs a discriminator with net mlp or dcgan")
+                raise UserError(
+                    "model.feature_matching: needs a discriminator whose net has features, as mlp and dcgan do"
+                )
             return getattr(self.net, "features")(self._join(x, y))  # noqa: B009 (not an attribute of every Module)
         h = F.leaky_relu(self.net(self._join(x, y)), 0.2)
         return torch.cat([h, self.closeness(h).to(h)], dim=1)

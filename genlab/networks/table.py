@@ -6,7 +6,7 @@ are asked for by name and do not fit.
 
 from collections.abc import Callable, Sequence
 
-from genlab.errors import UserError, choose
+from genlab.errors import OptionError, UserError, choose
 from genlab.networks import dcgan, unet
 
 Shape = Sequence[int]
@@ -14,20 +14,20 @@ LAYOUTS = {1: "vector", 2: "sequence", 3: "image"}  # by the number of axes of a
 
 TABLE: dict[tuple[str, str], tuple[str, ...]] = {
     ("decoder", "vector"): ("mlp",),
-    ("decoder", "sequence"): ("mlp",),
+    ("decoder", "sequence"): ("conv1d", "gru", "lstm", "transformer", "mlp"),
     ("decoder", "image"): ("dcgan", "mlp"),
     ("encoder", "vector"): ("mlp",),
-    ("encoder", "sequence"): ("mlp",),
+    ("encoder", "sequence"): ("conv1d", "tcn", "gru", "lstm", "transformer", "mlp"),
     ("encoder", "image"): ("dcgan", "mlp"),
     ("denoiser", "vector"): ("mlp",),
-    ("denoiser", "sequence"): ("mlp",),
+    ("denoiser", "sequence"): ("unet1d", "diffwave", "gru", "lstm", "transformer", "mlp"),
     ("denoiser", "image"): ("unet", "mlp"),
     ("translator", "vector"): ("mlp",),
-    ("translator", "sequence"): ("mlp",),
+    ("translator", "sequence"): ("resnet1d", "mlp"),
     ("translator", "image"): ("resnet", "mlp"),
     ("classifier", "image"): ("classifier",),
     ("flow", "vector"): ("realnvp",),
-    ("flow", "sequence"): ("realnvp",),
+    ("flow", "sequence"): ("realnvp1d", "realnvp"),
     ("flow", "image"): ("glow", "realnvp"),
 }
 
@@ -48,6 +48,23 @@ def pick(role: str, net: str, shape: Shape, option: str = "net") -> str:
         return net
     row = TABLE[role, LAYOUTS[len(shape)]]
     return next(name for name in row if name not in FITS or FITS[name](shape))
+
+
+def series(net: str, shape: Shape, steps: int = 1, option: str = "net") -> tuple[int, int]:
+    """Returns the channels and the steps of a sample, (C, T), for a net that only works on series.
+
+    Args:
+        net: the net's name, for the error message.
+        steps: the least number of steps that the net can work on.
+        option: the name of the option, for error messages.
+
+    Raises:
+        UserError: samples are not series, or too short.
+    """
+    if len(shape) != 2 or shape[1] < steps:
+        length = f" of {steps} or more steps" if steps > 1 else ""
+        raise OptionError(option, f"{net} needs series{length}, not samples of shape {tuple(shape)}; use auto")
+    return shape[0], shape[1]
 
 
 def halves_to_8(shape: Shape) -> bool:
@@ -78,4 +95,6 @@ FITS: dict[str, Callable[[Shape], bool]] = {
     "unet": has_levels,
     "resnet": quarters,
     "glow": halves_at_all,
+    "unet1d": lambda shape: shape[1] >= 4,
+    "realnvp1d": lambda shape: shape[1] >= 2,
 }
