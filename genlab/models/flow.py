@@ -95,6 +95,8 @@ class Flow(Family):
         self.head = LineHead(spec.learnt, alpha)
         most = min((halvings(side)[0] for side in spec.shape[1:]), default=0)
         architecture = pick("flow", architecture, spec.shape, "architecture")
+        if architecture == "realnvp1d" and spec.given:  # its couplings have no second input
+            architecture = "realnvp"
         if architecture == "glow" and not (len(spec.shape) == 3 and most and levels <= most):
             message = f"glow cannot halve {spec.shape} {max(levels, 1)} times; use realnvp"
             raise OptionError("architecture", message)
