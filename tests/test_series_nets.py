@@ -218,9 +218,13 @@ def test_a_decoder_may_see_the_code_as_the_initial_state(cell):
 
 
 def test_lengths_halve_and_are_rounded_up():
-    assert conv1d.lengths(24) == [24, 12, 6, 3]
+    assert conv1d.lengths(24) == [24, 12, 6]
     assert conv1d.lengths(13) == [13, 7, 4]
     assert conv1d.lengths(3) == [3, 2]
+    assert conv1d.lengths(128) == [128, 64, 32]
+    assert conv1d.lengths(129) == [129, 65, 33, 17]
+    assert conv1d.lengths(1000) == [1000, 500, 250, 125, 63]
+    assert conv1d.lengths(24, 3) == [24, 12, 6, 3]
     assert conv1d.lengths(24, 1) == [24, 12]
     assert [unet1d.halvings(steps) for steps in (4, 8, 9, 13, 24, 128, 1000)] == [0, 0, 1, 1, 2, 3, 3]
     with pytest.raises(UserError, match="layers: must be >= 1 and <= 3, got 4"):

@@ -43,7 +43,7 @@ def decoder(
         activation: relu, leaky_relu, silu, gelu, elu or tanh; gru, lstm and transformer have their own.
         norm: auto (batch for dcgan, else none), none, batch, layer, post_batch (mlp only); gru, lstm and transformer
             only take auto.
-        layers: of a net for series; None: 1 for gru and lstm, 2 for transformer, for conv1d 1 to 3, by the length.
+        layers: of a net for series; None: 1 for gru and lstm, 2 for transformer, for conv1d 1 to 4, by the length.
         code: how gru and lstm see the vector: repeat (as the input of each step) or state (as the initial state).
         dense: whether a conv1d ends in a linear map of the whole series.
     """

@@ -18,21 +18,23 @@ from genlab.networks.activation import ACTIVATIONS
 from genlab.networks.table import series
 
 NORMS = ("auto", "none", "batch", "layer")  # auto: none
-MOST = 3  # levels, unless the user asks for more
+SHORT, LONG = 4, 32  # steps that are not halved a second time, and those that are not halved a third time
+MOST = 4  # levels, unless the user asks for more
 
 
 def lengths(steps: int, levels: int | None = None) -> list[int]:
-    """Returns the lengths of all levels: 24 -> [24, 12, 6, 3], 13 -> [13, 7, 4].
+    """Returns the lengths of all levels: 4 -> [4, 2], 24 -> [24, 12, 6], 200 -> [200, 100, 50, 25].
 
     Args:
-        levels: the number of halvings; None: as many as leave 3 steps or more, but at least one and at most three.
+        levels: the number of halvings; None: two, or one for 4 steps or less, or as many as leave 32 steps or less, but
+            at most four. With more levels, most of the time goes to the last ones, whose channels double.
 
     Raises:
         UserError: there are no levels, or more than it takes to get from `steps` to 1.
     """
     if levels is None:
-        levels = 1
-        while levels < MOST and steps > 4 * 2**levels:
+        levels = 1 if steps <= SHORT else 2
+        while levels < MOST and steps > LONG * 2**levels:
             levels += 1
     within("layers", levels, 1, max(1, (steps - 1).bit_length()))
     found = [steps]
