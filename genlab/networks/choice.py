@@ -1,4 +1,4 @@
-"""The choice of decoders and encoders: `net=auto` picks an MLP for points and a DCGAN net for images.
+"""The choice of decoders and encoders: `net=auto` picks an MLP for points, a DCGAN net for images, a GNN for graphs.
 
 There are two directions: `decoder` (vector -> sample: generators, decoders) and `encoder` (sample -> vector:
 discriminators, critics, encoders). Both return raw values; the family maps them to the data's range.
@@ -8,7 +8,9 @@ from collections.abc import Callable, Sequence
 
 from torch import nn
 
+from genlab.data.packed import Packed
 from genlab.networks.dcgan import DCGANDecoder, DCGANEncoder
+from genlab.networks.gnn import GraphDecoder, GraphEncoder
 from genlab.networks.mlp import MLP
 from genlab.networks.spectral import spectral_norm
 from genlab.networks.table import pick
@@ -29,13 +31,16 @@ def decoder(
     """Builds a net from vectors (B, inputs) to samples (B, *shape).
 
     Args:
-        net: auto, mlp or dcgan.
-        hidden: widths of an mlp's hidden layers.
+        net: auto, mlp, dcgan or gnn.
+        hidden: widths of an mlp's hidden layers, or of the nodes after each layer of a gnn.
         width: channels of a dcgan at half the image's side.
         activation: relu, leaky_relu, silu, gelu, elu or tanh.
-        norm: auto (none for mlp, batch for dcgan), none, batch, layer, post_batch (mlp only).
+        norm: auto (none for mlp and gnn, batch for dcgan), none, batch (not gnn), layer, post_batch (mlp only).
     """
     kind = pick("decoder", net, shape)
+    if kind == "gnn":
+        assert isinstance(shape, Packed)
+        return GraphDecoder(inputs, shape, hidden, activation, norm)
     if kind == "mlp":
         return MLP((inputs,), shape, hidden, activation, norm)
     return DCGANDecoder(inputs, shape, width, activation, norm)
@@ -53,6 +58,8 @@ def encoder(
 ) -> nn.Module:
     """Builds a net from samples (B, *shape) to vectors (B, *outputs), or to numbers (B,) for outputs ().
 
+    For graphs, outputs (K, N) are K numbers for each node.
+
     Takes the options of `decoder`, and one more.
 
     Args:
@@ -61,7 +68,11 @@ def encoder(
     kind = pick("encoder", net, shape)
     if norm == "auto" and spectral:
         norm = "none"
-    if kind == "mlp":
+    module: nn.Module
+    if kind == "gnn":
+        assert isinstance(shape, Packed)
+        module = GraphEncoder(shape, outputs, hidden, activation, norm)
+    elif kind == "mlp":
         module = MLP(shape, outputs, hidden, activation, norm)
     else:
         module = DCGANEncoder(shape, outputs, width, activation, norm)
