@@ -179,7 +179,8 @@ class DenoisingModel(Family):
             ValueError: some are.
         """
         if self.given:
-            raise ValueError("a denoiser that is given columns (data.condition) has no density of whole rows")
+            what = "which nodes or steps are there" if self.spec.table is None else "columns (data.condition)"
+            raise ValueError(f"a denoiser that is given {what} has no density of whole samples")
 
     def completes_by_given(self, known: Tensor) -> bool:
         """Returns whether exactly the given channels are known."""

@@ -21,7 +21,7 @@ from torch.nn import functional as F
 
 from genlab.data.packed import Packed
 from genlab.errors import OptionError
-from genlab.networks.graph_layers import Pairs, linear, packed
+from genlab.networks.graph_layers import Pairs, head, linear, packed
 from genlab.networks.structure import OF_GRAPH, OF_NODES, OF_PAIRS, structure
 from genlab.networks.timed_mlp import TimeEmbedding
 
@@ -66,14 +66,11 @@ class EdgeTransformer(nn.Module):
         self.first = nn.ModuleList(
             [linear(shape.node_channels - 1 + more[0], width), linear(shape.edge_channels + more[1], edges)]
         )
-        self.blocks = nn.ModuleList(
-            Block(self.pairs, width, edges, self.embedding.size, dropout) for _ in range(blocks)
-        )
-        self.norms = nn.ModuleList([nn.LayerNorm(width), nn.LayerNorm(edges)])
-        self.last = nn.ModuleList([linear(width, shape.node_channels - 1), linear(edges, shape.edge_channels)])
-        for layer in self.last:
-            for parameter in layer.parameters():
-                nn.init.zeros_(parameter)
+        # Without edges in the output, the last block would update them in vain.
+        updates = [True] * (blocks - 1) + [bool(shape.edge_channels)]
+        size = self.embedding.size
+        self.blocks = nn.ModuleList(Block(self.pairs, width, edges, size, dropout, update) for update in updates)
+        self.last = nn.ModuleList([head(width, shape.node_channels - 1), head(edges, shape.edge_channels)])
 
     def forward(self, x: Tensor, t: Tensor, y: Tensor | None = None) -> Tensor:
         """Maps packed graphs (B, P), times in [0, 1] (B,) and labels (B,) to (B, P); 0 for what is not there."""
@@ -91,14 +88,13 @@ class EdgeTransformer(nn.Module):
         for block in self.blocks:
             h, e = block(h, e, embedded, absent, here, there)
         # The channel that says which nodes are there stays 0.
-        of_nodes = F.pad(self.last[0](F.silu(self.norms[0](h))) * here, (1, 0))
-        return packed(of_nodes, self.last[1](F.silu(self.norms[1](e))) * there)
+        return packed(F.pad(self.last[0](h) * here, (1, 0)), self.last[1](e) * there)
 
 
 class Block(nn.Module):
-    """Attention, a small net for each node, and an update of the edges, each with a residual."""
+    """Attention, a small net for each node, and unless it is off an update of the edges, each with a residual."""
 
-    def __init__(self, pairs: Pairs, width: int, edges: int, size: int, dropout: float) -> None:
+    def __init__(self, pairs: Pairs, width: int, edges: int, size: int, dropout: float, update: bool = True) -> None:
         super().__init__()
         self.pairs, self.heads, hidden = pairs, width // HEAD, 2 * edges
         self.widths = [width, width, edges, edges, width, width]
@@ -109,6 +105,9 @@ class Block(nn.Module):
         self.mlp = nn.Sequential(
             nn.Linear(width, 2 * width), nn.SiLU(), nn.Dropout(dropout), nn.Linear(2 * width, width)
         )
+        self.update = update
+        if not update:
+            return
         self.own, self.ends = nn.Linear(edges, hidden), nn.Linear(width, hidden, bias=False)
         self.scores = nn.Linear(self.heads, hidden, bias=False)
         self.edge = nn.Sequential(nn.SiLU(), nn.Dropout(dropout), nn.Linear(hidden, edges))
@@ -122,6 +121,8 @@ class Block(nn.Module):
         new, scores = self.attend(filmed(h, *films[:2]), edges, absent)
         h = h + new * here
         h = h + self.mlp(filmed(h, *films[4:])) * here
+        if not self.update:
+            return h, e
         symmetric = self.pairs.of_square(scores + scores.mT)
         return h, e + self.edge(self.pairs.of_nodes(self.ends(h), self.own(edges) + self.scores(symmetric))) * there
 

@@ -137,6 +137,7 @@ class GraphDecoder(nn.Module):
         self.joint = nn.Linear(edges, edges)
         self.layers, width = layers(self.pairs, hidden[0], hidden, edges, activation, norm)
         self.activation = ACTIVATIONS[activation]()
+        self.ends = nn.Linear(width, edges, bias=False) if shape.edge_channels else None
         self.last = nn.ModuleList([linear(width, shape.node_channels), linear(edges, shape.edge_channels)])
 
     def forward(self, z: Tensor) -> Tensor:
@@ -149,4 +150,6 @@ class GraphDecoder(nn.Module):
         e = self.joint(self.pairs.products(self.products(h))) * there
         for layer in self.layers:
             h, e = layer(h, e, here, there)
+        if self.ends is not None:
+            e = self.pairs.of_nodes(self.ends(h), e)
         return packed(self.last[0](self.activation(h)) * here, self.last[1](self.activation(e)) * there)

@@ -113,6 +113,16 @@ class Nothing(nn.Module):
         return x.new_zeros(*x.shape[:-1], self.outputs)
 
 
+def head(inputs: int, outputs: int) -> nn.Module:
+    """Returns the last layers of a denoiser, whose output is 0 at first; zeros alone if there are no outputs."""
+    if not outputs:
+        return Nothing(outputs)
+    last = nn.Linear(inputs, outputs)
+    for parameter in last.parameters():
+        nn.init.zeros_(parameter)
+    return nn.Sequential(nn.LayerNorm(inputs), nn.SiLU(), last)
+
+
 class GraphLayer(nn.Module):
     """Message passing between all pairs of nodes, with the edges as part of the state.
 
