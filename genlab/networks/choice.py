@@ -1,4 +1,6 @@
-"""The choice of decoders and encoders: `net=auto` picks an MLP for points, a DCGAN net for images, conv1d for series.
+"""The choice of decoders and encoders.
+
+`net=auto` picks an MLP for points, a DCGAN net for images, conv1d for series, a GNN for graphs.
 
 There are two directions: `decoder` (vector -> sample: generators, decoders) and `encoder` (sample -> vector:
 discriminators, critics, encoders). Both return raw values; the family maps them to the data's range.
@@ -8,9 +10,11 @@ from collections.abc import Callable, Sequence
 
 from torch import nn
 
+from genlab.data.packed import Packed
 from genlab.errors import choose
 from genlab.networks.conv1d import Conv1dDecoder, Conv1dEncoder
 from genlab.networks.dcgan import DCGANDecoder, DCGANEncoder
+from genlab.networks.gnn import GraphDecoder, GraphEncoder
 from genlab.networks.mlp import MLP
 from genlab.networks.recurrent import CELLS, RecurrentDecoder, RecurrentEncoder
 from genlab.networks.spectral import spectral_norm
@@ -37,17 +41,20 @@ def decoder(
     """Builds a net from vectors (B, inputs) to samples (B, *shape).
 
     Args:
-        net: auto, mlp, dcgan (images), conv1d, gru, lstm or transformer (series).
-        hidden: widths of an mlp's hidden layers.
+        net: auto, mlp, dcgan (images), conv1d, gru, lstm, transformer (series) or gnn (graphs).
+        hidden: widths of an mlp's hidden layers, or of the nodes after each layer of a gnn.
         width: channels of a dcgan at half the image's side, or of a conv1d at half the length; units of the others.
         activation: relu, leaky_relu, silu, gelu, elu or tanh; gru, lstm and transformer have their own.
-        norm: auto (batch for dcgan, else none), none, batch, layer, post_batch (mlp only); gru, lstm and transformer
-            only take auto.
+        norm: auto (batch for dcgan, else none), none, batch (not gnn), layer, post_batch (mlp only); gru, lstm and
+            transformer only take auto.
         layers: of a net for series; None: 1 for gru and lstm, 2 for transformer, for conv1d 1 to 4, by the length.
         code: how gru and lstm see the vector: repeat (as the input of each step) or state (as the initial state).
         dense: whether a conv1d ends in a linear map of the whole series.
     """
     kind = pick("decoder", net, shape)
+    if kind == "gnn":
+        assert isinstance(shape, Packed)
+        return GraphDecoder(inputs, shape, hidden, activation, norm)
     if kind == "mlp":
         return MLP((inputs,), shape, hidden, activation, norm)
     if kind == "dcgan":
@@ -73,17 +80,23 @@ def encoder(
 ) -> nn.Module:
     """Builds a net from samples (B, *shape) to vectors (B, *outputs), or to numbers (B,) for outputs ().
 
+    For graphs, outputs (K, N) are K numbers for each node.
+
     Takes the options of `decoder` but `code` and `dense`, one more net, and one more option.
 
     Args:
-        net: auto, mlp, dcgan (images), conv1d, tcn, gru, lstm or transformer (series).
+        net: auto, mlp, dcgan (images), conv1d, tcn, gru, lstm, transformer (series) or gnn (graphs).
         spectral: spectral normalization of every layer; it replaces another norm, so `norm: auto` is then none.
         layers: of a net for series, as for `decoder`; None: a tcn's last step sees the whole series.
     """
     kind = pick("encoder", net, shape)
     if norm == "auto" and spectral:
         norm = "none"
-    if kind == "mlp":
+    module: nn.Module
+    if kind == "gnn":
+        assert isinstance(shape, Packed)
+        module = GraphEncoder(shape, outputs, hidden, activation, norm)
+    elif kind == "mlp":
         module = MLP(shape, outputs, hidden, activation, norm)
     elif kind == "dcgan":
         module = DCGANEncoder(shape, outputs, width, activation, norm)
