@@ -92,7 +92,7 @@ class Family(nn.Module):
                 kind = "graphs" if spec.nodes else "series of several lengths"
                 raise UserError(f"model: a {type(self).__name__} does not take {kind}; use ddpm, flow_matching or vae")
             raise UserError(
-                f"data.condition: a {type(self).__name__} learns all columns; use autoregressive, ddpm, flow, "
+                f"data.condition: {type(self).__name__} learns all columns; use autoregressive, ddpm, flow, "
                 f"flow_matching, gan, score, vae, wgan or wgan_gp"
             )
         self.given = Given(spec) if spec.given else None

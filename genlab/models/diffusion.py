@@ -29,9 +29,9 @@ import torch
 from torch import Tensor
 
 from genlab.data.base import Batch, Spec
-from genlab.errors import OptionError, choose, inside, within
+from genlab.errors import choose, inside, within
 from genlab.models.base import Family, LossOutput, Phase
-from genlab.models.labels import ClassPrior
+from genlab.models.labels import ClassPrior, check_classes
 from genlab.models.samplers import Level, inpaint, second_order
 from genlab.networks.denoisers import Denoiser, denoiser
 
@@ -95,8 +95,8 @@ class DenoisingModel(Family):
         net: Denoiser = denoiser,
     ) -> None:
         super().__init__(spec)
-        if conditional and not spec.classes:
-            raise OptionError("conditional", "this data has no labels; set it to false")
+        if conditional:
+            check_classes(spec)
         within("drop_label", drop_label, 0, 1)
         self.conditional, self.drop_label, self.guidance = conditional, drop_label, guidance
         with inside("net"):
@@ -124,7 +124,7 @@ class DenoisingModel(Family):
         """Returns x / scale, after updating the scale if in training; pixels and categories stay as they are."""
         x = batch["x"]
         if self.given and self.training:
-            self.given.remember(x, batch["step"])
+            self.given.remember(x)
         reals = self.head.reals(x)
         if self.training and reals is not None:
             with torch.no_grad():

@@ -109,7 +109,7 @@ class DiGress(DenoisingModel):
         """Takes a training batch into account: which nodes are there, and how often there are which categories."""
         x, step = batch["x"], batch["step"].float()
         assert self.given is not None
-        self.given.remember(x, batch["step"])
+        self.given.remember(x)
         kinds = zip(self.kinds, self.sizes, strict=True)
         found = torch.cat([group.of(x).float().mean(0).view(size, -1).sum(1) for group, size in kinds])
         # The mean of all steps so far. No category has a share of 0, since 0 cannot be divided by.

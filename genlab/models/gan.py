@@ -24,7 +24,7 @@ from genlab.errors import OptionError, UserError, choose, inside, within
 from genlab.models import stabilizers
 from genlab.models.base import Family, LossOutput, Phase, Rule
 from genlab.models.head import Head
-from genlab.models.labels import ClassPrior
+from genlab.models.labels import ClassPrior, check_classes
 from genlab.networks.choice import Decoder, Encoder, decoder, encoder
 from genlab.networks.past_samples import PastSamples
 
@@ -113,8 +113,8 @@ class GAN(Family):
             ("gumbel", gumbel, 0),
         ):
             within(name, value, lowest)
-        if conditional and not spec.classes:
-            raise OptionError("conditional", "this data has no labels; set it to false")
+        if conditional:
+            check_classes(spec)
         if feature_matching and unrolled:
             raise OptionError("feature_matching", "replaces the generator's loss, as unrolled does; use only one")
         self.z_dim = math.prod(spec.code(z_dim))
@@ -143,7 +143,7 @@ class GAN(Family):
     def discriminator_loss(self, batch: Batch) -> LossOutput:
         y = self.fake_labels(len(batch["x"]))
         if self.given and self.training:
-            self.given.remember(batch["x"], batch["step"])
+            self.given.remember(batch["x"])
         with torch.no_grad():
             fake = self.sample(len(y), y, self.given_in(batch))
         if self.replay and self.training:

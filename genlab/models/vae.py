@@ -88,7 +88,7 @@ class VAE(Family):
 
     def loss(self, batch: Batch) -> LossOutput:
         if self.given and self.training:
-            self.given.remember(batch["x"], batch["step"])
+            self.given.remember(batch["x"])
         if self.importance_samples > 1:
             return self.importance_weighted_loss(batch)
         x = batch["x"]

@@ -76,7 +76,7 @@ class WGAN(Family):
     def fakes(self, batch: Batch) -> Tensor:
         """Draws as many samples as the batch has, with its given channels if there are any: (B, *shape)."""
         if self.given and self.training:
-            self.given.remember(batch["x"], batch["step"])
+            self.given.remember(batch["x"])
         return self.sample(len(batch["x"]), given=self.given_in(batch))
 
     @torch.no_grad()
