@@ -173,7 +173,7 @@ def test_each_stage_lowers_its_loss():
         (
             Spec((2,)),
             {},
-            r"model: timegan learns series of 2 or more steps, not samples of shape \(2,\); use data=series",
+            r"model: timegan learns series of 2 or more steps, not samples of shape \(2,\); use data=sines",
         ),
         (Spec((1, 28, 28), fields="unit"), {}, r"not samples of shape \(1, 28, 28\)"),
         (Spec((3, 1)), {}, r"not samples of shape \(3, 1\)"),

@@ -73,7 +73,7 @@ class TimeGAN(Family):
         super().__init__(spec)
         if spec.layout != "sequence" or spec.shape[1] < 2:
             raise UserError(
-                f"model: timegan learns series of 2 or more steps, not samples of shape {spec.shape}; use data=series"
+                f"model: timegan learns series of 2 or more steps, not samples of shape {spec.shape}; use data=sines"
             )
         choose("cell", cell, CELLS)
         channels, self.steps = spec.shape
