@@ -40,7 +40,7 @@ class Autoencoder(Family):
     def loss(self, batch: Batch) -> LossOutput:
         """Computes the squared error, averaged over the elements of a sample and over the batch."""
         x = batch["x"]
-        if self.given and self.training:
+        if self.given:
             self.given.remember(x)
         error = (self.reconstruct(x).float() - x).square()
         return LossOutput(error.mean() if self.given is None else self.mean_error(error, x).mean())

@@ -86,7 +86,7 @@ class Autoregressive(Family):
 
     def loss(self, batch: Batch) -> LossOutput:
         tokens = self.tokens.of(batch["x"])
-        if self.given and self.training:
+        if self.given:
             self.given.remember(batch["x"])
         before = torch.randint(self.learnt, (len(tokens),), device=tokens.device)  # i - 1
         # The place of each column in σ; given ones come after all others, and are known nonetheless.
@@ -119,8 +119,7 @@ class Autoregressive(Family):
         """Draws n rows (n, D), column by column."""
         x = torch.zeros(n, *self.spec.shape, device=self.device)
         if self.given:
-            given = self.given.draw(n)
-            x = self.given.join(given.new_zeros(n, len(self.given.learnt)), given)
+            x = self.given.alone(self.given.draw(n))
         return self._drawn(x, self.fixed.repeat(n, 1))
 
     @torch.no_grad()

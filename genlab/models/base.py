@@ -107,19 +107,13 @@ class Family(nn.Module):
     def initialise(self, batch: Batch) -> None:
         """Sets what depends on the data from one large batch, before the first step; by default, nothing."""
 
-    def completes(self, known: Tensor) -> bool:
-        """Returns whether `complete` can take these known values, (B, *shape) bool."""
-        if self.completes_any or self.given is None:
-            return self.completes_any
-        return bool((known == self.given.mask).all())
-
     def complete(self, x: Tensor, known: Tensor) -> Tensor:
         """Draws what is unknown of samples, given the rest: (B, *shape), (B, *shape) bool -> (B, *shape).
 
         Raises:
             UserError: these values cannot be given to this family.
         """
-        if self.given is None or not self.completes(known):
+        if self.given is None or not self.given.are(known):
             what = "exactly the columns of data.condition" if self.given else "no values unless data.condition is set"
             raise UserError(f"a {type(self).__name__} can be given {what}; autoregressive and ddpm take any")
         return cast(Any, self).sample(len(x), given=self.given.split(x)[1])
@@ -146,10 +140,10 @@ class Family(nn.Module):
 
     def mean_error(self, error: Tensor, x: Tensor) -> Tensor:
         """Averages errors over what is learnt and there: (B, *shape), samples x (B, *shape) -> (B,)."""
-        here = self.spec.presence(x)
-        if self.given is not None:
-            error = self.given.split(error)[0]
-        if here is None or self.given is None:
+        if self.given is None:
+            return error.flatten(1).mean(1)
+        error, here = self.given.split(error)[0], self.spec.presence(x)
+        if here is None:
             return error.flatten(1).mean(1)
         here = self.given.split(here)[0]
         return (error * here).flatten(1).sum(1) / here.flatten(1).sum(1).clamp(min=1)

@@ -123,7 +123,7 @@ class DenoisingModel(Family):
     def measure(self, batch: Batch) -> Tensor:
         """Returns x / scale, after updating the scale if in training; pixels and categories stay as they are."""
         x = batch["x"]
-        if self.given and self.training:
+        if self.given:
             self.given.remember(x)
         reals = self.head.reals(x)
         if self.training and reals is not None:
@@ -145,11 +145,14 @@ class DenoisingModel(Family):
         """Returns the levels of a second-order sampler, and a function for x̂_0 at each of them."""
         raise NotImplementedError
 
-    def draw_given(self, n: int, y: Tensor | None = None) -> Tensor:
-        """Draws n samples, without noise on the given channels, which are those of training rows: (n, *shape)."""
+    def draw_given(self, n: int, y: Tensor | None = None, given: Tensor | None = None) -> Tensor:
+        """Draws n samples without noise on the given channels: (n, *shape).
+
+        Args:
+            given: (n, K, ...); None: those of training samples.
+        """
         assert self.given is not None
-        given = self.given.draw(n)
-        x = self.given.join(given.new_zeros(n, len(self.given.learnt)), given)
+        x = self.given.alone(self.given.draw(n) if given is None else given)
         return self.complete(x, self.given.mask.expand_as(x), self.labels(n, y))
 
     @torch.no_grad()
@@ -166,14 +169,14 @@ class DenoisingModel(Family):
             return self.keep_given(clean(self.keep_given(x_t, data), i), data)
 
         smooth, noise = self.head.smooth_channels, self.noise(len(x))
-        if self.completes_by_given(known):
+        if self.given and self.given.are(known):
             made = second_order("dpmpp", denoise, noise, levels, 1.0, smooth)
         else:
             made = inpaint(denoise, noise, data, known, levels, ROUNDS, smooth)
         return torch.where(known, x, self.present(self.keep_given(self.restore(made), x)))
 
     def check_learnt(self) -> None:
-        """Checks that no channels are given; of those that are, there is no density.
+        """Checks that no channels are given, because the net learns no density of given ones.
 
         Raises:
             ValueError: some are.
@@ -181,10 +184,6 @@ class DenoisingModel(Family):
         if self.given:
             what = "which nodes or steps are there" if self.spec.table is None else "columns (data.condition)"
             raise ValueError(f"a denoiser that is given {what} has no density of whole samples")
-
-    def completes_by_given(self, known: Tensor) -> bool:
-        """Returns whether exactly the given channels are known."""
-        return self.given is not None and bool((known == self.given.mask).all())
 
     def noise(self, n: int) -> Tensor:
         """Draws n samples of ε ~ N(0, I): (n, *shape)."""

@@ -145,7 +145,7 @@ class DiGress(DenoisingModel):
         Raises:
             UserError: anything else is known.
         """
-        if not self.completes_by_given(known.expand_as(x)):
+        if not (self.given and self.given.are(known)):
             raise UserError("a digress model can be told which nodes are there, and nothing else")
         x = self.noised(x, gumbel(x), x.new_zeros(len(x)))
         for t, s in pairwise(sample_times(self.timesteps, self.sample_steps)):

@@ -124,7 +124,7 @@ class Flow(Family):
 
     def loss(self, batch: Batch) -> LossOutput:
         """Computes -log p(x) in nats; for images, of the dequantized point (see `log_prob`)."""
-        if self.given and self.training:
+        if self.given:
             self.given.remember(batch["x"])
         nats = -self.log_prob(batch["x"]).mean()
         return LossOutput(nats, {"bits_per_dim": self.to_bits(nats)} if self.spec.only("pixel") else {"nll": nats})

@@ -142,7 +142,7 @@ class GAN(Family):
 
     def discriminator_loss(self, batch: Batch) -> LossOutput:
         y = self.fake_labels(len(batch["x"]))
-        if self.given and self.training:
+        if self.given:
             self.given.remember(batch["x"])
         with torch.no_grad():
             fake = self.sample(len(y), y, self.given_in(batch))

@@ -4,7 +4,7 @@ Whoever replaces a simulator wants the detector's signals for an energy, not mor
 long a series is, or how many nodes a graph has, is drawn before the rest: channels of kind `present` are given as well.
 The given channels stay part of a sample, so that samples are complete; `split` takes them out of it and `join` puts
 them back. Where `sample` is told no values, it takes those of training samples, of which a few thousand are kept with
-the weights: lengths and numbers of nodes so have the shares of the training data.
+the weights, so that lengths and numbers of nodes are as frequent as in the training data.
 """
 
 import torch
@@ -49,9 +49,19 @@ class Given(nn.Module):
         """The inverse of `split`: (B, C - K, ...), (B, K, ...) -> (B, C, ...)."""
         return torch.cat([learnt, given.to(learnt)], dim=1).index_select(1, self.order)
 
+    def alone(self, given: Tensor) -> Tensor:
+        """Returns samples with these given channels and 0 in all others: (B, K, ...) -> (B, C, ...)."""
+        return self.join(given.new_zeros(len(given), len(self.learnt), *given.shape[2:]), given)
+
+    def are(self, known: Tensor) -> bool:
+        """Returns whether exactly the given channels are known, (B, C, ...) bool. Waits for the device."""
+        return bool((known == self.mask).all())
+
     @torch.no_grad()
     def remember(self, x: Tensor) -> None:
-        """Keeps the given channels of a training batch x (B, C, ...), in the place of the oldest."""
+        """Keeps the given channels of a batch x (B, C, ...), in the place of the oldest; does nothing in eval mode."""
+        if not self.training:
+            return
         given = self.split(x[:ROWS])[1]
         places = (self.seen + torch.arange(len(given), device=x.device)) % ROWS
         self.rows.index_copy_(0, places, given.to(self.rows))

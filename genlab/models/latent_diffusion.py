@@ -100,8 +100,8 @@ class LatentDiffusion(Family):
         """Computes the prior's loss on the codes, plus the autoencoder's own loss if it is trained as well."""
         with torch.no_grad():
             z = self.coder.encode(batch["x"]).float()
-            if self.given:
-                z = cast(Given, self.prior.given).join(z, self.given.split(batch["x"])[1])
+            if (given := self.given_in(batch)) is not None:
+                z = cast(Given, self.prior.given).join(z, given)
         (phase,) = self.prior.phases()
         out = phase.loss(batch | {"x": z})
         if self.frozen:
@@ -121,17 +121,12 @@ class LatentDiffusion(Family):
         prior = cast(Any, self.prior)
         if prior.given is None:
             return self.coder.decode(prior.sample(n, y))
-        if given is None:
-            code = prior.sample(n, y)
-        else:
-            x = prior.given.join(given.new_zeros(n, len(prior.given.learnt)), given)
-            code = prior.complete(x, prior.given.mask.expand_as(x), prior.labels(n, y))
-        return cast(Any, self.coder).decode(*prior.given.split(code))
+        return cast(Any, self.coder).decode(*prior.given.split(prior.draw_given(n, y, given)))
 
     def reconstruct(self, x: Tensor) -> Tensor:
         """Encodes and decodes x: (B, *shape) -> (B, *shape)."""
-        z = self.coder.encode(x)
-        return self.coder.decode(z) if self.given is None else cast(Any, self.coder).decode(z, self.given.split(x)[1])
+        z, given = self.coder.encode(x), self.given_in({"x": x})
+        return self.coder.decode(z) if given is None else cast(Any, self.coder).decode(z, given)
 
 
 def of_codes(spec: Spec, size: int) -> Spec:

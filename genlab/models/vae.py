@@ -87,7 +87,7 @@ class VAE(Family):
         return (Phase("model", (self,), self.loss),)
 
     def loss(self, batch: Batch) -> LossOutput:
-        if self.given and self.training:
+        if self.given:
             self.given.remember(batch["x"])
         if self.importance_samples > 1:
             return self.importance_weighted_loss(batch)

@@ -75,7 +75,7 @@ class WGAN(Family):
     @torch.no_grad()
     def fakes(self, batch: Batch) -> Tensor:
         """Draws as many samples as the batch has, with its given channels if there are any: (B, *shape)."""
-        if self.given and self.training:
+        if self.given:
             self.given.remember(batch["x"])
         return self.sample(len(batch["x"]), given=self.given_in(batch))
 
