@@ -6,8 +6,9 @@
     python scripts/benchmarks/peers.py adult.csv income --readme          # all tables of the record into README.md
 
 Every contender learns from the same training rows on one thread of the CPU and draws 10,000 rows; `genlab evaluate`
-judges them all. Models of genlab run as `genlab train model=NAME data=table` with their tuned settings; the minutes are
-those of the processor, start-up, pictures and measures included. Figures go to peers.jsonl beside this file, a line for
+judges them all. Models of genlab run as `genlab train model=NAME data=table` with their tuned settings, and presets,
+`table_...`, as `genlab train experiment=NAME`; the minutes are those of the processor, start-up, pictures and measures
+included. Figures go to peers.jsonl beside this file, a line for
 each contender and seed, and the table of means and deviations over seeds is printed as Markdown.
 
 ctgan, tvae: L. Xu, M. Skoularidou, A. Cuesta-Infante, K. Veeramachaneni, "Modeling Tabular data using Conditional GAN",
@@ -59,7 +60,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("path", help="a .csv or .parquet file")
     parser.add_argument("label", help="the column to predict from the others")
-    parser.add_argument("names", nargs="*", help=f"models of genlab, and {', '.join(PEERS)}")
+    parser.add_argument("names", nargs="*", help=f"models and presets of genlab, and {', '.join(PEERS)}")
     parser.add_argument("--minutes", type=float, default=10.0, help="of one CPU core that a peer may train for")
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--split", default="test", choices=("test", "validation"))
@@ -88,7 +89,8 @@ def run(contender: str, seed: int, chosen: argparse.Namespace, folder: Path) -> 
         genlab("evaluate", f"samples={folder / 'samples.csv'}", "data=table", *words, *rest(chosen, folder))
     else:
         began = resource.getrusage(resource.RUSAGE_CHILDREN)
-        train = [f"model={contender}", "data=table", *words, f"seed={seed}", "trainer.device=cpu"]
+        what = [f"experiment={contender}"] if contender.startswith("table_") else [f"model={contender}", "data=table"]
+        train = [*what, *words, f"seed={seed}", "trainer.device=cpu"]
         genlab("train", *train, f"hydra.run.dir={folder}")
         ended = resource.getrusage(resource.RUSAGE_CHILDREN)
         seconds = ended.ru_utime + ended.ru_stime - began.ru_utime - began.ru_stime
