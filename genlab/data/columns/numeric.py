@@ -94,7 +94,7 @@ class Numeric(Column):
     def decode(self, x: Tensor) -> Tensor:
         v = self.code.decode(x[:, : self.size]).clamp(self.low, self.high)
         if self.decimals is not None:
-            v = torch.round(v, decimals=self.decimals)
+            v = torch.round(v, decimals=self.decimals) + 0.0  # no -0.0
         return self._in_units(v, x[:, self.size :].argmax(1) == 1 if self.missing is not None else None)
 
     def ranks(self, x: Tensor) -> Tensor:
