@@ -89,10 +89,9 @@ def long_enough(records: Records, window: int | None) -> Records:
     if not good.any():
         what = "the series has" if len(lengths) == 1 else "the longest series has"
         ids = f"; column '{records.source.id}' tells {len(lengths):,} series apart" if records.source.id else ""
-        hint = "".join(f"; {line}" for line in records.notes if records.source.dtype)  # on the axes of an array
-        raise UserError(
-            f"{name}: {what} {_steps(int(lengths.max()))}, fewer than data.window={window}: lower it{ids}{hint}"
-        )
+        hints = records.notes if records.source.dtype else ()  # on the axes of an array
+        steps = f"{_steps(int(lengths.max()))}, fewer than data.window={window}: lower it{ids}"
+        raise UserError("; ".join((f"{name}: {what} {steps}", *hints)))
     if good.all():
         return records
     records = records.keep(np.repeat(good, lengths))
