@@ -14,7 +14,7 @@ from genlab.errors import UserError
 SECONDS = {"ms": 0.001, "s": 1, "min": 60, "h": 3600, "D": 86_400, "W": 604_800}  # units of data.resample
 UNITS = {"D": 86_400.0, "s": 1.0, "ms": 1e-3, "us": 1e-6}  # of the values of dates, in seconds
 MONDAY = 4  # the first one, in days since 1970
-RULE = re.compile(r"(\d*\.?\d*)\s*([A-Za-z]*)")
+RULE = re.compile(r"(\d*\.?\d*(?:[eE][+-]?\d+)?)\s*([A-Za-z]*)")
 
 
 def checked(

@@ -37,7 +37,8 @@ class Series(Dataset):
     Args:
         path: the file, or a frame of pandas, polars or Arrow.
         id: the column of a table that tells series apart; None: the table is one series.
-        time: the column of times, which must rise in even steps; None: one of dates that rise, or called time, if any.
+        time: the column of times, which must rise in even steps; None: one called time or date,
+            or of dates that rise, if any.
         key: the name of an array of an .npz file; None: the only one, or "x" with the classes "y" (N,), if present.
         label: the class of a series: a column, or an array of an .npz file. It is no channel.
         columns: those to learn; None: all but `exclude`, the id, the time and the label.

@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from genlab.data.files import quoted
+from genlab.data.files import pasted, quoted
 from genlab.data.frames import learn, read
 from genlab.data.frames.kinds import Refusal, Typed, typed
 from genlab.data.frames.read import Frame
@@ -15,7 +15,9 @@ from genlab.data.series.resample import resampled
 from genlab.data.series.source import Source
 from genlab.errors import UserError, choose
 
-TIMES = ("time", "date", "datetime", "timestamp", "t", "step")  # names of columns that are times in any case
+TIMES = ("time", "date", "datetime", "timestamp")  # names of columns that are times in any case
+STEPS = ("t", "step")  # and of those that are if they rise
+INFINITE = ("inf", "+inf", "-inf", "infinity", "+infinity", "-infinity")
 
 
 def read_table(
@@ -51,6 +53,8 @@ def read_table(
         return f"{frame.name}: {frame.line(int(order[row]))}"
 
     chosen = [name for name in learn.select(frame, choice.columns, choice.exclude, None) if name not in given]
+    for name in chosen:
+        _check_finite(frame, name, choice)
     found = [_ordered(column, order) for column in learn.read_columns(frame, chosen, choice.types, choice.missing)]
     notes = []
     if time is not None:
@@ -110,6 +114,38 @@ def _text(frame: Frame, name: str) -> Any:
     return column.cast(pyarrow.string())
 
 
+def _check_finite(frame: Frame, name: str, choice: Choice) -> None:
+    """Checks that a column of numbers has no infinite one.
+
+    Raises:
+        UserError: it has; the message names the first by its line.
+    """
+    import pyarrow
+    import pyarrow.compute as pc
+
+    column = frame.table.column(name)
+    if pyarrow.types.is_floating(column.type):
+        bad = pc.call_function("is_inf", [column])
+    elif pyarrow.types.is_string(column.type) and choice.types.get(name) not in ("category", "boolean"):
+        words = pyarrow.array([word for word in INFINITE if word not in map(str.lower, choice.missing)])
+        bad = pc.call_function("is_in", [pc.call_function("utf8_lower", [column])], pc.SetLookupOptions(words))
+    else:
+        return
+    if not pc.call_function("any", [bad]).as_py():
+        return
+    row = bad.combine_chunks().fill_null(False).to_numpy(zero_copy_only=False).argmax()
+    cell = column[int(row)].as_py()
+    cure = (
+        f"means a missing value: data.missing=['',{cell}]"
+        if isinstance(cell, str)
+        else "means a missing value, write null"
+    )
+    raise UserError(
+        f"{frame.name}: {frame.line(int(row))}, column '{name}': {cell} is not a finite number; if it {cure}; to leave "
+        f"the column out: data.exclude=[{pasted(name)}]"
+    )
+
+
 def _times(frame: Frame, name: str, choice: Choice) -> Typed:
     """The column of times.
 
@@ -117,7 +153,7 @@ def _times(frame: Frame, name: str, choice: Choice) -> Typed:
         UserError: its cells are neither dates nor numbers.
     """
     asked = choice.types.get(name)
-    for kind in (asked,) if asked else (None, "integer", "real"):
+    for kind in (asked,) if asked else (None, "integer", "real", "datetime"):  # a guess may be a constant or an id
         try:
             found = typed(name, frame.table.column(name), kind, choice.missing)
         except Refusal as error:
@@ -136,19 +172,18 @@ def _times(frame: Frame, name: str, choice: Choice) -> Typed:
 def _guessed(frame: Frame, found: list[Typed], order: np.ndarray, lengths: np.ndarray, choice: Choice) -> Typed | None:
     """The column of times where data.time is not given; None if there is none.
 
-    It is one of dates of a usual name, or the first one that rises in every series, of dates or of a usual name.
+    It is one of the usual name, or the first one that rises in every series, of dates or called `t` or `step`.
     """
     for column in found:
-        usual = column.name.lower() in TIMES
-        if column.kind not in ("date", "datetime") and not (usual and column.kind in ("integer", "real", "id")):
+        word = column.name.lower()
+        if column.kind not in ("date", "datetime") and word not in (*TIMES, *STEPS):
             continue
         try:
             times = _ordered(_times(frame, column.name, choice), order)
         except UserError:
             continue
         change = steps(times.values, lengths)
-        rises = (change[~np.isnan(change)] > 0).all() and not np.isnan(times.values).any()
-        if rises or (usual and column.kind in ("date", "datetime")):
+        if word in TIMES or ((change[~np.isnan(change)] > 0).all() and not np.isnan(times.values).any()):
             return times
     return None
 
