@@ -267,5 +267,8 @@ def test_the_stocks_of_timegan():
     assert data.spec.shape == (6, 24)
     assert sum(len(split.x) for split in data.splits.values()) == 2692 + 255 + 255
     assert steps_of(data).columns[-1].name == "Volume"
+    file = np.loadtxt(data_root() / "series" / "stock.csv", delimiter=",", skiprows=1)
+    real = {tuple(step) for step in every(data).transpose(1, 2).flatten(0, 1).tolist()}
+    assert real <= {tuple(step) for step in file.tolist()}  # all digits
     random = Series(data_root() / "series" / "stock.csv", split="random", numeric="minmax")
     assert sum(len(split.x) for split in random.splits.values()) == 3685 - 23

@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from series_files import array, long, ts
+from series_files import array, lines, long, ts
 
 from genlab.data.series.series import Series
 from genlab.errors import UserError
@@ -60,7 +60,12 @@ def test_series_shorter_than_a_window_are_left_out_and_counted(tmp_path):
         ("", "", {"id": None}, r"line 42, column 'hour': the time falls; .* name their column with data\.id"),
         ("", "", {"columns": ["station"]}, r"no channel is left"),
         ("", "", {"time": "sky"}, r"column 'sky' .* holds neither numbers nor dates"),
-        ("T00:00,0.1,", "T00:00,inf,", {"types": {"level": "real"}}, r"column 'level' is not a column of numbers"),
+        (
+            "T00:00,0.1,",
+            "T00:00,inf,",
+            {"types": {"level": "real"}},
+            r"line 2, column 'level': inf is not a finite number.*data.missing",
+        ),
     ],
 )
 def test_bad_long_tables_are_refused_in_one_line(tmp_path, find, replace, options, message):
@@ -141,3 +146,17 @@ def test_classes_without_a_training_series_are_refused(tmp_path):
         Series(ts(tmp_path / "t.ts", x[[0, 11, 1]], ["up", "down", "up"]), window=4, split="blocks")
     with pytest.raises(UserError, match=r"all series of t\.ts are of the class 'up'"):
         Series(ts(tmp_path / "t.ts", x, ["up"] * 12), window=12)
+
+
+def test_infinite_numbers_of_parquet_files_and_times_of_one_value_are_refused_by_row(tmp_path):
+    import pyarrow
+    from pyarrow import parquet
+
+    parquet.write_table(pyarrow.table({"a": [1.0, 2.5, float("-inf"), 3.0] * 9}), tmp_path / "t.parquet")
+    with pytest.raises(UserError, match=r"t\.parquet: row 3, column 'a': -inf is not a finite number"):
+        Series(tmp_path / "t.parquet", window=2)
+    file = lines(tmp_path / "t.csv", "time,level", [["2024-01-01", i * i] for i in range(30)])
+    with pytest.raises(
+        UserError, match=r"line 3, column 'time': the time of the step before stands twice; .* data\.id"
+    ):
+        Series(file, window=2)

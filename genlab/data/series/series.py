@@ -21,7 +21,8 @@ from genlab.data.series.records import Choice, Records, long_enough
 from genlab.data.series.tables import read_table
 from genlab.data.series.ts_file import read_ts
 from genlab.data.series.windows import SPLITS, Part, Windows, parted
-from genlab.data.table_rows import encode
+from genlab.data.spec import by_step
+from genlab.data.table_rows import encode, numbers
 from genlab.errors import UserError, choose, within
 
 ARRAYS = (".npy", ".npz")
@@ -113,7 +114,7 @@ class Series(Dataset):
         if not steps.width:
             raise UserError(f"{frame.name}: no channel is left to learn: all are constants or identifiers")
         source = records.source._replace(static=_static(records, steps))
-        windows = _windows(plan.parts, records, steps, window)
+        windows, self._values = _windows(plan.parts, records, steps, window)
         splits = {name: Split(cast(Tensor, windows[name]), targets[name]) for name in plan.parts}
         # Not the schema: it gains entries with time.
         places = [array for part in plan.parts.values() for array in (part.rows, part.starts)]
@@ -124,6 +125,19 @@ class Series(Dataset):
         super().__init__(frame.name, splits, "real", len(labels), labels, fingerprint, steps=steps, source=source)
         overlap = split == "random" and stride < window
         self.notes = [*_overview(records, steps, window, stride, self.splits, plan.how), *_leak(overlap)]
+
+    def real(self, split: str, n: int) -> Tensor:
+        """Returns the first `n` windows of a split in units, with all digits of the file: (n, C, T) float64."""
+        windows, steps = self.splits[split].x, self.spec.steps
+        if not isinstance(windows, Windows) or steps is None:  # a part of the set, see `Pairs`
+            return super().real(split, n)
+
+        def units(rows: Tensor) -> Tensor:
+            columns = zip(steps.columns, rows.unbind(1), strict=True)
+            return torch.cat([column.units(values.numpy()) for column, values in columns], dim=1)
+
+        exact = Windows(self._values[split], windows.starts[:n].cpu(), windows.length)
+        return by_step(units, exact[:]).to(self.device)
 
 
 def _read(
@@ -206,13 +220,25 @@ def _static(records: Records, steps: Schema) -> tuple[str, ...]:
     return tuple(found)
 
 
-def _windows(parts: Mapping[str, Part], records: Records, steps: Schema, window: int) -> dict[str, Windows]:
-    """The encoded steps of each split with its windows; splits that share all steps store them once."""
+def _windows(
+    parts: Mapping[str, Part], records: Records, steps: Schema, window: int
+) -> tuple[dict[str, Windows], dict[str, Tensor]]:
+    """The encoded steps of each split with its windows, and the values of the steps (R, columns) in double precision.
+
+    Splits that share all steps store them once.
+    """
     shared = parts["train"].rows is parts["test"].rows
     pieces = [parts["train"].rows] if shared else [part.rows for part in parts.values()]
-    x = encode(steps, records.found, np.concatenate(pieces)).split([len(piece) for piece in pieces])
-    rows = {name: x[0 if shared else i] for i, name in enumerate(parts)}
-    return {name: Windows(rows[name], torch.from_numpy(part.starts), window) for name, part in parts.items()}
+    order = np.concatenate(pieces)
+    columns = zip(steps.columns, records.found, strict=True)
+    exact = [numbers(column, read_, order).astype(np.float64) for column, read_ in columns]
+    sizes = [len(piece) for piece in pieces]
+    x = encode(steps, records.found, order).split(sizes)
+    own = torch.from_numpy(np.stack(exact, axis=1)).split(sizes)
+    places = {name: 0 if shared else i for i, name in enumerate(parts)}
+    starts = {name: torch.from_numpy(part.starts) for name, part in parts.items()}
+    windows = {name: Windows(x[i], starts[name], window) for name, i in places.items()}
+    return windows, {name: own[i] for name, i in places.items()}
 
 
 def _overview(
