@@ -64,7 +64,7 @@ def test_series_shorter_than_a_window_are_left_out_and_counted(tmp_path):
             "T00:00,0.1,",
             "T00:00,inf,",
             {"types": {"level": "real"}},
-            r"line 2, column 'level': inf is not a finite number.*data.missing",
+            r"line 2, column 'level': inf is not a finite",
         ),
     ],
 )
@@ -156,7 +156,5 @@ def test_infinite_numbers_of_parquet_files_and_times_of_one_value_are_refused_by
     with pytest.raises(UserError, match=r"t\.parquet: row 3, column 'a': -inf is not a finite number"):
         Series(tmp_path / "t.parquet", window=2)
     file = lines(tmp_path / "t.csv", "time,level", [["2024-01-01", i * i] for i in range(30)])
-    with pytest.raises(
-        UserError, match=r"line 3, column 'time': the time of the step before stands twice; .* data\.id"
-    ):
+    with pytest.raises(UserError, match=r"line 3, column 'time': the time of .* stands twice; .* data\.id"):
         Series(file, window=2)
