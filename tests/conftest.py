@@ -18,7 +18,9 @@ from genlab.cli import main
 from genlab.config import build
 from genlab.config.compose import compose
 from genlab.data.base import Dataset, Range, Split
+from genlab.data.fields import Field
 from genlab.data.gaussian2d import Gaussian2D
+from genlab.data.packed import Packed, pack, presence
 from genlab.data.pairs import Pairs
 from genlab.data.table import Table
 from genlab.models.base import Family
@@ -33,13 +35,16 @@ torch.set_num_threads(1)  # the tensors are small: threads would only wait for o
 
 MODELS = sorted(path.stem for path in (configs() / "model").glob("*.yaml"))
 PRESETS = sorted(path.stem for path in (configs() / "experiment").glob("*.yaml"))
-DATA = ("points", "images", "table")
-ONLY = {"boltzmann": "points"} | dict.fromkeys(("autoregressive", "ctgan", "tabddpm"), "table")  # models of one kind
+DATA = ("points", "images", "table", "series", "graph")
+ONLY = {"boltzmann": "points", "timegan": "series", "digress": "graph"}  # models of one kind
+ONLY |= dict.fromkeys(("autoregressive", "ctgan", "tabddpm"), "table")
+NO_GRAPHS = ("cyclegan", "flow")  # models of several kinds, but not of graphs
 
 
 def models_of(kind: str) -> list[str]:
     """Returns the models that learn from a kind of data."""
-    return [model for model in MODELS if ONLY.get(model, kind) == kind]
+    refused = NO_GRAPHS if kind == "graph" else ()
+    return [model for model in MODELS if ONLY.get(model, kind) == kind and model not in refused]
 
 
 PAIRS = [(model, kind) for kind in DATA for model in models_of(kind)]
@@ -85,6 +90,17 @@ def noise(n: int = 40, side: int = 16, range: Range = "symmetric", seed: int = 0
     return Dataset("noise", {"train": split(n), "validation": split(12), "test": split(12)}, range, classes=10)
 
 
+def waves(n: int = 64, channels: int = 3, steps: int = 12) -> Dataset:
+    """Returns series (channels, steps) of real numbers: sines of random frequency and phase."""
+    g = torch.Generator().manual_seed(0)
+
+    def split(size: int) -> Split:
+        frequency, phase = torch.rand(2, size, channels, 1, generator=g)
+        return Split((frequency * torch.arange(steps) + 6 * phase).sin())
+
+    return Dataset("waves", {"train": split(n), "validation": split(24), "test": split(24)}, "real")
+
+
 def moons(n: int = 64) -> Pairs:
     """Returns pairs of the two moons and their image under the known transform."""
     return Pairs(Gaussian2D("moons", n=n))
@@ -112,11 +128,38 @@ def rows(n: int = 100) -> "pyarrow.Table":
     )
 
 
+@functools.cache
+def _packed_graphs(n: int, places: int) -> torch.Tensor:
+    g = torch.Generator().manual_seed(0)
+    sizes = torch.randint(3, places + 1, (n, 1), generator=g)
+    here = (torch.arange(places) < sizes).float()
+    atoms = torch.eye(2)[torch.randint(2, (n, places), generator=g)]
+    bonds = torch.eye(3)[torch.randint(3, (n, places, places), generator=g)]
+    x = pack(torch.cat([here[..., None], atoms], dim=2), bonds)
+    return x * presence(here, Packed(places, 3, 3))
+
+
+def graphs(n: int = 40, places: int = 5) -> Dataset:
+    """Returns random graphs of 3 to `places` nodes, with two labels of nodes, and no edge or one of two kinds."""
+    fields = (
+        Field("present", "present", part="node"),
+        Field("atom", "category", 2, part="node", labels=("C", "O")),
+        Field("bond", "category", 3, part="edge", labels=("none", "single", "double")),
+    )
+    x = _packed_graphs(n, places)
+    splits = {name: Split(x[: n if name == "train" else 12]) for name in ("train", "validation", "test")}
+    return Dataset("graphs", splits, fields, nodes=places)
+
+
 def dataset(kind: str, model: str = "gan") -> Dataset:
     """Small data of a kind, in the range and the number of domains that the model wants."""
     family = resolve_name(config(f"model={model}").model._target_)
     if kind == "points":
         data: Dataset = Gaussian2D(n=100)
+    elif kind == "series":
+        data = waves()
+    elif kind == "graph":
+        data = graphs()
     else:
         data = blobs(range=family.prefers) if kind == "images" else Table(rows(), label="colour", rare=1)
     return data if family.domains == 1 else Pairs(data)
@@ -213,10 +256,12 @@ __all__ = [
     "config",
     "dataset",
     "equal",
+    "graphs",
     "models_of",
     "moons",
     "noise",
     "rows",
     "trainer",
+    "waves",
     "with_few_steps",
 ]

@@ -15,6 +15,7 @@ from genlab.config import build
 from genlab.data.table import Table
 from genlab.errors import UserError
 from genlab.models import samplers
+from genlab.models.given import Given
 from genlab.trainer.loop import Trainer
 from genlab.trainer.options import Options
 
@@ -81,7 +82,8 @@ def test_other_families_say_that_they_learn_all_columns(model: str, path: Path):
 
 @pytest.mark.parametrize(("model", "steps"), [("autoregressive", 150), ("flow", 250), ("vae", 400), ("ddpm", 400)])
 def test_what_is_drawn_follows_from_what_is_given(model: str, steps: int, path: Path):
-    family, data = made(model, path, GIVEN, *(["model.z_dim=2"] if model == "vae" else []))
+    options = {"vae": ["model.z_dim=2"], "autoregressive": ["model.numbers=true"]}
+    family, data = made(model, path, GIVEN, *options.get(model, []))
     trained(model, data, family, steps)
     schema: Any = data.spec.table
     units = data.real("test", 60).repeat(10, 1)
@@ -171,3 +173,37 @@ def test_diffusion_inpaints_only_what_is_rare(path: Path, capsys: pytest.Capture
     rows = torch.cat(list(tables.fulfilling(family, 20, parse("{energy: 0.5}", schema))))
     assert "drawn by inpainting" in capsys.readouterr().out
     assert schema.named(rows)["energy"].eq(0.5).all()
+
+
+def test_given_rows_are_kept_whatever_the_batch_size(path: Path):
+    data = Table(str(path), condition=["energy"], rare=1)
+    given = Given(data.spec)
+    x = data.batch("train", torch.arange(480))["x"]
+    for part in (x[:16], x[16:20], x[20:276]):
+        given.remember(part)
+    assert given.seen == 276
+    drawn = given.draw(2000)
+    assert (drawn[:, None] == given.split(x[:276])[1]).all(2).any(1).all()
+
+
+def test_a_class_beside_given_columns_is_refused(path: Path):
+    data = Table(str(path), "kind", condition=["energy"], rare=1)
+    for model in ("gan", "ddpm", "score", "flow_matching"):
+        with pytest.raises(UserError, match=r"with data\.condition, name the label there instead"):
+            build.family(config(f"model={model}", "data=gaussian2d", "model.conditional=true"), data.spec)
+
+
+def test_cells_are_filled_in_so_that_constraints_hold(cli: Cli, tmp_path: Path):
+    lines = [f"{i % 9},{i % 9 + 1 + i % 4},{(i % 9) * 3}" for i in range(120)]
+    (tmp_path / "c.csv").write_text("start,end,total\n" + "\n".join(lines) + "\n")
+    words = ("data=table", "data.path=c.csv", "data.constraints=[start < end, total == start * 3]")
+    assert cli("train", *words, "trainer.steps=30", "trainer.device=cpu", "hydra.run.dir=run")[0] == 0
+    (tmp_path / "gaps.csv").write_text("start,end,total\n5,,\n7,,\n2,6,\n")
+    assert cli("sample", "run=run", "fill=gaps.csv")[0] == 0
+    rows = [[int(cell) for cell in line.split(",")] for line in (tmp_path / "run/filled.csv").read_text().split()[1:]]
+    assert [row[0] for row in rows] == [5, 7, 2]
+    assert all(start < end and total == 3 * start for start, end, total in rows)
+    (tmp_path / "none.csv").write_text("start,end,total\n")
+    code, _, err = cli("sample", "run=run", "fill=none.csv")
+    assert code == 2
+    assert "no rows" in err

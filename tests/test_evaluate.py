@@ -42,7 +42,8 @@ def report_of(model: str, kind: str) -> tuple[Report, object]:
     return report, family
 
 
-@pytest.mark.parametrize(("model", "kind"), [pair for pair in PAIRS if pair[1] != "table"])
+# Tables and series have measures of their own, graphs have no judge yet.
+@pytest.mark.parametrize(("model", "kind"), [pair for pair in PAIRS if pair[1] in ("points", "images")])
 def test_every_family_is_measured_by_its_abilities(model: str, kind: str):
     report, family = report_of(model, kind)
     names = set(report.measures)

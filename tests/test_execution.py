@@ -34,7 +34,7 @@ CLOSE, KINKED = 1e-4, 1e-2
 def make(model: str, kind: str, mode: str, overrides: tuple[str, ...] = (), eps: float = 1.0, **options) -> Trainer:
     """Returns a trainer; Adam's large ε keeps rounding errors of a zero gradient from becoming full steps."""
     data = dataset(kind, model)
-    composed = config(f"model={model}", "data=gaussian2d" if kind == "points" else "data=mnist", *overrides)
+    composed = config(f"model={model}", "data=mnist" if kind == "images" else "data=gaussian2d", *overrides)
     torch.manual_seed(0)
     family = build.family(composed, data.spec)
     optimizers = {name: partial(factory, eps=eps) for name, factory in build.optimizers(composed).items()}

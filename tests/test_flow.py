@@ -19,6 +19,7 @@ from genlab.models.line_head import normal_log_prob
 from genlab.networks.coupling import ActNorm, Affine, Chain, Coupling, Invertible, InvertibleConv, Permute, Spline
 from genlab.networks.glow import Dequantizer, Flatten, Split, Squeeze, conv_net, glow, realnvp
 from genlab.networks.mlp import MLP
+from genlab.networks.series_flow import realnvp1d
 from genlab.networks.spline import spline
 from genlab.trainer.loop import Trainer
 from genlab.trainer.options import Options
@@ -66,6 +67,9 @@ LAYERS = {
     "realnvp affine": (lambda: realnvp((5,), Affine(), 4, (16,)), POINTS),
     "realnvp spline": (lambda: realnvp((2,), Spline(8, 2.0), 4, (16,)), (2,)),
     "realnvp images": (lambda: realnvp((1, 3, 3), Affine(), 3, (16,)), (1, 3, 3)),
+    "realnvp1d affine": (lambda: realnvp1d((3, 5), Affine(), 6, 8), (3, 5)),
+    "realnvp1d spline": (lambda: realnvp1d((2, 4), Spline(5, 1.5), 4, 8), (2, 4)),
+    "realnvp1d of one channel": (lambda: realnvp1d((1, 7), Affine(), 3, 8), (1, 7)),
     "glow affine": (lambda: glow((1, 8, 8), Affine(), 2, 2, 8), (1, 8, 8)),
     "glow spline": (lambda: glow((1, 4, 4), Spline(5, 2.0), 2, 1, 8), (1, 4, 4)),
 }

@@ -68,12 +68,13 @@ def test_the_second_start_reads_nothing_and_a_changed_file_is_read_again(
     assert len(folders(cache)) == 2  # the older one of these options is gone
 
 
-@pytest.mark.parametrize("damage", ["record.json", "rows.npy"])
+@pytest.mark.parametrize("damage", ["record.json", "rows.npy", "classes.npy"])
 def test_a_damaged_cache_is_made_again(file: Path, cache: Path, damage: str):
-    first = Table(str(file), rare=1).real("train", 200).clone()
+    first = Table(str(file), "colour", rare=1).real("train", 200).clone()
     (folder,) = folders(cache)
     (folder / damage).write_bytes(b"{")
-    again = Table(str(file), rare=1)
+    again = Table(str(file), "colour", rare=1)
+    assert again.labels("train", 5) is not None
     assert torch.equal(first, again.real("train", 200))
 
 
@@ -86,4 +87,22 @@ def test_compressed_files_and_bad_ones(file: Path, cache: Path):
     bad.write_text(file.read_text() + "one,cell,too,few\n")
     with pytest.raises(UserError, match=r"bad.csv: the header has 7 cells, but line 162 has 4"):
         Table(str(bad), rare=1)
+    assert not list(cache.glob("*.tmp"))
+
+
+def test_what_cannot_be_kept_is_read_into_memory(
+    file: Path, cache: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+):
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(tables, "encode_to", full)
+        data = Table(str(file), rare=1)
+    assert "big.csv: kept in memory, because" in capsys.readouterr().out
+    assert len(data) == 128
+    spaced = file.with_name("spaced.csv")
+    spaced.write_text("a, b\n" + "".join(f'{i}, "x{i % 2}"\n' for i in range(50)))
+    with pytest.raises(UserError, match="quotes that follow a space are read in smaller files only"):
+        Table(str(spaced))
     assert not list(cache.glob("*.tmp"))

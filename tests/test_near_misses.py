@@ -38,7 +38,7 @@ NEAR = [
         "model.conditional does not belong to vae; families with it: ddpm, ",
     ),
     ("train model=vae +model.conditional=true", "model.conditional does not belong to vae; families with it: ddpm, "),
-    ("train model=vae optimizer.critic.lr=1", "optimizer.critic.lr does not belong to vae; families with it: wgan, "),
+    ("train model=vae optimizer.critic.lr=1", "optimizer.critic.lr does not belong to vae; families with it: ctgan, "),
     ("train model=0", "model: '0' is none of autoencoder, "),
     ("train model=null", "model: 'null' is none of autoencoder, "),
     ("train model=[vae]", "model: '[vae]' is none of autoencoder, "),

@@ -107,7 +107,7 @@ def test_absent_nodes_cost_nothing():
     torch.manual_seed(0)
     model: Any = VAE(GRAPHS, z_dim=2)
     x = graphs(8)
-    z = torch.randn(8, 2)
+    z = torch.randn(8, model.z_dim)
     before = model.log_likelihood(x, z)
     by_hand = []
     with torch.no_grad():

@@ -14,32 +14,10 @@ from genlab.data.columns.quantiles import Quantiles
 from genlab.data.series.series import Series
 from genlab.data.series.source import Clock
 from genlab.data.series.windows import Windows, parted
-from genlab.data.sines import Sines
 from genlab.errors import UserError
 from genlab.metrics.series.channels import values
 
 pytest.importorskip("pyarrow")
-
-
-def test_sines_are_those_of_the_formula_and_the_same_in_every_run():
-    data, again = Sines(n=200), Sines(n=200)
-    assert data.spec.shape == (5, 24)
-    assert data.spec.layout == "sequence"
-    assert [len(data.splits[name].x) for name in ("train", "validation", "test")] == [160, 20, 20]
-    assert equal(data.splits["test"].x, again.splits["test"].x)
-    assert data.fingerprint == again.fingerprint
-    assert Sines(n=200, seed=1).fingerprint != data.fingerprint
-    real = data.real("train", 160)
-    assert 0 <= real.min() <= real.max() <= 1
-    # A sine of frequency f fulfils s(j+1) + s(j-1) = 2 cos(f) s(j) at every step.
-    s = 2 * real - 1
-    ratio = ((s[..., 2:] + s[..., :-2]) / (2 * s[..., 1:-1])).clamp(-1, 1)
-    assert (ratio - ratio.median(-1, keepdim=True).values)[s[..., 1:-1].abs() > 0.3].abs().max() < 1e-5
-    f = ratio.median(-1).values.arccos()
-    assert f.max() < 0.101
-    assert f.mean() == pytest.approx(0.05, abs=0.005)
-    assert s[..., 0].asin().max() < 0.1 + 1e-6
-    torch.testing.assert_close(data.decode(data.head("train", 9)["x"]), real[:9], atol=1e-6, rtol=0)
 
 
 def test_windows_are_the_rows_of_the_file_and_no_step_is_in_two_splits(tmp_path):

@@ -1,5 +1,6 @@
 """What the trainer does for every family: accumulation, clipping, schedules, EMA, stopping and failing safely."""
 
+import copy
 import json
 import time
 from functools import partial
@@ -7,7 +8,7 @@ from itertools import pairwise
 
 import pytest
 import torch
-from conftest import trainer
+from conftest import equal, trainer
 from torch import nn
 
 from genlab.data.gaussian2d import Gaussian2D
@@ -67,6 +68,36 @@ def test_phases_repeat_on_fresh_batches_and_pass_values_on():
     batches = [x for _, _, x, _ in family.seen]
     assert all(not torch.equal(a, b) for a, b in pairwise(batches))
     assert all(note is not None and not note.requires_grad for name, _, _, note in family.seen if name == "second")
+
+
+class Staged(Probe):
+    """A family whose second phase runs at steps 4 and 5, and whose first phase stops there."""
+
+    def phases(self):
+        first, second = super().phases()
+        return first._replace(stop=4), second._replace(every=1, start=4, stop=6)
+
+
+def test_phases_run_from_their_start_to_their_stop_and_resume_in_any_stage():
+    def staged(steps, state=None):
+        t = probe(steps=steps, evaluate_every=0)
+        torch.manual_seed(0)
+        family = Staged(t.data.spec)
+        t = Trainer(family, t.data, {"first": SGD, "second": SGD}, t.options, folder=None)
+        if state:
+            t.load_state_dict(state)
+        t.fit()
+        return t, family
+
+    whole, family = staged(7)
+    assert [step for name, step, *_ in family.seen if name == "first"] == [0, 0, 1, 1, 2, 2, 3, 3]
+    assert [step for name, step, *_ in family.seen if name == "second"] == [4, 5]
+    for cut in (3, 4, 5, 6):
+        resumed, _ = staged(7, copy.deepcopy(staged(cut)[0].state_dict()))
+        assert equal(resumed.family.state_dict(), whole.family.state_dict())
+    assert [phase.updates(7) for phase in family.phases()] == [8, 2]
+    assert [phase.updates(3) for phase in family.phases()] == [6, 0]
+    assert Phase("x", (), partial(family.loss, "first"), repeats=2, every=4).updates(100) == 50
 
 
 def test_a_non_finite_loss_stops_the_run_and_names_phase_and_step(tmp_path):

@@ -37,6 +37,8 @@ def fill(model: Any, source: str, target: Run) -> str:
     frame = read.read(source, header=schema.header)
     if not {column.name for column in schema.columns} & set(frame.table.column_names):
         raise UserError(f"fill: {frame.name} has none of the columns that this model knows")
+    if not frame.table.num_rows:
+        raise UserError(f"fill: {frame.name} has no rows")
     units, known = given.units(schema, frame, partly=True)
     known = _usable(model, schema, frame, known)
     fields = torch.tensor([i for i, column in enumerate(schema.columns) for _ in column.fields])
@@ -94,13 +96,21 @@ def _filled(model: Any, schema: Schema, x: torch.Tensor, known: torch.Tensor) ->
         x = torch.where(present, (~missing).to(x), x)
         known = known | flags
     given_channels = known.repeat_interleave(sizes, dim=1)
+
+    def drawn(rows: torch.Tensor) -> torch.Tensor:
+        """Draws rows once, and computes the unknown cells that constraints define."""
+        units = model.spec.decode(model.complete(x[rows], given_channels[rows]))
+        return torch.where(unknown[rows], schema.fulfil(units)[0], units) if schema.constraints else units
+
     with torch.no_grad():
-        units = model.spec.decode(model.complete(x, given_channels))
-        for _ in range(TRIES):  # what was drawn as missing is drawn again
-            gone = ((units > 0.5) & missing & unknown).any(1)
-            if not gone.any():
+        units = drawn(torch.ones(len(x), dtype=torch.bool, device=x.device))
+        for _ in range(TRIES):  # what was drawn as missing, or against the constraints, is drawn again
+            bad = ((units > 0.5) & missing & unknown).any(1)
+            if schema.constraints:
+                bad |= ~schema.holds(units) & unknown.any(1)
+            if not bad.any():
                 break
-            units[gone] = model.spec.decode(model.complete(x[gone], given_channels[gone]))
+            units[bad] = drawn(bad)
     return units
 
 

@@ -130,6 +130,13 @@ class Spec:
                 return presence(here.flatten(1), self.shape) if isinstance(self.shape, Packed) else here.expand_as(x)
         return None
 
+    def code(self, size: int) -> tuple[int, ...]:
+        """Returns the shape of codes of `size` numbers: (size,), or (size, N) for graphs, one for each node.
+
+        Codes of nodes keep the order of the nodes, so that nothing in a model depends on that order.
+        """
+        return (size, self.nodes) if self.nodes else (size,)
+
     @property
     def learnt(self) -> "Spec":
         """The spec of the channels that models learn, without the given ones."""

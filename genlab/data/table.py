@@ -95,15 +95,15 @@ class Table(Dataset):
             "validation": validation,
             "test": test,
         }
+        made = None
         if other is None and isinstance(path, str | Path) and (file := find(str(path), "file")).stat().st_size >= LARGE:
             made = cached(file, options, lambda work: make(file, work=work, **options))
-        else:
-            made = make(path, other, **options)
+        made = make(path, other, **options) if made is None else made
         splits = cut(made.x, made.y, made.sizes)
         self.other: Dataset | None = None
         classes, labels, schema = len(made.labels), made.labels, made.schema
         if other is not None and made.places is not None:
-            splits, second = parted(splits, made.places < read.read(path, delimiter, header).table.num_rows, made.sizes)
+            splits, second = parted(splits, made.places < made.first, made.sizes)
             fingerprint = digest(made.fingerprint, "other")
             self.other = Dataset(f"{other}", second, "real", classes, labels, fingerprint, table=schema)
         super().__init__(made.name, splits, "real", classes, labels, made.fingerprint, table=schema)
@@ -136,6 +136,7 @@ def make(
         work: a folder for the parts of a large table, which is read and encoded there piece by piece.
     """
     frame = read.read(path, delimiter, header, work)
+    first = frame.table.num_rows
     if other is not None:
         frame = joined(frame, read.read(other, delimiter, header))
     names = learn.select(frame, columns, exclude or (), label)
@@ -167,7 +168,8 @@ def make(
     # Not the schema: it gains entries with time.
     fingerprint = digest(learn.content(found), sizes, numeric, rare, most, label)
     notes = learn.overview(frame, found, table, sizes)
-    return Made(frame.name, table, x, None if y is None else y[places], labels, sizes, fingerprint, notes, places)
+    y = None if y is None else y[places]
+    return Made(frame.name, table, x, y, labels, sizes, fingerprint, notes, places, first)
 
 
 def joined(first: read.Frame, second: read.Frame) -> read.Frame:

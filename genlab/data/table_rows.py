@@ -1,5 +1,6 @@
 """The rows of a table as numbers, packed: see `genlab.data.columns.schema`."""
 
+import os
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -45,6 +46,9 @@ def numbers(column: Column, read_: Typed, part: np.ndarray) -> np.ndarray:
 def encode_to(file: Path, table: Schema, found: Sequence[Typed], order: np.ndarray) -> None:
     """Writes the rows in this order, packed, to a .npy file (N, fields) float32, a column at a time."""
     x = np.lib.format.open_memmap(file, "w+", np.float32, (len(order), len(table.fields)))
+    if hasattr(os, "posix_fallocate"):  # a full disk is an error here; on writing through the map, it would be a signal
+        with open(file, "r+b") as opened:
+            os.posix_fallocate(opened.fileno(), 0, os.fstat(opened.fileno()).st_size)
     place = 0
     for i, (column, read_) in enumerate(zip(tqdm(table.columns, "encoding", disable=None), found, strict=True)):
         own = Schema([column])

@@ -87,7 +87,7 @@ class Autoregressive(Family):
     def loss(self, batch: Batch) -> LossOutput:
         tokens = self.tokens.of(batch["x"])
         if self.given and self.training:
-            self.given.remember(batch["x"], batch["step"])
+            self.given.remember(batch["x"])
         before = torch.randint(self.learnt, (len(tokens),), device=tokens.device)  # i - 1
         # The place of each column in σ; given ones come after all others, and are known nonetheless.
         place = (torch.rand(tokens.shape, device=tokens.device) + self.fixed.float()).argsort(1).argsort(1)

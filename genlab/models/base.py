@@ -54,8 +54,19 @@ class Phase(NamedTuple):
     modules: tuple[nn.Module, ...]  # updated by this phase; everything else is frozen
     loss: Callable[[Batch], LossOutput]  # static shapes, no host sync; draws from torch's global generator
     repeats: int = 1  # updates per step, each with a fresh batch (n_critic)
-    every: int = 1  # the phase runs once in this many steps
+    every: int = 1  # the phase runs at every step that this number divides
     after: Callable[[], None] | None = None  # e.g. weight clipping
+    start: int = 0  # the first step that runs the phase, for training in stages
+    stop: int | None = None  # the first step that no longer runs it; None: it runs to the end
+
+    def runs_at(self, step: int) -> bool:
+        """Returns whether training step `step`, counted from 0, runs the phase."""
+        return step % self.every == 0 and self.start <= step and (self.stop is None or step < self.stop)
+
+    def updates(self, steps: int) -> float:
+        """Returns about how often the phase is updated in a run of so many steps."""
+        stop = steps if self.stop is None else min(self.stop, steps)
+        return self.repeats / self.every * max(0, stop - self.start)
 
 
 class Family(nn.Module):
@@ -67,6 +78,7 @@ class Family(nn.Module):
     prefers: ClassVar[Range] = "symmetric"  # the range of image data unless the user chooses another
     conditional: bool = False  # whether `sample` draws from the classes it is given
     takes_given: ClassVar[bool] = False  # whether it can be given columns instead of learning them (data.condition)
+    takes_graphs: ClassVar[bool] = False  # whether it takes graphs, although no columns can be given to it
     completes_any: ClassVar[bool] = False  # whether `complete` takes any known values, not the given columns only
     inpaints: ClassVar[bool] = False  # whether `complete` is approximate and slow, but for given columns
     domains: ClassVar[int] = 1  # 2: batches hold "a" and "b" (genlab.data.pairs)
@@ -75,9 +87,12 @@ class Family(nn.Module):
     def __init__(self, spec: Spec) -> None:
         super().__init__()
         self.spec = spec
-        if spec.given and not self.takes_given:
+        if spec.given and not (self.takes_given or (spec.nodes and self.takes_graphs)):
+            if not spec.table:
+                kind = "graphs" if spec.nodes else "series of several lengths"
+                raise UserError(f"model: a {type(self).__name__} does not take {kind}; use ddpm, flow_matching or vae")
             raise UserError(
-                f"data.condition: a {type(self).__name__} learns all columns; use autoregressive, ddpm, flow, "
+                f"data.condition: {type(self).__name__} learns all columns; use autoregressive, ddpm, flow, "
                 f"flow_matching, gan, score, vae, wgan or wgan_gp"
             )
         self.given = Given(spec) if spec.given else None
@@ -128,6 +143,16 @@ class Family(nn.Module):
         """Sets steps and nodes that are not there to 0: (B, *shape) -> (B, *shape)."""
         here = self.spec.presence(x)
         return x if here is None else x * here
+
+    def mean_error(self, error: Tensor, x: Tensor) -> Tensor:
+        """Averages errors over what is learnt and there: (B, *shape), samples x (B, *shape) -> (B,)."""
+        here = self.spec.presence(x)
+        if self.given is not None:
+            error = self.given.split(error)[0]
+        if here is None or self.given is None:
+            return error.flatten(1).mean(1)
+        here = self.given.split(here)[0]
+        return (error * here).flatten(1).sum(1) / here.flatten(1).sum(1).clamp(min=1)
 
     def draw_labels(self, n: int) -> Tensor | None:
         """Draws n classes at their frequencies in the training data, (n,); None if the family is not conditional."""

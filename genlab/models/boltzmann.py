@@ -73,7 +73,9 @@ class Boltzmann(Flow):
         bound: float = 5.0,
     ) -> None:
         if spec.columns or not spec.only("real"):
-            kind = "a table" if spec.columns else f"{spec.layout}s of {spec.values} values"
+            kind = f"{spec.layout}s of {spec.values} values"
+            if spec.columns:
+                kind = "graphs" if spec.nodes else "a table"
             raise UserError(f"model: boltzmann learns from an energy of points, not from {kind}; use data=gaussian2d")
         if isinstance(energy, str):
             choose("energy", energy, ENERGIES)

@@ -122,7 +122,7 @@ class DDPM(Diffusion):
     def sample(self, n: int, y: Tensor | None = None) -> Tensor:
         """Draws n samples (n, *shape). A conditional model takes the classes y (n,), or draws them as in training."""
         if self.given:
-            return self.draw_given(n)
+            return self.draw_given(n, y)
         x, y = self.noise(n), self.labels(n, y)
         if self.sampler in SECOND_ORDER:
             levels, clean = self.ladder(y)

@@ -29,9 +29,9 @@ import torch
 from torch import Tensor
 
 from genlab.data.base import Batch, Spec
-from genlab.errors import OptionError, choose, inside, within
+from genlab.errors import choose, inside, within
 from genlab.models.base import Family, LossOutput, Phase
-from genlab.models.labels import ClassPrior
+from genlab.models.labels import ClassPrior, check_classes
 from genlab.models.samplers import Level, inpaint, second_order
 from genlab.networks.denoisers import Denoiser, denoiser
 
@@ -95,8 +95,8 @@ class DenoisingModel(Family):
         net: Denoiser = denoiser,
     ) -> None:
         super().__init__(spec)
-        if conditional and not spec.classes:
-            raise OptionError("conditional", "this data has no labels; set it to false")
+        if conditional:
+            check_classes(spec)
         within("drop_label", drop_label, 0, 1)
         self.conditional, self.drop_label, self.guidance = conditional, drop_label, guidance
         with inside("net"):
@@ -124,7 +124,7 @@ class DenoisingModel(Family):
         """Returns x / scale, after updating the scale if in training; pixels and categories stay as they are."""
         x = batch["x"]
         if self.given and self.training:
-            self.given.remember(x, batch["step"])
+            self.given.remember(x)
         reals = self.head.reals(x)
         if self.training and reals is not None:
             with torch.no_grad():
@@ -141,36 +141,26 @@ class DenoisingModel(Family):
         """Returns x_t with the given channels, if any, as they are in x, without noise: 2 x (B, *shape)."""
         return x_t if self.given is None else self.present(torch.where(self.given.mask, x, x_t))
 
-    def mean_error(self, error: Tensor, x: Tensor) -> Tensor:
-        """Averages errors over what is learnt and there: (B, *shape), samples x in the net's space -> (B,)."""
-        here = self.spec.presence(x)
-        if self.given is not None:
-            error = self.given.split(error)[0]
-        if here is None or self.given is None:
-            return error.flatten(1).mean(1)
-        here = self.given.split(here)[0]
-        return (error * here).flatten(1).sum(1) / here.flatten(1).sum(1).clamp(min=1)
-
     def ladder(self, y: Tensor | None) -> tuple[list[Level], Clean]:
         """Returns the levels of a second-order sampler, and a function for x̂_0 at each of them."""
         raise NotImplementedError
 
-    def draw_given(self, n: int) -> Tensor:
+    def draw_given(self, n: int, y: Tensor | None = None) -> Tensor:
         """Draws n samples, without noise on the given channels, which are those of training rows: (n, *shape)."""
         assert self.given is not None
         given = self.given.draw(n)
         x = self.given.join(given.new_zeros(n, len(self.given.learnt)), given)
-        return self.complete(x, self.given.mask.expand_as(x))
+        return self.complete(x, self.given.mask.expand_as(x), self.labels(n, y))
 
     @torch.no_grad()
-    def complete(self, x: Tensor, known: Tensor) -> Tensor:
+    def complete(self, x: Tensor, known: Tensor, y: Tensor | None = None) -> Tensor:
         """Draws what is unknown of samples, given the rest: (B, *shape), (B, *shape) bool -> (B, *shape).
 
         Given columns, which the net has learnt to see without noise, cost no more than sampling; everything else that
-        is known takes `ROUNDS` times as long. A conditional model is not told the class.
+        is known takes `ROUNDS` times as long. A conditional model is told the classes y (B,), if there are any.
         """
         data, known = x / self.scale, known.expand_as(x)
-        levels, clean = self.ladder(None)
+        levels, clean = self.ladder(y)
 
         def denoise(x_t: Tensor, i: int) -> Tensor:
             return self.keep_given(clean(self.keep_given(x_t, data), i), data)
@@ -189,7 +179,8 @@ class DenoisingModel(Family):
             ValueError: some are.
         """
         if self.given:
-            raise ValueError("a denoiser that is given columns (data.condition) has no density of whole rows")
+            what = "which nodes or steps are there" if self.spec.table is None else "columns (data.condition)"
+            raise ValueError(f"a denoiser that is given {what} has no density of whole samples")
 
     def completes_by_given(self, known: Tensor) -> bool:
         """Returns whether exactly the given channels are known."""
@@ -257,9 +248,16 @@ class Diffusion(DenoisingModel):
         if self.training and self.bounded:
             with torch.no_grad():
                 x = batch["x"].to(self.lowest)
-                self.lowest.copy_(torch.minimum(self.lowest, x.amin(0)))
-                self.highest.copy_(torch.maximum(self.highest, x.amax(0)))
+                self.lowest.copy_(torch.minimum(self.lowest, -self.most(-x)))
+                self.highest.copy_(torch.maximum(self.highest, self.most(x)))
         return super().measure(batch)
+
+    def most(self, x: Tensor) -> Tensor:
+        """Returns the largest value of each coordinate, of all nodes and pairs alike: (B, *shape) -> (*shape)."""
+        most = x.amax(0)
+        if not self.spec.nodes:
+            return most
+        return self.spec.each(lambda group, part: part.amax(-1, keepdim=True).expand_as(part), most[None])[0]
 
     def clip(self, x: Tensor) -> Tensor:
         """Clips clean samples (B, *shape) in the net's space to the range of the training samples; see above."""

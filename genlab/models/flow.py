@@ -25,6 +25,7 @@ from genlab.models.line_head import LineHead, normal_log_prob
 from genlab.networks.coupling import Affine, Invertible, Spline
 from genlab.networks.dcgan import levels as halvings
 from genlab.networks.glow import Dequantizer, glow, realnvp
+from genlab.networks.series_flow import realnvp1d
 from genlab.networks.table import pick
 
 COUPLINGS = ("affine", "spline")
@@ -43,14 +44,16 @@ class Weighted(NamedTuple):
 
 
 class Flow(Family):
-    """Normalizing flow: RealNVP for points, multiscale Glow for images; affine or spline couplings (Dinh et al. 2017).
+    """Normalizing flow: RealNVP for points and series, Glow for images; affine or spline couplings (Dinh et al. 2017).
 
     Args:
-        architecture: realnvp (flattened samples), glow (images whose sides can be halved), or auto.
+        architecture: realnvp (flattened samples), realnvp1d (series), glow (images whose sides can be halved), or auto.
         coupling: affine (scales bounded by e² per layer) or spline (rational-quadratic, identity outside ±`bound`).
-        couplings, hidden, activation: for realnvp: the number of couplings, and the layers of the MLP in each.
+        couplings, hidden, activation: for realnvp: the number of couplings, and the layers of the MLP in each; hidden
+            does not apply to realnvp1d.
         octaves: octaves of sines and cosines of each coordinate that these MLPs see besides it, 0 for none.
         levels, steps, width: for glow: scales (0: as many as the side allows, at most three), steps of each, channels.
+            The width is also that of realnvp1d.
         bins, bound: pieces and range of a spline.
         dequantization: noise added to images: uniform or variational.
         alpha: α of the logit, in [0, 1); 0 works on the unit cube without a logit. The RealNVP paper has 0.05 (and a
@@ -92,7 +95,9 @@ class Flow(Family):
         self.head = LineHead(spec.learnt, alpha)
         most = min((halvings(side)[0] for side in spec.shape[1:]), default=0)
         architecture = pick("flow", architecture, spec.shape, "architecture")
-        if architecture == "glow" and not (most and levels <= most):
+        if architecture == "realnvp1d" and spec.given:  # its couplings have no second input
+            architecture = "realnvp"
+        if architecture == "glow" and not (len(spec.shape) == 3 and most and levels <= most):
             message = f"glow cannot halve {spec.shape} {max(levels, 1)} times; use realnvp"
             raise OptionError("architecture", message)
         if dequantization == "variational" and not (most and spec.only("pixel")):
@@ -102,6 +107,8 @@ class Flow(Family):
         self.flow: Invertible
         if architecture == "glow":
             self.flow = glow(spec.shape, transform, levels or min(most, 3), steps, width)
+        elif architecture == "realnvp1d":
+            self.flow = realnvp1d(spec.shape, transform, couplings, width, activation)
         else:
             shape, context = spec.learnt.shape, spec.context
             self.flow = realnvp(shape, transform, couplings, hidden, activation, octaves, context)
@@ -118,7 +125,7 @@ class Flow(Family):
     def loss(self, batch: Batch) -> LossOutput:
         """Computes -log p(x) in nats; for images, of the dequantized point (see `log_prob`)."""
         if self.given and self.training:
-            self.given.remember(batch["x"], batch["step"])
+            self.given.remember(batch["x"])
         nats = -self.log_prob(batch["x"]).mean()
         return LossOutput(nats, {"bits_per_dim": self.to_bits(nats)} if self.spec.only("pixel") else {"nll": nats})
 

@@ -152,7 +152,7 @@ class FlowMatching(DenoisingModel):
     def sample(self, n: int, y: Tensor | None = None) -> Tensor:
         """Draws n samples (n, *shape). A conditional model takes the classes y (n,), or draws them as in training."""
         if self.given:
-            return self.draw_given(n)
+            return self.draw_given(n, y)
         y, x = self.labels(n, y), self.noise(n)
         if self.solver in SECOND_ORDER:
             return self.restore(self.second_order(x, y))

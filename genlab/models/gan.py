@@ -12,6 +12,7 @@ X. Mao et al., "Least Squares Generative Adversarial Networks", 2017, https://ar
 J. H. Lim, J. C. Ye, "Geometric GAN", 2017, https://arxiv.org/abs/1705.02894.
 """
 
+import math
 from collections.abc import Callable
 
 import torch
@@ -23,7 +24,7 @@ from genlab.errors import OptionError, UserError, choose, inside, within
 from genlab.models import stabilizers
 from genlab.models.base import Family, LossOutput, Phase, Rule
 from genlab.models.head import Head
-from genlab.models.labels import ClassPrior
+from genlab.models.labels import ClassPrior, check_classes
 from genlab.networks.choice import Decoder, Encoder, decoder, encoder
 from genlab.networks.past_samples import PastSamples
 
@@ -54,7 +55,7 @@ class GAN(Family):
     The options after `loss` are off by default; `stabilizers.py` explains and cites each of them.
 
     Args:
-        z_dim: length of the noise vector z ~ N(0, I).
+        z_dim: length of the noise vector z ~ N(0, I); of graphs, of each node's, see `Spec.code`.
         loss: non_saturating, minimax, lsgan or hinge.
         conditional: whether G sees an embedding of the class besides z, and D one besides x.
         feature_matching: use the distance between the mean features of real and fake samples as G's loss.
@@ -112,16 +113,17 @@ class GAN(Family):
             ("gumbel", gumbel, 0),
         ):
             within(name, value, lowest)
-        if conditional and not spec.classes:
-            raise OptionError("conditional", "this data has no labels; set it to false")
+        if conditional:
+            check_classes(spec)
         if feature_matching and unrolled:
             raise OptionError("feature_matching", "replaces the generator's loss, as unrolled does; use only one")
-        self.z_dim, self.loss, self.conditional, self.matching = z_dim, loss, conditional, feature_matching
+        self.z_dim = math.prod(spec.code(z_dim))
+        self.loss, self.conditional, self.matching = loss, conditional, feature_matching
         self.unrolled, self.unrolled_rate = unrolled, unrolled_rate
         self.foresees = ("discriminator",) if unrolled and unrolled_rate is None else ()
         self.noise, self.noise_steps, self.r1, self.gumbel = instance_noise, noise_steps, r1, gumbel
         with inside("generator"):
-            seen = z_dim + conditional * stabilizers.EMBEDDING + spec.context
+            seen = self.z_dim + conditional * stabilizers.EMBEDDING + spec.context
             self.generator = generator(seen, spec.learnt.shape)
         with inside("discriminator"):
             self.discriminator = stabilizers.Discriminator(discriminator, spec, conditional, packing, minibatch)
@@ -141,7 +143,7 @@ class GAN(Family):
     def discriminator_loss(self, batch: Batch) -> LossOutput:
         y = self.fake_labels(len(batch["x"]))
         if self.given and self.training:
-            self.given.remember(batch["x"], batch["step"])
+            self.given.remember(batch["x"])
         with torch.no_grad():
             fake = self.sample(len(y), y, self.given_in(batch))
         if self.replay and self.training:
@@ -190,10 +192,13 @@ class GAN(Family):
         return self.rules["discriminator"]
 
     def noisy(self, x: Tensor, batch: Batch) -> Tensor:
-        """Returns x as D sees it at the batch's step: with instance noise, if that is on."""
+        """Returns x as D sees it at the batch's step: with instance noise, if that is on, but not on given channels."""
         if not self.noise:
             return x
-        return stabilizers.instance_noise(x, torch.randn_like(x), batch["step"], self.noise, self.noise_steps)
+        noisy = stabilizers.instance_noise(x, torch.randn_like(x), batch["step"], self.noise, self.noise_steps)
+        if self.given is None:
+            return noisy
+        return self.present(self.given.join(self.given.split(noisy)[0], self.given.split(x)[1]))
 
     def fake_labels(self, n: int) -> Tensor:
         """Draws the classes of n fakes as in the training data; returns zeros if the family is not conditional."""

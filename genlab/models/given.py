@@ -23,7 +23,7 @@ class Given(nn.Module):
     """
 
     rows: Tensor
-    filled: Tensor
+    seen: Tensor
     mask: Tensor
     learnt: Tensor
     places: Tensor
@@ -39,7 +39,7 @@ class Given(nn.Module):
             self.register_buffer(name, value, persistent=False)
         self.register_buffer("order", torch.cat([learnt, places]).argsort(), persistent=False)
         self.register_buffer("rows", torch.zeros(ROWS, self.size, *spec.shape[1:]))
-        self.register_buffer("filled", torch.zeros((), dtype=torch.int64))  # how many rows hold something
+        self.register_buffer("seen", torch.zeros((), dtype=torch.int64))  # how many training samples were kept so far
 
     def split(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """Splits samples into what is learnt and what is given: (B, C, ...) -> (B, C - K, ...), (B, K, ...)."""
@@ -50,14 +50,15 @@ class Given(nn.Module):
         return torch.cat([learnt, given.to(learnt)], dim=1).index_select(1, self.order)
 
     @torch.no_grad()
-    def remember(self, x: Tensor, step: Tensor) -> None:
+    def remember(self, x: Tensor) -> None:
         """Keeps the given channels of a training batch x (B, C, ...), in the place of the oldest."""
         given = self.split(x[:ROWS])[1]
-        places = (step * len(given) + torch.arange(len(given), device=x.device)) % ROWS
+        places = (self.seen + torch.arange(len(given), device=x.device)) % ROWS
         self.rows.index_copy_(0, places, given.to(self.rows))
-        self.filled.copy_(((step + 1) * len(given)).clamp(max=ROWS).maximum(self.filled))
+        self.seen.add_(len(given))
 
     def draw(self, n: int) -> Tensor:
         """Draws the given channels of n of the training samples that were kept: (n, K, ...)."""
-        place = torch.rand(n, device=self.rows.device) * self.filled
-        return self.rows[place.long().clamp(max=ROWS - 1)]
+        filled = self.seen.clamp(max=ROWS)
+        place = torch.rand(n, device=self.rows.device) * filled
+        return self.rows[torch.minimum(place.long(), (filled - 1).clamp(min=0))]

@@ -8,6 +8,19 @@ import torch
 from torch import Tensor, nn
 
 from genlab.data.base import Spec
+from genlab.errors import OptionError
+
+
+def check_classes(spec: Spec) -> None:
+    """Checks that a model can be told the classes of this data.
+
+    Raises:
+        OptionError: there are none, or the model is given columns.
+    """
+    if not spec.classes:
+        raise OptionError("conditional", "this data has no labels; set it to false")
+    if spec.table and spec.given:
+        raise OptionError("conditional", "with data.condition, name the label there instead; set it to false")
 
 
 class ClassPrior(nn.Module):

@@ -7,19 +7,23 @@ on its bound, the prior on the current codes, which pass no gradient back. One o
 each parameter separately, that is the same as two optimizers.
 
 R. Rombach, A. Blattmann, D. Lorenz, P. Esser, B. Ommer, "High-Resolution Image Synthesis with Latent Diffusion
-Models", 2022, https://arxiv.org/abs/2112.10752. Here codes are vectors, and the prior's net is an MLP.
+Models", 2022, https://arxiv.org/abs/2112.10752. Here codes are vectors, and the prior's net is an MLP. The code of a
+graph is a code for each node, and the prior takes these as graphs without edges: its net is an edge transformer, so
+that nothing depends on the order of the nodes.
 """
 
 from collections.abc import Callable
-from typing import cast
+from typing import Any, cast
 
 import torch
 from torch import Tensor
 
 from genlab.data.base import Batch, Spec
+from genlab.data.fields import Field
 from genlab.errors import OptionError, inside
-from genlab.models.base import Codec, Family, LossOutput, Phase, Sampler
+from genlab.models.base import Codec, Family, LossOutput, Phase
 from genlab.models.ddpm import DDPM
+from genlab.models.given import Given
 from genlab.models.vae import VAE
 
 
@@ -37,6 +41,7 @@ class LatentDiffusion(Family):
     """
 
     prefers = "unit"
+    takes_graphs = True
 
     def __init__(
         self,
@@ -71,7 +76,7 @@ class LatentDiffusion(Family):
             code = self.coder.encode(torch.zeros(1, *spec.shape))
         self.autoencoder.train(not self.frozen)
         with inside("prior"):
-            self.prior = prior(Spec(tuple(code.shape[1:]), spec.classes, counts=spec.counts))
+            self.prior = prior(of_codes(spec, code.shape[1]))
         self.conditional = self.prior.conditional
 
     def draw_labels(self, n: int) -> Tensor | None:
@@ -94,9 +99,11 @@ class LatentDiffusion(Family):
     def loss(self, batch: Batch) -> LossOutput:
         """Computes the prior's loss on the codes, plus the autoencoder's own loss if it is trained as well."""
         with torch.no_grad():
-            z = self.coder.encode(batch["x"])
+            z = self.coder.encode(batch["x"]).float()
+            if self.given:
+                z = cast(Given, self.prior.given).join(z, self.given.split(batch["x"])[1])
         (phase,) = self.prior.phases()
-        out = phase.loss(batch | {"x": z.float()})
+        out = phase.loss(batch | {"x": z})
         if self.frozen:
             return out
         (phase,) = self.autoencoder.phases()
@@ -104,10 +111,32 @@ class LatentDiffusion(Family):
         logs = {"prior": out.loss, "autoencoder": own.loss} | out.logs | own.logs
         return LossOutput(out.loss + own.loss, logs)
 
-    def sample(self, n: int, y: Tensor | None = None) -> Tensor:
-        """Decodes n codes drawn from the prior, without the decoder's noise: (n, *shape)."""
-        return self.coder.decode(cast(Sampler, self.prior).sample(n, y))
+    def sample(self, n: int, y: Tensor | None = None, given: Tensor | None = None) -> Tensor:
+        """Decodes n codes drawn from the prior, without the decoder's noise: (n, *shape).
+
+        Args:
+            y: (n,) classes; None: drawn as in training.
+            given: of graphs, which nodes are there, (n, N); None: as in training.
+        """
+        prior = cast(Any, self.prior)
+        if prior.given is None:
+            return self.coder.decode(prior.sample(n, y))
+        if given is None:
+            code = prior.sample(n, y)
+        else:
+            x = prior.given.join(given.new_zeros(n, len(prior.given.learnt)), given)
+            code = prior.complete(x, prior.given.mask.expand_as(x), prior.labels(n, y))
+        return cast(Any, self.coder).decode(*prior.given.split(code))
 
     def reconstruct(self, x: Tensor) -> Tensor:
         """Encodes and decodes x: (B, *shape) -> (B, *shape)."""
-        return self.coder.decode(self.coder.encode(x))
+        z = self.coder.encode(x)
+        return self.coder.decode(z) if self.given is None else cast(Any, self.coder).decode(z, self.given.split(x)[1])
+
+
+def of_codes(spec: Spec, size: int) -> Spec:
+    """Returns the spec of codes of `size` numbers: vectors, or for graphs which nodes are there and a code of each."""
+    if not spec.nodes:
+        return Spec((size,), spec.classes, counts=spec.counts)
+    fields = (Field("present", "present", part="node"), Field("code", size=size // spec.nodes, part="node"))
+    return Spec((), spec.classes, fields, counts=spec.counts, nodes=spec.nodes)

@@ -151,7 +151,7 @@ class Score(Diffusion):
     def sample(self, n: int, y: Tensor | None = None) -> Tensor:
         """Draws n samples (n, *shape). A conditional model takes the classes y (n,), or draws them as in training."""
         if self.given:
-            return self.draw_given(n)
+            return self.draw_given(n, y)
         y = self.labels(n, y)
         if self.sampler in SECOND_ORDER:
             return self.restore(self.second_order(self.noise(n), y))

@@ -29,7 +29,7 @@ from torch.func import functional_call
 from torch.nn import functional as F
 
 from genlab.data.base import Spec
-from genlab.errors import UserError
+from genlab.errors import OptionError, UserError
 from genlab.models.base import Moments, Rule, full_precision, input_gradient
 from genlab.networks.choice import Encoder
 
@@ -48,6 +48,9 @@ class Discriminator(nn.Module):
         make: builds the net from (shape, outputs).
         packing: m.
         minibatch: B, the number of kernels of minibatch discrimination; 0 for none.
+
+    Raises:
+        OptionError: the samples are graphs, which have no room for labels and cannot be packed.
     """
 
     def __init__(
@@ -57,7 +60,12 @@ class Discriminator(nn.Module):
         self.conditional, self.packing, self.minibatch = conditional, packing, minibatch
         channels, *side = spec.shape
         self.label = (1, *side) if side else (EMBEDDING,)
-        shape = (packing * (channels + conditional * self.label[0]), *side)
+        shape = spec.shape
+        if conditional or packing > 1:
+            if spec.nodes:
+                name = "conditional" if conditional else "packing"
+                raise OptionError(name, "a discriminator of graphs sees one graph at a time, without a class")
+            shape = (packing * (channels + conditional * self.label[0]), *side)
         self.net = make(shape, (FEATURES,) if minibatch else ())
         if minibatch:
             self.closeness = MinibatchDiscrimination(FEATURES, minibatch)
@@ -79,7 +87,9 @@ class Discriminator(nn.Module):
         """
         if not self.minibatch:
             if not hasattr(self.net, "features"):
-                raise UserError("model.feature_matching: needs a discriminator with net mlp or dcgan")
+                raise UserError(
+                    "model.feature_matching: needs a discriminator whose net has features, as mlp and dcgan do"
+                )
             return getattr(self.net, "features")(self._join(x, y))  # noqa: B009 (not an attribute of every Module)
         h = F.leaky_relu(self.net(self._join(x, y)), 0.2)
         return torch.cat([h, self.closeness(h).to(h)], dim=1)

@@ -25,26 +25,9 @@ from genlab.models.base import LossOutput
 from genlab.models.ddpm import posterior
 from genlab.models.diffusion import Diffusion, column, mixture, separate, target
 from genlab.models.head import gumbel
+from genlab.models.multinomial import backward, blurred, divergence, draw
 from genlab.models.schedules import SCHEDULES, alpha_bars, sample_times
 from genlab.networks.denoisers import Denoiser, denoiser
-
-LEAST = 1e-30  # probability, so that its logarithm is finite
-
-
-def draw(probabilities: Tensor, noise: Tensor) -> Tensor:
-    """Draws words, one-hot, by Gumbel noise: 2 x (B, K) -> (B, K)."""
-    return one_hot(probabilities.clamp(min=LEAST).log() + noise)
-
-
-def blurred(x: Tensor, bar: Tensor | float) -> Tensor:
-    """Returns ᾱ x + (1 - ᾱ)/K, the distribution of a word after noise: (B, K) -> (B, K)."""
-    return bar * x + (1 - bar) / x.shape[1]
-
-
-def backward(x_t: Tensor, x: Tensor, bar_s: Tensor | float, bar_t: Tensor | float) -> Tensor:
-    """Returns q(x_s|x_t, x_0) for one-hot x_t and x_0, or a distribution of x_0: 2 x (B, K) -> (B, K)."""
-    weights = blurred(x_t, bar_t / bar_s) * blurred(x, bar_s)
-    return weights / weights.sum(1, keepdim=True)
 
 
 class TabDDPM(Diffusion):
@@ -103,18 +86,17 @@ class TabDDPM(Diffusion):
         x_t = self.noised(x, noise, gumbel(x), bar_t)
         f = self.answer(batch, x_t, t / self.timesteps)
         sharp = target(self.prediction, x, noise, bar_t.sqrt(), (1 - bar_t).sqrt())
-        squared, divergence = x.new_zeros(()), x.new_zeros(())
+        squared, gap = x.new_zeros(()), x.new_zeros(())
         for group in self.spec.groups:
             if group.kind == "category":
                 x_0, now = (one_hot(group.of(each)) for each in (batch["x"], x_t))
                 true = backward(now, x_0, bar_s, bar_t)
                 guess = backward(now, group.of(f).float().softmax(1), bar_s, bar_t)
-                gap = true * (true.clamp(min=LEAST).log() - guess.clamp(min=LEAST).log())
-                divergence = divergence + gap.sum(1).mean()
+                gap = gap + divergence(true, guess).mean()
             else:
                 squared = squared + (group.of(sharp) - group.of(f)).square().sum(1).mean()
         terms = self.timesteps / max(self.words, 1)
-        logs = {"numbers": squared / max(self.numbers, 1), "words": terms * divergence}
+        logs = {"numbers": squared / max(self.numbers, 1), "words": terms * gap}
         return LossOutput(logs["numbers"] + logs["words"], logs)
 
     def noised(self, x: Tensor, noise: Tensor, drawn: Tensor, bar: Tensor) -> Tensor:

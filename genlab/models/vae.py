@@ -34,7 +34,7 @@ class VAE(Family):
     """Variational autoencoder with a Bernoulli or Gaussian decoder, and its β variant (Kingma, Welling 2014).
 
     Args:
-        z_dim: length of z.
+        z_dim: length of z; of graphs, of the code of each node, see `Spec.code`.
         likelihood: p(x|z) of pixels: bernoulli (data in [0, 1]; its nats compare with papers only on binary data),
             gaussian, or auto: bernoulli where it fits. Reals are Gaussian.
         sigma: the Gaussian's standard deviation in the model's range; None learns one number for all dimensions.
@@ -70,13 +70,13 @@ class VAE(Family):
         within("importance_samples", importance_samples, 1)
         within("beta", beta, 0)
         within("anneal_steps", anneal_steps, 0)
-        self.z_dim, self.beta, self.anneal_steps = z_dim, beta, anneal_steps
+        self.z_dim, self.beta, self.anneal_steps = math.prod(spec.code(z_dim)), beta, anneal_steps
         self.importance_samples = importance_samples
         self.noise = noise
         with inside("encoder"):
-            self.encoder = encoder(spec.shape, (2 * z_dim,))
+            self.encoder = encoder(spec.shape, spec.code(2 * z_dim))
         with inside("decoder"):
-            self.decoder = decoder(z_dim + spec.context, spec.learnt.shape)
+            self.decoder = decoder(self.z_dim + spec.context, spec.learnt.shape)
 
     def _load_from_state_dict(self, state_dict: dict, prefix: str, *rest: object) -> None:
         if f"{prefix}log_sigma" in state_dict:  # in checkpoints of formats 1 and 2
@@ -88,7 +88,7 @@ class VAE(Family):
 
     def loss(self, batch: Batch) -> LossOutput:
         if self.given and self.training:
-            self.given.remember(batch["x"], batch["step"])
+            self.given.remember(batch["x"])
         if self.importance_samples > 1:
             return self.importance_weighted_loss(batch)
         x = batch["x"]
@@ -128,7 +128,7 @@ class VAE(Family):
 
     def posterior(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """Returns μ(x) and log σ²(x), fp32: (B, *shape) -> 2 x (B, z_dim)."""
-        mean, log_variance = self.encoder(x).float().chunk(2, dim=1)
+        mean, log_variance = self.encoder(x).float().flatten(1).chunk(2, dim=1)
         return mean, log_variance
 
     def log_likelihood(self, x: Tensor, z: Tensor) -> Tensor:

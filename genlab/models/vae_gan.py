@@ -41,6 +41,7 @@ class VAEGAN(Family):
     """
 
     prefers = "unit"
+    takes_graphs = True
 
     def __init__(
         self,
@@ -99,19 +100,21 @@ class VAEGAN(Family):
         with torch.no_grad():
             mean, log_variance = self.vae.posterior(x)
         z = mean + (0.5 * log_variance).exp() * torch.randn_like(mean)
-        return self.decode(torch.cat([z, torch.randn_like(z)]))
+        given = self.given_in({"x": x})
+        both = None if given is None else torch.cat([given, given])
+        return self.decode(torch.cat([z, torch.randn_like(z)]), both)
 
-    def sample(self, n: int, y: Tensor | None = None) -> Tensor:
+    def sample(self, n: int, y: Tensor | None = None, given: Tensor | None = None) -> Tensor:
         """Draws n samples as the VAE does: (n, *shape)."""
-        return self.vae.sample(n)
+        return self.vae.sample(n, given=given)
 
     def encode(self, x: Tensor) -> Tensor:
         """Returns the posterior mean: (B, *shape) -> (B, z_dim)."""
         return self.vae.encode(x)
 
-    def decode(self, z: Tensor) -> Tensor:
-        """Returns the mean of p(x|z): (B, z_dim) -> (B, *shape)."""
-        return self.vae.decode(z)
+    def decode(self, z: Tensor, given: Tensor | None = None) -> Tensor:
+        """Returns the mean of p(x|z), see `VAE.decode`: (B, z_dim) -> (B, *shape)."""
+        return self.vae.decode(z, given)
 
     def reconstruct(self, x: Tensor) -> Tensor:
         """Decodes the posterior mean: (B, *shape) -> (B, *shape)."""

@@ -10,6 +10,7 @@ M. Arjovsky, S. Chintala, L. Bottou, "Wasserstein GAN", 2017, https://arxiv.org/
 I. Gulrajani et al., "Improved Training of Wasserstein GANs", 2017, https://arxiv.org/abs/1704.00028.
 """
 
+import math
 from functools import partial
 
 import torch
@@ -28,7 +29,7 @@ class WGAN(Family):
     """Wasserstein GAN with weight clipping (Arjovsky, Chintala, Bottou 2017).
 
     Args:
-        z_dim: length of the noise vector z ~ N(0, I).
+        z_dim: length of the noise vector z ~ N(0, I); of graphs, of each node's, see `Spec.code`.
         n_critic: critic updates per step, each on a fresh batch.
         clip: c, the bound of the critic's weights.
         gumbel: temperature at which the categories of G's samples are drawn, see `Head.relaxed`; 0 draws none.
@@ -50,9 +51,10 @@ class WGAN(Family):
         super().__init__(spec)
         self.head = Head(spec.learnt)
         within("gumbel", gumbel, 0)
-        self.z_dim, self.n_critic, self.clip, self.gumbel = z_dim, n_critic, clip, gumbel
+        self.z_dim = math.prod(spec.code(z_dim))
+        self.n_critic, self.clip, self.gumbel = n_critic, clip, gumbel
         with inside("generator"):
-            self.generator = generator(z_dim + spec.context, spec.learnt.shape)
+            self.generator = generator(self.z_dim + spec.context, spec.learnt.shape)
         with inside("critic"):
             self.critic = critic(spec.shape, ())
 
@@ -74,7 +76,7 @@ class WGAN(Family):
     def fakes(self, batch: Batch) -> Tensor:
         """Draws as many samples as the batch has, with its given channels if there are any: (B, *shape)."""
         if self.given and self.training:
-            self.given.remember(batch["x"], batch["step"])
+            self.given.remember(batch["x"])
         return self.sample(len(batch["x"]), given=self.given_in(batch))
 
     @torch.no_grad()

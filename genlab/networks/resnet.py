@@ -2,7 +2,7 @@
 
 `translator` builds the generator of an image-to-image translation, (B, *shape) -> (B, *shape), and `patches` its
 discriminator. For images, these are a ResNet and a PatchGAN. For points, they are an MLP around the identity, G(x) =
-x + mlp(x), whose last layer starts at 0, and a plain MLP with one output per point.
+x + mlp(x), whose last layer starts at 0, and a plain MLP with one output per point. `resnet1d.py` has those for series.
 
 J.-Y. Zhu et al., "Unpaired Image-to-Image Translation using Cycle-Consistent Adversarial Networks", 2017,
 https://arxiv.org/abs/1703.10593 (section 7.2 has both nets, for 128 to 256 pixels; here they are cut down to 28 to 64).
@@ -18,6 +18,7 @@ from torch import Tensor, nn
 
 from genlab.errors import OptionError
 from genlab.networks.mlp import MLP
+from genlab.networks.resnet1d import PatchGAN1d, ResNet1d
 from genlab.networks.table import pick, quarters
 
 Translator = Callable[[Sequence[int]], nn.Module]  # from the shape of a sample
@@ -35,13 +36,14 @@ def translator(
     """Builds a net from samples to raw values of the same shape, which the family maps to the data's range.
 
     Args:
-        net: auto (resnet for images, mlp for points), mlp or resnet.
+        net: auto (resnet for images, resnet1d for series, mlp for points), mlp, resnet or resnet1d.
         hidden, activation: widths and activation of an mlp.
-        width, blocks: channels at full size and residual blocks of a resnet.
+        width, blocks: channels at full size and residual blocks of a resnet or a resnet1d.
     """
-    if _pick(net, shape) == "mlp":
+    kind = _pick(net, shape)
+    if kind == "mlp":
         return ResidualMLP(shape, hidden, activation)
-    return ResNet(shape, width, blocks)
+    return ResNet1d(shape, width, blocks) if kind == "resnet1d" else ResNet(shape, width, blocks)
 
 
 def patches(
@@ -51,13 +53,15 @@ def patches(
     width: int = 32,
     activation: str = "leaky_relu",
 ) -> nn.Module:
-    """Builds a net from samples to numbers: (B, h, w), one for each patch of an image, or (B,) from an mlp.
+    """Builds a net from samples to numbers: (B, h, w) or (B, t), one for each part of a sample, or (B,) from an mlp.
 
-    The options are those of `translator`; resnet stands for the PatchGAN, whose `width` is that at half the side.
+    The options are those of `translator`; resnet and resnet1d stand for a PatchGAN, whose `width` is that at half the
+    size.
     """
-    if _pick(net, shape) == "mlp":
+    kind = _pick(net, shape)
+    if kind == "mlp":
         return MLP(shape, (), hidden, activation)
-    return PatchGAN(shape, width)
+    return PatchGAN1d(shape, width) if kind == "resnet1d" else PatchGAN(shape, width)
 
 
 def _pick(net: str, shape: Sequence[int]) -> str:

@@ -16,11 +16,12 @@ from torch import nn
 from torch.nn.utils import parametrizations
 
 Net = TypeVar("Net", bound=nn.Module)
+LAYERS = (nn.Linear, nn.Conv1d, nn.Conv2d, nn.ConvTranspose1d, nn.ConvTranspose2d)
 
 
 def spectral_norm(net: Net) -> Net:
     """Normalizes the weight of every linear and convolutional layer of `net` in place, and returns the net."""
     for module in list(net.modules()):
-        if isinstance(module, (nn.Linear, nn.Conv2d, nn.ConvTranspose2d)):
+        if isinstance(module, LAYERS):
             parametrizations.spectral_norm(module)
     return net

@@ -203,7 +203,7 @@ class Trainer:
                 group["lr"] = scale * rate
             for lookahead in self.lookaheads.values():
                 lookahead.read()
-            for repeat in range(phase.repeats if self.step % phase.every == 0 else 0):
+            for repeat in range(phase.repeats if phase.runs_at(self.step) else 0):
                 logs, new = update(self._parts(number + repeat, carried, now))
                 self.meter.add(self.step, phase.name, logs)
                 carried = [old | fresh for old, fresh in zip(carried, new, strict=True)]

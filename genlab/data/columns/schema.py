@@ -145,6 +145,13 @@ class Schema:
             good &= constraint.holds(values)
         return units, good
 
+    def holds(self, units: Tensor) -> Tensor:
+        """Which rows in units (B, width) fulfil all constraints as they are: (B,) bool."""
+        values, good = self.named(units), torch.ones(len(units), dtype=torch.bool, device=units.device)
+        for constraint in self.constraints:
+            good &= constraint.holds(values)
+        return good
+
     def _derived(self, constraint: Constraint, values: dict[str, Tensor]) -> Tensor:
         """The column that a constraint defines, rounded; where it cannot be computed or is missing, as it was drawn."""
         assert constraint.derived is not None

@@ -6,6 +6,7 @@ stays a code and samples can be written in the source's own format.
 """
 
 import csv
+import errno
 import io
 from collections.abc import Iterable
 from itertools import islice
@@ -77,6 +78,8 @@ def read(source: Any, delimiter: str | None = None, header: bool = True, work: P
             return Frame(file.name, pyarrow.parquet.read_table(file), suffix, path=file)
         return _text(file, suffix, delimiter, header, work)
     except (pyarrow.ArrowException, OSError, EOFError, csv.Error) as error:
+        if work is not None and isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise  # of the folder `work`
         raise UserError(f"data.path: cannot read {file.name}: {brief(error)}") from error
 
 
@@ -218,6 +221,8 @@ def _table(file: Path, encoding: str, delimiter: str, header: bool, work: Path |
         lines = [f"line {number} has {count}" for number, count in wrong]
         raise UserError(f"{file.name}: the header has {len(names)} cells, but {several(lines, 3, what='line')}")
     _check_quotes(file, encoding, delimiter)
+    if quotes and work is not None:
+        raise UserError(f"{file.name}: quotes that follow a space are read in smaller files only; remove such spaces")
     if work is not None:  # trimmed already
         return table.rename_columns(_unnamed(names))
     trimmed = [pc.call_function("utf8_trim_whitespace", [column]) for column in table.columns]

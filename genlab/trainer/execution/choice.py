@@ -3,7 +3,8 @@
 `auto` decides by device and by length of the run:
 
     CUDA   a CUDA graph if batches are not cut into parts, else eager
-    CPU    compiled if the run is long enough to repay the compilation and has no convolutions, else eager
+    CPU    compiled if the run is long enough to repay the compilation and has no convolutions or recurrent layers,
+           else eager
     MPS    eager
 
 The rules use the total length of the run, so that a resumed run continues in the mode it began in.
@@ -22,6 +23,7 @@ from torch import nn
 
 from genlab.errors import UserError
 from genlab.models.base import Family, Phase
+from genlab.networks.recurrent import Layer
 from genlab.trainer.options import Options
 
 SMALL = 1e8  # floating-point operations per update, a few ms on one core; below this, threads wait more than they work
@@ -60,6 +62,8 @@ def decide(
     """
     size = work(family, options.batch_size)
     mode, why = _mode(options, phases, steps, device, size, ranks)
+    if mode == "compile" and why != "requested" and any(isinstance(module, Layer) for module in family.modules()):
+        mode, why = "eager", "a compiler unrolls recurrent layers, which takes minutes"
     return Choice(mode, why, *_threads(options, device, size < SMALL), layout(family, options, device))
 
 
@@ -107,7 +111,7 @@ def _mode(
         return ("eager", "batches come in several parts") if parts else ("graph", "one launch per update")
     if device.type != "cpu":
         return "eager", f"the safe choice on {device.type}"
-    saved = (SAVING + SHARE * size / RATE) * steps * sum(phase.repeats / phase.every for phase in phases)
+    saved = (SAVING + SHARE * size / RATE) * sum(phase.updates(steps) for phase in phases)
     short = options.max_minutes is not None and 60 * options.max_minutes < 10 * COMPILATION * len(phases)
     if math.isinf(size):
         return "eager", "compilation gains little on convolutions"
