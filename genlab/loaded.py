@@ -38,8 +38,9 @@ ABILITIES: dict[str, type] = {
 class Model:
     """A trained model in evaluation mode, with averaged weights if the run has them.
 
-    Samples are (n, *shape): images in [0, 1], points and rows of a table in their own units. Rows are returned as a
-    DataFrame if pandas is installed. Methods accept samples in the same form, or as arrays or tensors.
+    Samples are (n, *shape): images in [0, 1], points and rows of a table in their own units. Series are (n, T, C), with
+    the steps before the channels. Rows are returned as a DataFrame if pandas is installed, and so are series of a model
+    that learned from a table, in long form. Methods accept samples in the same form, or as arrays or tensors.
 
     Args:
         family: the model itself, whose methods use tensors in the model's range.
@@ -80,7 +81,7 @@ class Model:
 
             return self._frame(torch.cat(list(fulfilling(self.family, n, None, None if labels is None else y))))  # type: ignore[arg-type]
         with torch.no_grad(), executed(self.family, "auto"):
-            return self._out(abilities.samples(family, n, labels))
+            return self._out(abilities.samples(family, n, labels), labels)
 
     def reconstruct(self, x: Any) -> Any:
         """Encode and decode samples."""
@@ -129,6 +130,8 @@ class Model:
 
     def _rows(self, x: Any) -> Tensor:
         """Returns samples as a tensor; from a DataFrame, the model's columns in the model's order."""
+        if self.spec.layout == "sequence":
+            return self._series(x)
         if isinstance(x, Tensor):
             return x
         if not hasattr(x, "columns"):
@@ -142,6 +145,33 @@ class Model:
             raise UserError(f"the table lacks the columns {', '.join(lacking)}")
         return torch.as_tensor(np.array(x[names]))
 
+    def _series_out(self, units: Tensor, labels: Tensor | None) -> Any:
+        """Convert series in units to a long DataFrame if the source was a table, else to an array (N, T, C)."""
+        from genlab.data.series import write
+
+        if self.spec.source is None:
+            return units.transpose(1, 2).cpu().numpy()
+        if write.suffix(self.spec) in (*write.ARRAYS, ".ts"):
+            return write.array(self.spec, units)
+        return write.arrow(self.spec, units, labels).to_pandas()
+
+    def _series(self, x: Any) -> Tensor:
+        """Returns series, (N, T, C) or a long DataFrame, as a tensor (N, C, T) in units."""
+        from genlab.data.series import given
+
+        if hasattr(x, "columns"):
+            from genlab.data.frames import read
+
+            if self.spec.source is None:
+                raise UserError("this model did not learn from a table; its series are arrays (N, T, C)")
+            return given.of_frame(read.read(x), self.spec)
+        array = np.asarray(x)
+        if array.ndim != 3:
+            raise UserError(f"series are (N, T, C): series, steps, channels; got {array.shape}")
+        if self.spec.source and array.shape[2] == len(self.spec.source.names):
+            return given.of_array(array, self.spec, "the array")
+        return torch.as_tensor(np.array(array)).transpose(1, 2)
+
     def _frame(self, units: Tensor) -> Any:
         """Convert rows of a typed table in units to a DataFrame."""
         from genlab.data.frames.write import arrow
@@ -149,8 +179,10 @@ class Model:
         assert self.spec.table is not None
         return arrow(self.spec.table, units).to_pandas()
 
-    def _out(self, x: Tensor) -> Any:
+    def _out(self, x: Tensor, labels: Tensor | None = None) -> Any:
         """Convert samples in the model's range to an array in data units, or to a DataFrame with column names."""
+        if self.spec.layout == "sequence":
+            return self._series_out(self.spec.decode(x), labels)
         if self.spec.table:
             return self._frame(self.spec.decode(x))
         array = self.spec.decode(x).cpu().numpy()

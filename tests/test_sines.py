@@ -54,4 +54,4 @@ def test_a_run_on_sines_from_training_to_the_report(tmp_path, monkeypatch):
     assert (tmp_path / "run/evaluation.json").is_file()
     assert "sines" in (tmp_path / "report.html").read_text()
     with np.load(tmp_path / "run/samples.npz") as arrays:
-        assert arrays["samples"].shape == (6, 2, 8)
+        assert arrays["samples"].shape == (6, 8, 2)  # (N, T, C), as papers and other tools keep series

@@ -191,7 +191,8 @@ def read_samples(path: Path, data: "Dataset") -> "Tensor":
     """Reads samples from a .npz (key `samples`) or .npy file, in data units: (N, *shape) float32.
 
     Samples of a typed table come from a file of any kind that data=table reads, (N, width) float64. Series may be
-    (N, T, C) as well as (N, C, T), see `genlab.commands.series`, and become float64.
+    (N, T, C) as well as (N, C, T), see `genlab.commands.series`, or come from a file in the format of the data set's
+    own, see `genlab.data.series.given`; they become float64.
 
     Raises:
         UserError: the file is absent or damaged, has no such array, or its shape or range does not fit the data.
@@ -207,6 +208,11 @@ def read_samples(path: Path, data: "Dataset") -> "Tensor":
         from genlab.data.frames import given, read
 
         return given.units(data.spec.table, read.read(path, header=data.spec.table.header))[0]
+    if data.spec.source is not None:
+        from genlab.data.series import given as series_given
+
+        if (found := series_given.of_file(path, data.spec)) is not None:
+            return found
     try:
         loaded = np.load(path, allow_pickle=False)
         names = None if isinstance(loaded, np.ndarray) else loaded.files

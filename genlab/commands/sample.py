@@ -1,6 +1,7 @@
 """`genlab sample run=RUN n=64`: draws from a trained model; writes `samples.npz` and `grid.png` to the run folder.
 
-For a model of a table, it also writes `samples.csv`, with the table's columns in their own units.
+For a model of a table, it also writes `samples.csv`, with the table's columns in their own units. Rows of typed tables
+and series from files are written in the format of their source instead of `samples.npz`.
 """
 
 import csv
@@ -31,9 +32,10 @@ def sample(config: DictConfig, folder: Path) -> None:
     """Draw `n` samples with a seed; the same seed gives the same samples.
 
     `samples.npz` holds `samples` (n, *shape) float32: images in [0, 1], points in data units (float64 for a table,
-    which is also written as `samples.csv`). For a conditional model it also holds `labels` (n,), the class number of
-    each sample, and `classes` and `class_counts` (K,), the names of the classes and their numbers of training samples.
-    Classes are drawn in the proportions of the training data; y=NAME draws one class, y=each all of them in turn.
+    which is also written as `samples.csv`), series (n, T, C). For a conditional model it also holds `labels` (n,), the
+    class number of each sample, and `classes` and `class_counts` (K,), the names of the classes and their numbers of
+    training samples. Classes are drawn in the proportions of the training data; y=NAME draws one class, y=each all of
+    them in turn.
 
     A translation model writes translations of n test samples, the test samples as `originals`, and the translations
     translated back as `cycles`. A model without a prior writes reconstructions of n test samples, and the test samples
@@ -62,7 +64,7 @@ def sample(config: DictConfig, folder: Path) -> None:
     from PIL import Image
 
     from genlab.commands import fill as filling
-    from genlab.commands import tables
+    from genlab.commands import series, tables
     from genlab.metrics.attempts import attempt
     from genlab.models.base import Sampler
     from genlab.trainer import checkpoint, device
@@ -81,6 +83,8 @@ def sample(config: DictConfig, folder: Path) -> None:
     with device.precision(str(config.precision), where), executed(model, str(config.execution)):
         if model.spec.table and isinstance(model, Sampler):
             arrays, rows = tables.stream(model, config.n, config.y, target, config.where)
+        elif model.spec.source and isinstance(model, Sampler):
+            arrays, rows = series.stream(model, config.n, config.y, target)
         else:
             arrays = draw(model, config.n, run, config.y, state, places)
     reasons: dict[str, str] = {}
@@ -88,10 +92,14 @@ def sample(config: DictConfig, folder: Path) -> None:
     try:
         target.folder.mkdir(parents=True, exist_ok=True)
         plain: dict[str, Any] = {name: array.cpu().numpy() for name, array in arrays.items()}
+        if model.spec.layout == "sequence":  # papers and other tools keep series as (N, T, C)
+            plain = {name: array if name == "labels" else array.swapaxes(1, 2) for name, array in plain.items()}
         written = rows
         if model.spec.table and not rows:
             written = tables.write_arrays(model, arrays, target)
-        elif not model.spec.table:
+        elif model.spec.source and not rows:
+            written = series.write_arrays(model, arrays, target)
+        elif not rows:
             np.savez_compressed(target.samples, **plain, **class_names(model) if "labels" in plain else {})
             written = [target.samples]
         if model.spec.columns and not model.spec.table and model.spec.layout == "vector":

@@ -17,6 +17,7 @@ from torch import Tensor
 from genlab.data.columns.schema import Schema
 from genlab.data.fields import Field, Range
 from genlab.data.mixture import Mixture
+from genlab.data.series.source import Source
 from genlab.data.spec import Spec
 from genlab.errors import UserError
 from genlab.machine import cache_root
@@ -44,6 +45,7 @@ class Dataset:
         truth: the distribution that the samples were drawn from, if known.
         table: the schema of a table of typed columns, whose splits hold packed rows.
         steps: the schema of one step of series of typed columns, whose splits hold packed steps (N, fields, T).
+        source: what the file of series looks like, so that samples can be written like it.
         nodes: the largest number of nodes of graphs, whose splits hold packed graphs, see `packed`.
 
     Raises:
@@ -64,6 +66,7 @@ class Dataset:
         table: Schema | None = None,
         steps: Schema | None = None,
         nodes: int = 0,
+        source: Source | None = None,
     ) -> None:
         self.name = name
         self.splits = splits
@@ -76,7 +79,7 @@ class Dataset:
         shape = tuple(x.shape[1:])
         if schema := table or steps:
             shape = (schema.width, *shape[1:])
-        self.spec = Spec(shape, classes, fields, labels, counts, table, steps, nodes)
+        self.spec = Spec(shape, classes, fields, labels, counts, table, steps, nodes, source)
         if (x.dtype == torch.uint8) != self.spec.only("pixel"):
             allowed = "symmetric, unit or binary" if x.dtype == torch.uint8 else "real"
             raise UserError(f"data.range: '{self.spec.values}' does not fit {name}; allowed: {allowed}")

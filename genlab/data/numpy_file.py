@@ -21,10 +21,10 @@ def read_numpy(file: Path, key: str | None = None, version: int = 2) -> Table:
     Raises:
         UserError: the file is damaged, holds Python objects, or has an array or labels of an unsupported type or shape.
     """
-    x, y = _load(file, key)
+    x, y, _ = load(file, key)
     if not x.ndim:
         raise UserError(f"{file.name}: a single number, not an array; allowed: {ALLOWED}")
-    labels = None if y is None else _labels(file, y, len(x), version)
+    labels = None if y is None else labels_of(file, y, len(x), version)
     if x.ndim in (1, 2) and x.dtype.kind in "fiub" and x.size:
         return _numbers(file, x, labels, version)
     images = x
@@ -45,8 +45,16 @@ def read_numpy(file: Path, key: str | None = None, version: int = 2) -> Table:
     raise UserError(f"{file.name}: cannot use an array of {x.dtype} of shape {x.shape}; allowed: {ALLOWED}{advice}")
 
 
-def _load(file: Path, key: str | None) -> tuple[np.ndarray, np.ndarray | None]:
-    """Returns the array of samples and, if an .npz file has "x" and "y", the labels "y"."""
+def load(file: Path, key: str | None, label: str | None = None) -> tuple[np.ndarray, np.ndarray | None, str]:
+    """Returns the array of samples, the labels, if there are any, and the name of the array in an .npz file.
+
+    Args:
+        key: the name of the array; None: the only one, or "x".
+        label: the name of the labels; None: "y", if the array is "x".
+
+    Raises:
+        UserError: the file is damaged, holds Python objects, or has no such array.
+    """
     try:
         if file.suffix.lower() == ".npz" and zipfile.is_zipfile(file):
             with zipfile.ZipFile(file) as archive:
@@ -55,22 +63,30 @@ def _load(file: Path, key: str | None) -> tuple[np.ndarray, np.ndarray | None]:
         # No pickle: loading one can run arbitrary code.
         loaded: Any = np.load(file, mmap_mode="r", allow_pickle=False)
         if isinstance(loaded, np.ndarray):
-            return loaded, None
+            return loaded, None, ""
         with loaded as arrays:
             names = list(arrays)
             if key is None and len(names) > 1 and "x" not in names:
                 raise UserError(f"data.key: {file.name} has {', '.join(names)}; name one of them")
             choose("data.key", chosen := key or ("x" if "x" in names else names[0] if names else "x"), names)
-            unread = [name for name in names if name not in (chosen, "y" if chosen == "x" else "")]
+            if label is not None:
+                choose("data.label", label, [name for name in names if name != chosen])
+            labels = label or ("y" if chosen == "x" and "y" in names else "")
+            unread = [name for name in names if name not in (chosen, labels)]
             if unread and key is None:
                 note(f"{file.name}: ignored: {quoted(unread)}; only 'x' and the labels 'y' are read")
-            return arrays[chosen], arrays["y"] if chosen == "x" and "y" in names else None
+            return arrays[chosen], arrays[labels] if labels else None, chosen
     except (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile) as error:
         reason = "it holds Python objects" if "bject" in str(error) else brief(error)
         raise UserError(f"{file.name} cannot be read as an array of numbers: {reason}") from error
 
 
-def _labels(file: Path, y: np.ndarray, n: int, version: int) -> list[str]:
+def labels_of(file: Path, y: np.ndarray, n: int, version: int = 2) -> list[str]:
+    """Returns the names of the classes y (n,) of n samples.
+
+    Raises:
+        UserError: they have another shape, a type that names no classes, or a label is missing.
+    """
     if version > 1:
         if y.dtype.kind not in "biufUS":
             raise UserError(f"{file.name}: labels 'y' of {y.dtype}; classes must be text, numbers or booleans")

@@ -6,7 +6,8 @@ seeing a pair can be compared with T itself:
     reals       T(x) = R x + s,  R a rotation by 30° of the first two coordinates, s a shift
     pixels      T(x) = 1 - max of each pixel and its four neighbours: inverted contrast, strokes two pixels thicker
     categories  each label becomes the next one
-    tables      categories as above; T(z) = -z of a number's normal score z, which mirrors its rank
+    tables      categories as above; T(z) = -z of a number's normal score z, which mirrors its rank; so do the steps of
+                series from files, in their own code
 
 In every split a is the first half of the samples and b comes from the second half, so no sample is on both sides. With
 two sets, a is all of the first and b all of the second, and no true map is known.
@@ -26,6 +27,7 @@ from torch.nn import functional as F
 
 from genlab.data.base import Batch, Dataset, Split, digest
 from genlab.data.fields import LIMITS, Group
+from genlab.data.spec import by_step
 from genlab.errors import UserError
 
 ANGLE = math.radians(30.0)
@@ -68,7 +70,8 @@ class Pairs(Dataset):
                 name: split._replace(x=schema.pack(schema.encode(own.units(split.x))))
                 for name, split in self.b.splits.items()
             }
-        super().__init__(name, self.a.splits, first.spec.fields, fingerprint=fingerprint, table=first.spec.table)
+        parts = {"table": first.spec.table, "steps": first.spec.steps, "source": first.spec.source}
+        super().__init__(name, self.a.splits, first.spec.fields, fingerprint=fingerprint, **parts)
         self.counts = first.spec.counts  # the counts of both halves together
         y_a = self.a.splits["train"].y
         counts = () if y_a is None or not first.spec.classes else y_a.bincount(minlength=first.spec.classes).tolist()
@@ -99,7 +102,8 @@ class Pairs(Dataset):
         splits = {name: self._transformed(split) for name, split in self.b.splits.items()}
         spec = self.spec
         name = f"{self.b.name} transformed"
-        target = Dataset(name, splits, spec.fields, spec.classes, spec.labels, self.fingerprint, table=spec.table)
+        parts = {"table": spec.table, "steps": spec.steps, "source": spec.source}
+        target = Dataset(name, splits, spec.fields, spec.classes, spec.labels, self.fingerprint, **parts)
         target.spec = spec.counted(self.counts)
         return target
 
@@ -108,6 +112,9 @@ class Pairs(Dataset):
         if self.spec.table is not None:
             schema = self.spec.table
             return Split(schema.pack(self.transform(schema.expand(split.x))), split.y)
+        if (steps := self.spec.steps) is not None:
+            mapped = self.transform(by_step(steps.expand, split.x[:]))
+            return Split(by_step(steps.pack, mapped), split.y)
         if split.x.dtype != torch.uint8:
             return Split(self.spec.each(partial(moved, raw=True), split.x), split.y)
         return Split(torch.cat([255 - thicken(part.float()) for part in split.x.split(CHUNK)]).byte(), split.y)
@@ -120,7 +127,7 @@ class Pairs(Dataset):
         """
         if not self.known:
             raise UserError(f"{self.name}: no true map between the two data sets is known")
-        if self.spec.table is not None:
+        if self.spec.table is not None or self.spec.steps is not None:
             return self.spec.each(mirrored, x)
         return self.spec.each(moved, x)
 

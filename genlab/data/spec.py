@@ -10,6 +10,7 @@ from torch import Tensor
 from genlab.data.columns.schema import Schema
 from genlab.data.fields import LIMITS, Field, Group, Kind, Range, decode, encode, fields_of, from_unit, grouped, numeric
 from genlab.data.packed import Packed, presence
+from genlab.data.series.source import Source
 
 Layout = Literal["vector", "sequence", "image", "graph"]  # (D,), (C, T), (C, H, W) or packed, see `packed`
 
@@ -28,6 +29,7 @@ class Spec:
         table: the schema, if samples are rows of a table of typed columns; its fields replace `fields`.
         steps: the schema of one step, if samples are series of typed columns; its fields replace `fields`.
         nodes: of graphs, the largest number of nodes; the shape then follows from the fields, those of nodes first.
+        source: of series from a file, what the file looks like.
 
     Raises:
         ValueError: the sizes of the fields do not add up to axis 0.
@@ -43,13 +45,14 @@ class Spec:
         table: Schema | None = None,
         steps: Schema | None = None,
         nodes: int = 0,
+        source: Source | None = None,
     ) -> None:
         self.shape, self.classes, self.labels, self.counts = shape, classes, labels, counts
         self.table, self.steps = table, steps
         if schema := table or steps:
             fields = schema.fields
         self.fields = fields if isinstance(fields, tuple) else fields_of(shape, fields)
-        self.nodes = nodes
+        self.nodes, self.source = nodes, source
         if nodes:
             channels = (sum(field.size for field in self.fields if field.part == part) for part in ("node", "edge"))
             self.shape = Packed(nodes, *channels)
@@ -67,13 +70,12 @@ class Spec:
         return f"Spec{(*self._kind(), self.counts)}"
 
     def _kind(self) -> tuple[Any, ...]:
-        return self.shape, self.classes, self.fields, self.labels, self.table, self.steps, self.nodes
+        return self.shape, self.classes, self.fields, self.labels, self.table, self.steps, self.nodes, self.source
 
     def counted(self, counts: Sequence[int]) -> "Spec":
         """Returns a copy with these counts."""
-        return Spec(
-            self.shape, self.classes, self.fields, self.labels, tuple(counts), self.table, self.steps, self.nodes
-        )
+        parts = (self.table, self.steps, self.nodes, self.source)
+        return Spec(self.shape, self.classes, self.fields, self.labels, tuple(counts), *parts)
 
     @property
     def layout(self) -> Layout:
@@ -196,6 +198,7 @@ class Spec:
         state = {"shape": list(self.shape), "classes": self.classes, "fields": fields, "labels": list(self.labels)}
         schemas = {"table": self.table, "steps": self.steps}
         state |= {name: schema.state() for name, schema in schemas.items() if schema}
+        state |= {"source": self.source.state()} if self.source else {}
         return state | {"nodes": self.nodes} if self.nodes else state
 
     @classmethod
@@ -219,6 +222,7 @@ class Spec:
         if isinstance(state, dict):
             more = {name: Schema.of(state[name]) for name in ("table", "steps") if name in state}
             more["nodes"] = state.get("nodes", 0)
+            more["source"] = Source.of(state["source"]) if "source" in state else None
         return cls(tuple(shape), classes, fields, tuple(labels), tuple(counts), **more)
 
     @property
@@ -240,12 +244,12 @@ class Spec:
     def decode(self, x: Tensor) -> Tensor:
         """Converts the model's range to data units: images clipped to [0, 1], columns in float64, points unchanged.
 
-        The largest channel of a category becomes 1, the others 0.
+        The largest channel of a category becomes 1, the others 0. Static columns of series become constant.
         """
         if self.table:
             return self.table.decode(x)
         if self.steps:
-            return by_step(self.steps.decode, x)
+            return by_step(self.steps.decode, self._held(x))
         if self.only("real"):
             return self._in_units(x)
         return self.each(decode, self._in_units(x))
@@ -287,6 +291,14 @@ class Spec:
         if len(self.groups) == 1 and not self.nodes:
             return rule(self.groups[0], x)
         return torch.cat([group.back(rule(group, group.of(x))) for group in self.groups], dim=1)
+
+    def _held(self, x: Tensor) -> Tensor:
+        """Replaces the static columns of series (B, C, T), which are constant in the data, by their mean over time."""
+        if not (self.steps and self.source and self.source.static):
+            return x
+        held = [column.name in self.source.static for column in self.steps.columns for _ in range(column.width)]
+        mask = torch.tensor(held, device=x.device)[:, None]
+        return torch.where(mask, x.mean(2, keepdim=True), x)
 
     def _in_units(self, x: Tensor) -> Tensor:
         """Converts standardised columns to their own units, keeps everything else."""

@@ -39,8 +39,8 @@ class Table(Dataset):
             date, ordered, constant, id, a pattern of dates such as "%d.%m.%y", or a list of words in their order; or
             such a mapping as YAML.
         missing: the texts that stand for a missing value; None: "", NA, N/A, NaN, null and ?.
-        numeric: how a model sees numbers: "quantile" (normal scores), "standard", "modes" (of a mixture of normals), or
-            "auto": quantile.
+        numeric: how a model sees numbers: "quantile" (normal scores), "standard", "minmax", "modes" (of a mixture of
+            normals), or "auto": quantile.
         rare: words that fewer training rows have share one channel; None: one in 5,000 rows, 10 at most.
         most: at most so many words of a column have a channel of their own.
         header: whether the first line of a text file has the names of the columns.

@@ -1,10 +1,11 @@
-"""How a model sees a number: as the normal score of its rank, standardised, or as a mode and the place within it.
+"""How a model sees a number: as the normal score of its rank, scaled, or as a mode and the place within it.
 
     quantile  z = Φ⁻¹(F(v))                                        any column looks normal (`quantiles`)
     standard  z = (v - m) / s                                      its shape stays
+    minmax    z = (v - min) / (max - min)                          its shape stays, within [0, 1]
     modes     k ~ P(mode | v) of a mixture of up to ten normals, one channel for each, and z = (v - m_k) / (4 s_k)
 
-The third is the mode-specific normalisation of CTGAN (L. Xu et al., "Modeling Tabular data using Conditional GAN",
+The last is the mode-specific normalisation of CTGAN (L. Xu et al., "Modeling Tabular data using Conditional GAN",
 2019, https://arxiv.org/abs/1907.00503, section 4.2).
 """
 
@@ -90,6 +91,29 @@ class StandardCode(Code):
         return [self.mean, self.deviation]
 
 
+class MinMaxCode(Code):
+    """Numbers scaled so that the training values fill [0, 1]; other values may lie outside."""
+
+    name: ClassVar[str] = "minmax"
+
+    def __init__(self, quantiles: Quantiles, low: float, high: float) -> None:
+        self.low, self.high = low, high
+
+    @classmethod
+    def fit(cls, quantiles: Quantiles, values: np.ndarray) -> "MinMaxCode":
+        low, high = float(values.min()), float(values.max())
+        return cls(quantiles, low, high if high > low else low + 1.0)
+
+    def encode(self, v: Tensor, noise: Tensor | None) -> Tensor:
+        return ((v - self.low) / (self.high - self.low))[:, None]
+
+    def decode(self, x: Tensor) -> Tensor:
+        return x[:, 0].double() * (self.high - self.low) + self.low
+
+    def state(self) -> list[Any]:
+        return [self.low, self.high]
+
+
 class ModesCode(Code):
     """A mode of a mixture of normals, and the place within it."""
 
@@ -151,7 +175,7 @@ class ModesCode(Code):
         return self.lists
 
 
-CODES: dict[str, Any] = {code.name: code for code in (QuantileCode, StandardCode, ModesCode)}
+CODES: dict[str, Any] = {code.name: code for code in (QuantileCode, StandardCode, MinMaxCode, ModesCode)}
 
 
 def ranks(quantiles: Quantiles, code: Code, x: Tensor) -> Tensor:

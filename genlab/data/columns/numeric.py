@@ -26,13 +26,21 @@ class Numeric(Column):
         quantiles: of its values in the training rows.
         code: what a model sees of a number.
         decimals: digits after the point that its values have; None: as many as a double has.
+        bounds: the lowest and the highest value that it may have; None: those of the training rows.
     """
 
     def __init__(
-        self, name: str, quantiles: Quantiles, code: Code, decimals: int | None = None, missing: str | None = None
+        self,
+        name: str,
+        quantiles: Quantiles,
+        code: Code,
+        decimals: int | None = None,
+        missing: str | None = None,
+        bounds: Sequence[float] | None = None,
     ) -> None:
         super().__init__(name, missing)
         self.quantiles, self.code, self.decimals = quantiles, code, decimals
+        self.bounds = None if bounds is None else [float(bound) for bound in bounds]
         self.size = sum(field.size for field in code.fields(name))  # channels of the number; the flags follow
 
     @classmethod
@@ -50,11 +58,11 @@ class Numeric(Column):
 
     @property
     def low(self) -> float:
-        return self.quantiles.lists[0][0]
+        return self.bounds[0] if self.bounds else self.quantiles.lists[0][0]
 
     @property
     def high(self) -> float:
-        return self.quantiles.lists[0][-1]
+        return self.bounds[1] if self.bounds else self.quantiles.lists[0][-1]
 
     @property
     def middle(self) -> float:
@@ -62,7 +70,7 @@ class Numeric(Column):
         return self.quantiles.at(torch.tensor([0.5], dtype=torch.float64)).item()
 
     def state(self) -> dict[str, Any]:
-        names = ("name", "decimals", "missing")
+        names = ("name", "decimals", "missing", *(["bounds"] if self.bounds else []))
         code = [self.code.name, *self.code.state()]
         plain = {name: getattr(self, name) for name in names}
         return {"kind": self.kind, "quantiles": self.quantiles.state(), "code": code, **plain}
@@ -86,7 +94,7 @@ class Numeric(Column):
     def decode(self, x: Tensor) -> Tensor:
         v = self.code.decode(x[:, : self.size]).clamp(self.low, self.high)
         if self.decimals is not None:
-            v = torch.round(v, decimals=self.decimals)
+            v = torch.round(v, decimals=self.decimals) + 0.0  # no -0.0
         return self._in_units(v, x[:, self.size :].argmax(1) == 1 if self.missing is not None else None)
 
     def ranks(self, x: Tensor) -> Tensor:
