@@ -6,18 +6,18 @@ import torch
 from torch import Tensor
 
 from genlab.evaluation.judges.base import Judge, Parts, Values
-from genlab.metrics.attempts import Reasons, attempt
+from genlab.metrics.attempts import Reasons
 from genlab.metrics.tables.marginals import by_column
 from genlab.metrics.tables.measures import table_parts
 from genlab.metrics.tables.rows import Rows, same_length
 
 TRAIN = 50_000  # most training rows that are searched for copies
-HELD_OUT = ("privacy", "out_of_range")  # parts whose floor is that of held-out rows: training rows are their own copies
 
 
 class TableJudge(Judge):
     """A judge of rows (N, width) in the columns' own units, see `Judge`."""
 
+    held_out: ClassVar = ("privacy", "out_of_range")  # training rows are their own copies
     quick_samples = 5000
     quick_parts: ClassVar = {"sliced_w2": (), "columns": (), "trends": ()}
 
@@ -58,15 +58,6 @@ class TableJudge(Judge):
             for _, part in self.schema.cut(train)
         ]
         return torch.cat(parts, dim=1)
-
-    def calibration(self, n: int) -> tuple[Values, Values]:
-        floor, noise = super().calibration(n)
-        other = "validation" if self.split == "test" else "test"
-        reasons: Reasons = {}
-        parts = self.parts(self.data.real(other, n), None, reasons)
-        for name in HELD_OUT:
-            floor |= attempt(name, parts[name], reasons) or {}
-        return floor, noise
 
     def columns(self, samples: Tensor) -> Values:
         """Returns the distance of each column from the real one, worst first."""
