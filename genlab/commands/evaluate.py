@@ -11,7 +11,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from genlab.commands import settings
 from genlab.config import build
-from genlab.errors import UserError, choose
+from genlab.errors import UserError, choose, within
 from genlab.evaluation import NETS, PROTOCOLS
 from genlab.runs.folder import Run
 from genlab.trainer.options import EXECUTIONS
@@ -54,8 +54,11 @@ def check(config: DictConfig) -> None:
     choose("execution", str(config.execution), EXECUTIONS)
     if config.protocol is not None:
         choose("protocol", str(config.protocol), PROTOCOLS)
+    if config.horizon is not None and not isinstance(config.horizon, int):
+        raise UserError(f"horizon: {config.horizon!r} is not a number of steps")
     file = isinstance(config.samples, str)
-    for key, lowest in (("likelihood", 2), ("k", 1), ("seed", 0), ("repeats", 1), *(() if file else (("samples", 2),))):
+    least = {"likelihood": 2, "k": 1, "seed": 0, "repeats": 1, "season": 1} | ({} if file else {"samples": 2})
+    for key, lowest in least.items():
         if not isinstance(config[key], int) or config[key] < lowest:
             raise UserError(f"{key}: {config[key]!r} is not an integer of at least {lowest}")
     if config.run is None and not file:
@@ -99,6 +102,7 @@ def of_run(config: DictConfig) -> None:
     data = build.data(stored)
     check_data(state, data)
     check_protocol(config, data)
+    check_horizon(config, data)
     data = data.to(where)
     report = Report(
         source=str(run.folder),
@@ -159,10 +163,25 @@ def check_protocol(config: DictConfig, data: "Dataset") -> None:
         timegan.check(data.spec)
 
 
+def check_horizon(config: DictConfig, data: "Dataset") -> None:
+    """Check that windows are long enough to forecast so many steps.
+
+    Raises:
+        UserError: they are not, or the data are no series.
+    """
+    if config.horizon is None:
+        return
+    if data.spec.layout != "sequence":
+        raise UserError("horizon: applies to time series only")
+    length = data.spec.shape[1]
+    within("horizon", config.horizon, 1, length - 2)
+    within("season", config.season, 1, length - config.horizon)
+
+
 def plan(config: DictConfig, samples: int | None = None) -> "Plan":
     from genlab.evaluation.evaluate import Plan
 
-    keys = ("split", "likelihood", "k", "seed", "precision", "execution", "protocol", "repeats")
+    keys = ("split", "likelihood", "k", "seed", "precision", "execution", "protocol", "repeats", "horizon", "season")
     return Plan(config.samples if samples is None else samples, **{key: config[key] for key in keys})
 
 
@@ -207,7 +226,8 @@ def read_samples(path: Path, data: "Dataset") -> "Tensor":
     if data.spec.table is not None:
         from genlab.data.frames import given, read
 
-        return given.units(data.spec.table, read.read(path, header=data.spec.table.header))[0]
+        frame = read.read(path, header=data.spec.table.header, option="samples")
+        return given.units(data.spec.table, frame, strange=True)[0]
     if data.spec.source is not None:
         from genlab.data.series import given as series_given
 

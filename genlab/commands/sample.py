@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from genlab.models.base import Family
 
 CHUNK = 500  # samples drawn at a time, to bound the memory
+FILES = (".csv", ".tsv", ".parquet", ".npz", ".npy", ".json", ".png")
 REAL = 2000  # test samples behind the points in grid.png
 
 
@@ -47,9 +48,16 @@ def sample(config: DictConfig, folder: Path) -> None:
     """
     if OmegaConf.is_missing(config, "run"):
         raise UserError("'run' needs a value: genlab sample run=outputs/...")
-    for key, lowest in (("n", 1), ("seed", 0)):
+    for key, lowest in (("n", 1), ("seed", 0), *(() if config.horizon is None else (("horizon", 1),))):
         if not isinstance(config[key], int) or config[key] < lowest:
             raise UserError(f"{key}: {config[key]!r} is not an integer of at least {lowest}")
+    asked = [key for key in ("fill", "given", "where") if config[key] is not None]
+    if len(asked) > 1:
+        raise UserError(f"{asked[0]} and {asked[1]} exclude each other; run genlab sample once for each")
+    if config.out is not None and Path(str(config.out)).suffix in FILES:
+        raise UserError(f"out: names a folder, but '{config.out}' looks like a file; samples have the source's format")
+    if config.horizon is not None and config.given is None:
+        raise UserError("horizon: needs the series that are to be continued: given=FILE")
     choose("precision", str(config.precision), ("fp32", "bf16"))
     choose("execution", str(config.execution), EXECUTIONS)
     run = Run.open(str(config.run))
@@ -64,6 +72,7 @@ def sample(config: DictConfig, folder: Path) -> None:
     from PIL import Image
 
     from genlab.commands import fill as filling
+    from genlab.commands import given as continuing
     from genlab.commands import series, tables
     from genlab.metrics.attempts import attempt
     from genlab.models.base import Sampler
@@ -76,6 +85,13 @@ def sample(config: DictConfig, folder: Path) -> None:
     device.seed(where, config.seed)
     if config.fill is not None:
         print(filling.fill(model, str(config.fill), target))
+        return
+    if config.given is not None:
+        line, image = continuing.continue_series(model, str(config.given), config.n, config.horizon, target)
+        if image is not None:
+            Image.fromarray(image).save(target.folder / "completed.png")
+            line += f", {target.folder / 'completed.png'}"
+        print(line)
         return
     if config.where is not None and not (model.spec.table and isinstance(model, Sampler)):
         raise UserError("where: applies to models that draw rows of a table (data=table) only")

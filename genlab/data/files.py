@@ -18,20 +18,21 @@ def check_version(version: int) -> None:
     choose("data.version", str(version), map(str, VERSIONS))
 
 
-def find(path: str, kind: str) -> Path:
+def find(path: str, kind: str, option: str = "data.path") -> Path:
     """Returns the absolute path of a file or folder, with ~ expanded.
 
     Args:
         kind: "file" or "folder".
+        option: that names the path, for messages.
 
     Raises:
         UserError: the path does not exist, or is of the other kind.
     """
     absolute = Path(os.path.abspath(os.path.expanduser(path)))
     if not absolute.exists():
-        raise UserError(f"data.path: there is no {kind} {absolute}")
+        raise UserError(f"{option}: there is no {kind} {absolute}")
     if absolute.is_dir() != (kind == "folder"):
-        raise UserError(f"data.path: {absolute} is {'a file' if kind == 'folder' else 'a folder'}, not a {kind}")
+        raise UserError(f"{option}: {absolute} is {'a file' if kind == 'folder' else 'a folder'}, not a {kind}")
     return absolute
 
 

@@ -15,6 +15,7 @@ from torch import Tensor
 from genlab.data.base import Dataset
 from genlab.data.pairs import Pairs
 from genlab.evaluation import abilities
+from genlab.evaluation.forecasts import forecasts
 from genlab.evaluation.judges import judge_of
 from genlab.evaluation.report import Report
 from genlab.evaluation.training import OWN_MEASURES
@@ -54,6 +55,8 @@ class Plan(NamedTuple):
     execution: str = "auto"  # of a net that is called many times per sample, see `sampling.executed`
     protocol: str | None = None  # scores taken as papers do, beside the others
     repeats: int = 10  # of the protocol
+    horizon: int | None = None  # steps of series that are forecast, and imputed; None: neither
+    season: int = 1  # steps after which the naive forecast repeats
 
 
 def with_units(data: Dataset) -> dict[str, Measure]:
@@ -122,6 +125,7 @@ def evaluate(family: Family, data: Dataset, plan: Plan, net: FeatureNet | None, 
         judge_samples(samples, data, plan, net, report, labels)
     else:
         report.left_out["samples"] = "the model has no prior to draw from"
+    _forecasts(family, data, plan, report)
     _autoencoding(family, data, plan, report)
     _likelihood(family, data, plan, report)
 
@@ -168,6 +172,19 @@ def _translations(family: Translator, data: Pairs, plan: Plan, net: FeatureNet |
             "label_preservation": label_preservation(net(translated).logits.argmax(1), batch["y"])
         }
     report.add(with_units(data), attempt_all(parts, report.left_out))
+
+
+def _forecasts(family: Family, data: Dataset, plan: Plan, report: Report) -> None:
+    if plan.horizon is None:
+        return
+    horizon = plan.horizon
+    if not family.completes_any:
+        report.left_out["forecast"] = f"a {type(family).__name__} cannot be given some of the steps"
+        return
+    with timed(report, "forecasts"), executed(family, plan.execution):
+        taken = attempt("forecast", lambda: forecasts(family, data, plan.split, horizon, plan.season), report.left_out)
+    if taken is not None:
+        report.add(MEASURES, taken[0], None, taken[1])
 
 
 def _autoencoding(family: Family, data: Dataset, plan: Plan, report: Report) -> None:

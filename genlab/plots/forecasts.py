@@ -5,13 +5,13 @@ from collections.abc import Sequence
 import numpy as np
 from torch import Tensor
 
-from genlab.metrics.series.forecasts import fan
+from genlab.metrics.series.forecasts import LEVELS, fan
 from genlab.plots.canvas import new_figure, pixels
 from genlab.plots.pairplot import GENERATED, REAL
 from genlab.plots.shorten import shorten
 from genlab.plots.tables import plain
 
-LEVELS = (0.05, 0.25, 0.5, 0.75, 0.95)  # the ends of the 90 and 50 % intervals, and the median
+SHOWN = 96  # steps of a picture that `genlab sample` draws, the last ones
 NAME = 22  # most characters of a channel's name
 
 
@@ -46,7 +46,8 @@ def forecast(
         axes.fill_between(at, bands[1], bands[3], color=GENERATED, alpha=0.4, linewidth=0, label="50 %")
         axes.plot(at, bands[2], color=GENERATED, linewidth=1.2, label="median")
         hidden = np.where(given & ~beside, np.nan, happened)
-        axes.plot(at, hidden, "--", color=REAL, linewidth=1, label="what happened")
+        if np.isfinite(np.where(given, np.nan, happened)).any():
+            axes.plot(at, hidden, "--", color=REAL, linewidth=1, label="what happened")
         axes.plot(at, np.where(given, happened, np.nan), ".-", color="black", linewidth=1, markersize=3, label="given")
         axes.set_ylabel(plain(shorten(names[i] if names else f"channel {i + 1}", NAME)), fontsize=8)
         axes.tick_params(labelsize=7)

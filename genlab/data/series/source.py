@@ -19,16 +19,32 @@ class Clock(NamedTuple):
 
     def times(self, n: int) -> np.ndarray:
         """The times of n steps, in the column's units: (n,) float64."""
-        steps = self.first + self.step * np.arange(n)
+        return self._moments(self.first + self.step * np.arange(n))
+
+    def after(self, last: float, n: int) -> np.ndarray:
+        """The times of the n steps after one at the time `last`, all in the column's units: (n,) float64."""
+        if self.months:
+            moment = np.array(last - self.offset).astype(np.int64).astype(f"datetime64[{self._unit}]")
+            last = float(moment.astype("datetime64[M]").astype(np.int64)) - (self.offset < 0)
+        return self._moments(last + self.step * np.arange(1, n + 1))
+
+    @property
+    def _unit(self) -> str:
+        return getattr(self.column, "unit", "D")
+
+    def _moments(self, steps: np.ndarray) -> np.ndarray:
         if not self.months:
             return steps
-        unit = getattr(self.column, "unit", "D")
         months = steps.astype(np.int64) + (self.offset < 0)
-        return months.astype("datetime64[M]").astype(f"datetime64[{unit}]").astype(np.int64) + self.offset
+        return months.astype("datetime64[M]").astype(f"datetime64[{self._unit}]").astype(np.int64) + self.offset
 
     def text(self, n: int) -> list[str]:
         """The times of n steps as they stand in a file."""
-        return self.column.cells(self.times(n))  # type: ignore[attr-defined]
+        return self.text_of(self.times(n))
+
+    def text_of(self, times: np.ndarray) -> list[str]:
+        """Times (N,) as they stand in a file."""
+        return self.column.cells(times)  # type: ignore[attr-defined]
 
     def state(self) -> dict[str, Any]:
         """Returns plain values for a checkpoint; `of` reads them."""

@@ -121,11 +121,18 @@ def _number(cell: str) -> bool:
     return True
 
 
-def write_ts(path: Path, title: str, chunks: Iterable[tuple[np.ndarray, Sequence[str]]], classes: Sequence[str]) -> int:
+def write_ts(
+    path: Path,
+    title: str,
+    chunks: Iterable[tuple[np.ndarray, Sequence[str]]],
+    classes: Sequence[str],
+    equal: bool = True,
+) -> int:
     """Writes series (n, T, C) with their classes, chunk by chunk; returns their number.
 
     Args:
         classes: the names of all classes; () for none.
+        equal: whether all series have one length.
 
     Raises:
         OSError: the file cannot be written.
@@ -137,7 +144,8 @@ def write_ts(path: Path, title: str, chunks: Iterable[tuple[np.ndarray, Sequence
                 gaps = str(bool(np.isnan(x).any())).lower()
                 sizes = [f"@univariate {str(x.shape[2] == 1).lower()}", f"@dimensions {x.shape[2]}"]
                 file.write(f"@problemName {title or 'samples'}\n@timeStamps false\n@missing {gaps}\n")
-                file.write("\n".join([*sizes, "@equalLength true", f"@seriesLength {x.shape[1]}"]))
+                lengths = ["@equalLength true", f"@seriesLength {x.shape[1]}"] if equal else ["@equalLength false"]
+                file.write("\n".join([*sizes, *lengths]))
                 file.write(f"\n@classLabel {' '.join(['true', *classes]) if classes else 'false'}\n@data\n")
             for i, series in enumerate(x):
                 cells = [",".join("?" if np.isnan(v) else f"{v:.9g}" for v in channel) for channel in series.T]

@@ -17,6 +17,8 @@ https://otexts.com/fpp3 (section 5.2, the seasonal naive method).
 import torch
 from torch import Tensor
 
+LEVELS = (0.05, 0.25, 0.5, 0.75, 0.95)  # the ends of the 90 and 50 % intervals, and the median
+
 
 def crps(ensemble: Tensor, truth: Tensor, fair: bool = True) -> Tensor:
     """The score of each cell: ensemble (m, *shape) and truth (*shape) -> (*shape), in the units of the values.

@@ -101,4 +101,20 @@ MEASURES = (
     Measure("marginal_worst", "the same of the worst channel", "min"),
     Measure("timegan_discriminative", "the papers' discriminative score, see protocol=timegan", "min"),
     Measure("timegan_predictive", "the papers' predictive score, see protocol=timegan", "min"),
+    Measure(
+        "forecast_crps",
+        "CRPS of the last steps given those before; noise: the last season repeated",
+        "min",
+        "channel deviations",
+    ),
+    Measure("forecast_mae", "error of the median draw of the same", "min", "channel deviations"),
+    Measure("forecast_coverage", "share of the true values within 90 % of the draws of the same, 0.9 at best", ""),
+    Measure(
+        "imputation_crps",
+        "CRPS of steps in the middle given both sides; noise: a straight line",
+        "min",
+        "channel deviations",
+    ),
+    Measure("imputation_mae", "error of the median draw of the same", "min", "channel deviations"),
+    Measure("imputation_coverage", "share of the true values within 90 % of the draws of the same, 0.9 at best", ""),
 )
