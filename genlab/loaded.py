@@ -70,6 +70,8 @@ class Model:
             UserError: the model cannot sample, or has no such class.
         """
         family: Any = self._able("sample")
+        if n < 1:
+            raise UserError(f"n: must be at least 1, got {n}")
         if seed is not None:
             devices.seed(self.family.device, seed)
         if y is None or isinstance(y, int | str):

@@ -9,6 +9,8 @@ import numpy as np
 import pytest
 import torch
 
+from genlab.data.columns.schema import Schema
+from genlab.data.frames import given, read
 from genlab.data.frames.write import suffix, write
 from genlab.data.table import Table
 from genlab.errors import UserError
@@ -87,7 +89,7 @@ GOOD: dict[str, tuple[str | bytes, dict[str, Any], list[str], str]] = {
     ),
     "constant.csv": (lines("a,b,c", lambda i: f"7,{i % 3},"), {}, ["constant", "integer", "constant"], "7,2,"),
     "numbered.csv": (lines("id,b", lambda i: f"{100 + i},{i % 3}"), {}, ["id", "integer"], "100,2"),
-    "identifiers.csv": (lines("a,b", lambda i: f"{10**18 + i * 7},{i % 5}"), {}, ["id", "integer"], "0,2"),
+    "identifiers.csv": (lines("a,b", lambda i: f"{10**18 + i * 7},{i % 5}"), {}, ["id", "integer"], f"{10**18},2"),
     "dates.csv": (
         lines("d,b", lambda i: f"{i % 28 + 1:02d}.03.20{10 + i % 9},{i % 3}"),
         {},
@@ -161,7 +163,7 @@ BAD: dict[str, tuple[str | bytes, dict[str, Any], str]] = {
     "dash.csv": (
         lines("a,b", lambda i: f"{'-' if i % 4 == 0 else i % 9},{i % 3}"),
         {},
-        r"column 'a' holds numbers .* but also '-'; .*data\.missing=\[-\].*\"data\.exclude=\[a\]\"",
+        r"column 'a' holds numbers .* but also '-'; .*data\.missing=\[\"\",NA,.*,-\].*\"data\.exclude=\[a\]\"",
     ),
     "infinite.csv": (
         lines("a b,b", lambda i: f"{'inf' if i == 3 else i * 1.37},{i % 3}", 200),
@@ -177,14 +179,34 @@ BAD: dict[str, tuple[str | bytes, dict[str, Any], str]] = {
     "ragged.csv": ("a,b\n1,2\n3\n4,5,6\n", {}, "the header has 2 cells, but line 3 has 1, line 4 has 3"),
     "quote.csv": ('a,b\n1,"abc\n2,d\n', {}, "line 2 opens a quote that is never closed"),
     "empty.csv": ("", {}, "is empty"),
-    "header_only.csv": ("a,b\n", {}, "has no rows"),
+    "header_only.csv": ("a,b\n", {}, "no rows"),
+    "header_unended.csv": ("a,b", {}, "no rows"),
+    "mark.csv": (lines("a,b", lambda i: f"{i % 7},{i % 3}"), {"delimiter": "ab"}, "must be one character, or tab"),
+    "fraction.csv": (
+        lines("a,b", lambda i: f"{i % 7},{2.5 if i == 3 else i}"),
+        {"types": "{b: integer}"},
+        "column 'b' is not a column of whole numbers: line 5 holds '2.5'",
+    ),
+    "pattern.csv": (
+        lines("a,b", lambda i: f"{i % 7},0{i % 9 + 1}.03.2020"),
+        {"types": "{b: '%Y-%m-%d'}"},
+        "does not fit the pattern %Y-%m-%d: line 2 holds '01.03.2020'",
+    ),
+    "varied.csv": (lines("a,b", lambda i: f"{i % 7},{i % 3}"), {"types": "{b: constant}"}, "is no constant"),
+    "repeated.csv": (lines("a,b", lambda i: f"{i % 7},x"), {"types": {"b": ["x", "x"]}}, "each named once"),
+    "most.csv": (lines("a,b", lambda i: f"{i % 7},{i % 7}"), {"most": 0}, "data.most: must be >= 1"),
+    "quarters.csv": (
+        lines("d,b", lambda i: f"{i % 12 + 1}/{i % 28 + 1}/{10 + i % 13},{i % 3}", 400),
+        {},
+        "if these are dates, data.types={d: ",
+    ),
     "two_rows.csv": ("a,b\n1,2\n3,4\n", {}, "too few"),
     "twice.csv": (lines("a,a", lambda i: f"{i},{i}"), {}, "two columns are called 'a'"),
     "numbers_above.csv": (lines("1,2", lambda i: f"{i},{i % 5}"), {}, r"line 1 is all numbers.*data\.header=false"),
     "word.csv": (
         lines("a,b", lambda i: f"{i % 7},{'SML'[i % 3]}"),
         {"types": "{b: integer}"},
-        "column 'b' is not a column of numbers: row 1 holds 'S'",
+        "column 'b' is not a column of numbers: line 2 holds 'S'",
     ),
     "kind.csv": (lines("a,b", lambda i: f"{i % 7},{i % 3}"), {"types": "{b: intger}"}, "did you mean 'integer'"),
     "name.csv": (lines("aa,b", lambda i: f"{i % 7},{i % 3}"), {"types": "{aaa: integer}"}, "did you mean 'aa'"),
@@ -222,9 +244,9 @@ def test_a_table_is_read_and_written_in_its_own_format(name: str, tmp_path: Path
     text = raw.decode("utf-8" if schema.encoding == "utf-8-sig" else schema.encoding)
     assert text.split("\n")[schema.header] == sample
     assert all(any(line.startswith(f"  {column.name} ") for line in data.notes) for column in schema.columns)
-    read = Table(str(written), **{key: value for key, value in options.items() if key != "exclude"}).spec.table
-    assert read is not None
-    assert [column.name for column in read.columns] == [column.name for column in schema.columns]
+    again_read = Table(str(written), **{key: value for key, value in options.items() if key != "exclude"}).spec.table
+    assert again_read is not None
+    assert [column.name for column in again_read.columns] == [column.name for column in schema.columns]
 
 
 @pytest.mark.parametrize("name", BAD)
@@ -259,7 +281,8 @@ def test_frames_of_pandas_and_parquet_keep_their_types(tmp_path: Path):
     path = tmp_path / "samples.parquet"
     write(path, schema, [data.real("train", n)])
     table = pyarrow.parquet.read_table(path)
-    assert [str(kind) for kind in table.schema.types] == ["timestamp[ms]", "double", "int64", "bool", "string"]
+    assert [str(kind) for kind in table.schema.types[:4]] == ["timestamp[us]", "double", "int64", "bool"]
+    assert pyarrow.types.is_dictionary(table.schema.types[4])
     assert table.column("whole").null_count > 0
     frame.to_parquet(tmp_path / "t.parquet")
     assert Table(str(tmp_path / "t.parquet")).spec == data.spec.__class__(
@@ -287,3 +310,99 @@ def test_a_changed_file_has_another_fingerprint(tmp_path: Path):
     assert Table(str(file)).fingerprint == first
     file.write_text(file.read_text().replace("6,0", "5,0", 1))
     assert Table(str(file)).fingerprint != first
+
+
+def test_a_table_is_read_back_as_it_is_written(tmp_path: Path):
+    """Rows from outside are read in the columns' own styles, however few they are."""
+    text = lines(
+        "when;price;count;share",
+        lambda i: (
+            f"2024-05-{i % 28 + 1:02d} 10:00:00.{i % 10}60;{1000 + 37 * i},5 €;{i % 9}.{i % 9}00.000;0,{i % 90:03d}"
+        ),
+    )
+    (tmp_path / "t.csv").write_text(text, encoding="utf-8")
+    data = Table(str(tmp_path / "t.csv"))
+    schema = data.spec.table
+    assert schema is not None
+    frame = read.read(str(tmp_path / "t.csv"))
+    whole = schema.values(given.units(schema, frame)[0])
+    for i in (0, 3, 20):  # one row alone might be read in another style
+        own = frame._replace(table=frame.table.slice(i, 1))
+        assert torch.equal(schema.values(given.units(schema, own)[0]), whole[i : i + 1])
+    assert whole[:, 1].max() > 1000
+    with pytest.raises(UserError, match=r"column 'price' is written like .* €; row 1 holds '5 \$'"):
+        given.units(
+            schema, read.read(pandas_frame({"when": ["2024-05-01 10:00:00.060"], "price": ["5 $"]})), partly=True
+        )
+
+
+def pandas_frame(cells: dict[str, list]) -> Any:
+    import pandas as pd
+
+    return pd.DataFrame(cells)
+
+
+def test_parquet_types_and_forms_of_identifiers_come_back(tmp_path: Path):
+    import decimal
+
+    import pyarrow
+    import pyarrow.parquet
+
+    n = 60
+    source = pyarrow.table(
+        {
+            "id": [f"ID{i:05d}" for i in range(n)],
+            "flag": pyarrow.array([None if i % 5 == 0 else i % 2 == 0 for i in range(n)]),
+            "small": pyarrow.array([i % 7 for i in range(n)], pyarrow.int8()),
+            "money": pyarrow.array([decimal.Decimal(i * 7 % 50) / 4 for i in range(n)], pyarrow.decimal128(10, 2)),
+            "single": pyarrow.array([i / 3 for i in range(n)], pyarrow.float32()),
+            "digits": [str(i * 5 % 11) for i in range(n)],
+            "always": pyarrow.array([3] * n, pyarrow.int16()),
+            "never": pyarrow.array([None] * n, pyarrow.float64()),
+        }
+    )
+    pyarrow.parquet.write_table(source, tmp_path / "t.parquet")
+    data = Table(str(tmp_path / "t.parquet"))
+    schema = data.spec.table
+    assert schema is not None
+    write(tmp_path / "s.parquet", Schema.of(schema.state()), [data.real("train", 20)])
+    found = pyarrow.parquet.read_table(tmp_path / "s.parquet")
+    assert found.schema.types == source.schema.types
+    assert found.column("id").to_pylist()[:2] == ["ID00000", "ID00001"]
+    assert found.column("always").to_pylist() == [3] * 20
+    assert found.column("never").null_count == 20
+
+
+def test_what_no_model_can_read_is_refused_by_column(tmp_path: Path):
+    import pyarrow
+
+    n = 40
+    nested = pyarrow.table({"a": [i % 7 for i in range(n)], "b": [[i, i] for i in range(n)]})
+    with pytest.raises(UserError, match="column 'b' holds values of type list"):
+        Table(nested, types={"b": "category"})
+    words = Table(pandas_frame({"a": list(range(n)), "b": ["x", "y"] * (n // 2)})).spec.table
+    assert words is not None
+    with pytest.raises(UserError, match="column 'b' holds values of type list"):
+        given.units(words, read.read(nested))
+    dates = Table(pandas_frame({"a": [i % 7 for i in range(n)], "d": [f"2020-03-{i % 28 + 1:02d}" for i in range(n)]}))
+    assert dates.spec.table is not None
+    with pytest.raises(UserError, match="column 'd' holds integer values, not dates"):
+        given.units(dates.spec.table, read.read(pandas_frame({"a": [1, 2, 3], "d": [5, 7, 9]})))
+    with pytest.raises(UserError, match="frame cannot be read"):
+        Table(pandas_frame({"a": [1]})["a"])
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("a = b", "write == for equal"),
+        ("1 < 2", "names no column"),
+        ("unit price > 0", "write `unit price` in backticks"),
+        ("a > 2023-01-01", "dates cannot be written here"),
+        ("k > 0", "is of kind id and not learnt"),
+    ],
+)
+def test_constraints_that_cannot_be_read_name_the_cure(tmp_path: Path, text: str, said: str):
+    (tmp_path / "t.csv").write_text(lines("k,a,b,unit price", lambda i: f"{i},{i % 7},{i % 7},{i % 5}"))
+    with pytest.raises(UserError, match=said):
+        Table(str(tmp_path / "t.csv"), constraints=[text])

@@ -115,8 +115,13 @@ def test_a_loaded_model_takes_and_gives_frames(run: Path, source: Path):
         (("where={count: 99}",), "lies between 0 and 4 in the training data, got 99"),
         (("where={colour: '>red'}",), "holds words without an order"),
         (("where={count: null}",), "has no missing values"),
-        (("where=red",), "is not a mapping"),
-        (("where={count: x}",), "column 'count' is not a column of numbers"),
+        (("where=red",), "got 'red'; write {COLUMN: VALUE"),
+        (("where={count: x}",), "column 'count': 'x' is not a value such as 2"),
+        (("where={count: []}",), "the list of allowed values is empty"),
+        (("where={count: '==3'}",), "'=3' is not a value such as 2"),
+        (("where={count: 2.5}",), "'2.5' is not a value such as 2"),
+        (("where={colour: red}", "fill=nowhere.csv"), "fill and where exclude each other"),
+        (("out=x.parquet",), "names a folder"),
         (("fill=nowhere.csv",), "there is no file"),
     ],
 )
@@ -136,7 +141,7 @@ def test_conditions_that_nothing_fulfils_end_and_leave_the_old_samples(
     monkeypatch.setattr(tables, "PATIENCE", 1)
     assert cli("sample", "run=run", "n=5")[0] == 0
     before = (run / "samples.csv").read_bytes()
-    code, _, err = cli("sample", "run=run", "n=500", "where={count: [], colour: red}")
+    code, _, err = cli("sample", "run=run", "n=500", "where={count: '>4', colour: red}")
     assert code == 2
     assert "only 0 of" in err
     assert (run / "samples.csv").read_bytes() == before

@@ -70,19 +70,25 @@ def parse(text: str | Mapping[str, Any], schema: Schema) -> Conditions:
     if isinstance(text, str):
         text = mapping(text)
     if not isinstance(text, Mapping) or not text:
-        raise UserError(f"where: {text!r} is not a mapping; write {{COLUMN: VALUE, COLUMN: '>VALUE'}}")
+        what = "nothing" if not text else repr(text)
+        raise UserError(f"where: got {what}; write {{COLUMN: VALUE, COLUMN: '>VALUE'}}")
     found = Conditions(schema, {}, [], {})
     learnt = [column.name for column in schema.columns if column.width]
     for name, wanted in text.items():
+        kinds = {column.name: column.kind for column in schema.columns if not column.width}
+        if kind := kinds.get(str(name)):
+            raise UserError(f"where: column '{name}' is of kind {kind} and not learnt, so no condition applies to it")
         choose("where", str(name), learnt)
         column = schema.column(str(name))
+        if isinstance(wanted, list) and not wanted:
+            raise UserError(f"where: column '{name}': the list of allowed values is empty")
         compared = COMPARED.fullmatch(wanted) if isinstance(wanted, str) else None
         if isinstance(wanted, list):
             found.among[column.name] = [value(column, each) for each in wanted]
         elif compared and compared[1] != "=":
             if getattr(column, "labels", None) and compared[1] != "!=":
                 raise UserError(f"where: column '{name}' holds words without an order, so '{wanted}' has no meaning")
-            found.rules.append((column.name, compared[1], value(column, compared[2])))
+            found.rules.append((column.name, compared[1], value(column, compared[2], compared[1] == "!=")))
         else:
             found.equal[column.name] = value(column, compared[2] if compared else wanted)
     return found
@@ -106,8 +112,11 @@ def mapping(text: str) -> Any:
         raise UserError(f"where: {brief(error)}; write {{COLUMN: VALUE, COLUMN: '>VALUE'}}") from error
 
 
-def value(column: Column, wanted: Any) -> float:
+def value(column: Column, wanted: Any, equal: bool = True) -> float:
     """The number that stands for a value of a column, see `Column.values`.
+
+    Args:
+        equal: whether cells must equal it, rather than compare with it.
 
     Raises:
         UserError: the column cannot have it.
@@ -121,7 +130,13 @@ def value(column: Column, wanted: Any) -> float:
         missing = [column.missing] if column.missing is not None else []
         number = given.read(column, pyarrow.chunked_array([[text]], pyarrow.string()), missing or MISSING[:1])[0]
     except Refusal as error:
-        raise UserError(f"where: column '{column.name}' {error}") from error
+        if isinstance(column, Category):
+            raise UserError(f"where: column '{column.name}' {error}") from error
+        like = column.cells(np.array([getattr(column, "middle", 0.0)]))[0]  # type: ignore[attr-defined]
+        raise UserError(
+            f"where: column '{column.name}': '{text}' is not a value such as {like}; write a value, a list of values, "
+            f"or one comparison, '>{like}'"
+        ) from error
     if np.isnan(number) and isinstance(column, Category):
         return float(column.index([text])[0])
     if isinstance(column, Category) and text in column.rare:
@@ -135,4 +150,7 @@ def value(column: Column, wanted: Any) -> float:
     if not np.isnan(number) and not low <= number <= high:
         low, high = column.cells(np.array([low, high]))  # type: ignore[attr-defined]
         raise UserError(f"where: column '{column.name}' lies between {low} and {high} in the training data, got {text}")
+    decimals = getattr(column, "decimals", None)
+    if equal and decimals is not None and np.isfinite(number) and round(float(number), decimals) != number:
+        raise UserError(f"where: column '{column.name}' has {decimals} decimals, so no row has {text}")
     return float(number)

@@ -8,12 +8,12 @@ import numpy as np
 import torch
 
 from genlab.data.columns.category import Category
-from genlab.data.columns.numeric import FLAG
+from genlab.data.columns.numeric import FLAG, Numeric
 from genlab.data.columns.schema import Schema
 from genlab.data.files import quoted
 from genlab.data.frames import given, read
 from genlab.data.frames.write import SEED, arrow, cells, opened
-from genlab.errors import UserError
+from genlab.errors import UserError, did_you_mean
 from genlab.runs.folder import Run
 
 CHUNK = 20_000  # rows that are completed at a time
@@ -34,12 +34,15 @@ def fill(model: Any, source: str, target: Run) -> str:
     if not (model.completes_any or model.given):
         raise UserError(f"fill: a {type(model).__name__} cannot draw cells given others; train model=autoregressive")
     schema: Schema = model.spec.table
-    frame = read.read(source, header=schema.header)
+    frame = read.read(source, header=schema.header, option="fill")
+    given.check_names(frame)
     if not {column.name for column in schema.columns} & set(frame.table.column_names):
         raise UserError(f"fill: {frame.name} has none of the columns that this model knows")
     if not frame.table.num_rows:
         raise UserError(f"fill: {frame.name} has no rows")
-    units, known = given.units(schema, frame, partly=True)
+    units, known = given.units(schema, frame, partly=True, strange=True)
+    full = given.filled(schema, frame)
+    lines = [*_unused(schema, frame), *_outside(schema, frame, units, known), *_strange(schema, known, full)]
     known = _usable(model, schema, frame, known)
     fields = torch.tensor([i for i, column in enumerate(schema.columns) for _ in column.fields])
     drawn = []
@@ -49,12 +52,50 @@ def fill(model: Any, source: str, target: Run) -> str:
     path = target.folder / f"filled{frame.suffix or '.csv'}"
     try:
         target.folder.mkdir(parents=True, exist_ok=True)
-        _write(path, schema, frame, torch.cat(drawn), known)
+        _write(path, schema, frame, torch.cat(drawn), full)
     except OSError as error:
         raise UserError(f"cannot write {error.filename or path}: {error.strerror}") from error
     learnt = torch.tensor([bool(column.width) for column in schema.columns])
-    count, rows = int((~known[:, learnt]).sum()), int((~known[:, learnt]).any(1).sum())
-    return f"{count:,} cells of {rows:,} rows filled in: {path}"
+    count, rows = int((~full[:, learnt]).sum()), int((~full[:, learnt]).any(1).sum())
+    if schema.constraints and (bad := ~schema.holds(torch.cat(drawn))).any():
+        lines.append(
+            f"fill: {int(bad.sum()):,} rows do not fulfil data.constraints with the cells that they have, first in "
+            f"{frame.line(int(bad.nonzero()[0]))}"
+        )
+    return "\n".join([*lines, f"{count:,} cells of {rows:,} rows filled in: {path}"])
+
+
+def _unused(schema: Schema, frame: read.Frame) -> list[str]:
+    """A line for each column that the model does not know but that may be a misspelt one."""
+    known = [column.name for column in schema.columns]
+    lacking = [name for name in known if name not in frame.table.column_names]
+    odd = [name for name in frame.table.column_names if name not in known]
+    near = {name: hint for name in odd if (hint := did_you_mean(name, lacking))}
+    return [f"fill: {frame.name}: column '{name}' is kept, but the model has none{near[name]}" for name in near]
+
+
+def _outside(schema: Schema, frame: read.Frame, units: torch.Tensor, known: torch.Tensor) -> list[str]:
+    """A line for each column with numbers beyond those of training."""
+    lines = []
+    for (column, part), seen in zip(schema.cut(units), known.T, strict=True):
+        if isinstance(column, Numeric):
+            values = column.values(part)
+            bad = seen & ((values < column.low) | (values > column.high))
+            if bad.any():
+                low, high = column.cells(np.array([column.low, column.high]))
+                where = frame.line(int(bad.nonzero()[0]))
+                lines.append(
+                    f"fill: {frame.name}: column '{column.name}' has {int(bad.sum()):,} values outside of {low} to "
+                    f"{high} as in training, first in {where}; the model sees the nearest"
+                )
+    return lines
+
+
+def _strange(schema: Schema, known: torch.Tensor, full: torch.Tensor) -> list[str]:
+    """A line for each column with words of no training row."""
+    counts = (full & ~known).sum(0).tolist()
+    columns = zip(schema.columns, counts, strict=True)
+    return [f"fill: {n:,} cells of '{c.name}' have words of no training row; they are kept" for c, n in columns if n]
 
 
 def _usable(model: Any, schema: Schema, frame: read.Frame, known: torch.Tensor) -> torch.Tensor:

@@ -18,10 +18,11 @@ from genlab.data.columns.schema import Schema
 from genlab.data.files import find
 from genlab.data.frames import learn, read
 from genlab.data.frames.kinds import MISSING
+from genlab.data.frames.types import types_of
 from genlab.data.splits import cut, plan
 from genlab.data.table_cache import LARGE, ROWS, Made, cached
 from genlab.data.table_rows import encode, encode_to
-from genlab.errors import UserError, brief, choose
+from genlab.errors import UserError, brief, choose, within
 
 
 class Table(Dataset):
@@ -78,6 +79,8 @@ class Table(Dataset):
         test: float = 0.1,
     ) -> None:
         choose("data.numeric", numeric, ("auto", *CODES))
+        within("data.most", most, 1)
+        within("data.rare", 0 if rare is None else rare, 0)
         asked = learn.mapping(types).items()
         options = {
             "label": label,
@@ -155,6 +158,7 @@ def make(
         constraints,
         missing or (),
         condition,
+        types_of(frame),
     )
     learn.check_condition(table)
     learn.check_constraints(frame, table, found)

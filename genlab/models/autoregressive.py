@@ -17,6 +17,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from genlab.data.base import Batch, Spec
+from genlab.data.columns.numeric import Numeric
 from genlab.errors import UserError, choose, within
 from genlab.models.base import Family, LossOutput, Phase
 from genlab.models.tokens import Tokens
@@ -62,6 +63,11 @@ class Autoregressive(Family):
         super().__init__(spec)
         if spec.table is None:
             raise UserError("model: autoregressive takes tables of typed columns only: data=table data.path=FILE")
+        if any(isinstance(column, Numeric) and column.code.name == "modes" for column in spec.table.columns):
+            raise UserError(
+                "model: autoregressive cuts numbers into bins itself and takes no data.numeric=modes; leave it at "
+                "auto, or take model=ctgan, vae or ddpm"
+            )
         within("bins", bins, 2)
         choose("order", order, ORDERS)
         within("temperature", temperature, above=0)

@@ -17,6 +17,7 @@ from torch.nn.functional import one_hot
 from genlab.data.columns.base import Column
 from genlab.data.fields import Field
 
+SHOWN = 40  # characters of a word in the overview
 POOL = "(rare)"  # the label of the channel that rare words share
 
 
@@ -105,9 +106,10 @@ class Category(Column):
 
     def description(self) -> str:
         pool = f", {len(self.rare)} rare ones pooled" if self.rare else ""
-        if len(self.labels) == 2:
-            return f"{self.kind}, {self.words[0]} or {self.labels[1]}"
-        return f"{self.kind} of {len(self.words) + len(self.rare)} words{pool}"
+        words = [word for word in (*self.words, *self.rare) if word != self.missing]
+        if len(words) == 2 and not self.rare:
+            return f"{self.kind}, {words[0][:SHOWN]} or {words[1][:SHOWN]}"
+        return f"{self.kind} of {len(words)} word{'s' * (len(words) != 1)}{pool}"
 
 
 class Boolean(Category):

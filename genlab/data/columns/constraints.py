@@ -62,7 +62,8 @@ class Constraint:
         try:
             node = ast.parse(re.sub(r"`([^`]+)`", alias, text), mode="eval").body
         except (SyntaxError, ValueError, RecursionError, MemoryError, TypeError) as error:
-            raise OptionError("constraints", f"'{text}' cannot be read: {brief(error)}") from error
+            reason = _cure(text, columns) or brief(error)
+            raise OptionError("constraints", f"'{text}' cannot be read: {reason}") from error
         if not isinstance(node, ast.Compare) or len(node.ops) != 1 or type(node.ops[0]) not in (ast.Eq, *COMPARISONS):
             raise OptionError("constraints", f"'{text}' is not one comparison, such as start < end or total == a + b")
         self.left, self.rule, self.right = node.left, type(node.ops[0]), node.comparators[0]
@@ -72,10 +73,14 @@ class Constraint:
             if isinstance(part, ast.Name):
                 name = names.get(part.id, part.id)
                 if not isinstance(known.get(name), Numeric):
-                    reason = "has no numbers" if name in known else "is not a column" + did_you_mean(name, known)
+                    reason = "is not a column" + did_you_mean(name, known)
+                    if (column := known.get(name)) is not None:
+                        reason = "has no numbers" if column.width else f"is of kind {column.kind} and not learnt"
                     raise OptionError("constraints", f"'{text}': '{name}' {reason}")
             elif not isinstance(part, ALLOWED):
                 raise OptionError("constraints", f"'{text}' may only have columns, numbers, + - * / and brackets")
+        if not any(isinstance(part, ast.Name) for part in ast.walk(node)):
+            raise OptionError("constraints", f"'{text}' names no column")
         plain = isinstance(self.left, ast.Name) and self.rule is ast.Eq
         self.derived = names.get(self.left.id, self.left.id) if plain and isinstance(self.left, ast.Name) else None
 
@@ -108,3 +113,13 @@ class Constraint:
         if type(node.op) not in OPERATIONS:
             raise OptionError("constraints", f"'{self.text}' may only have + - * / between columns")
         return OPERATIONS[type(node.op)](self._of(node.left, values), self._of(node.right, values))
+
+
+def _cure(text: str, columns: Sequence[Column]) -> str:
+    """What is probably wrong with a constraint that Python cannot read; "" if that is unclear."""
+    if re.search(r"(?<![<>=!])=(?!=)", text):
+        return "write == for equal"
+    spaced = [column.name for column in columns if not column.name.isidentifier() and column.name in text]
+    if spaced and "`" not in text:
+        return f"write `{spaced[0]}` in backticks"
+    return "dates cannot be written here, only columns and numbers" if re.search(r"\d+[-.:/]\d+[-.:/]\d+", text) else ""

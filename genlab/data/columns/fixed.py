@@ -55,23 +55,43 @@ class Constant(Fixed):
 
 
 class Identifier(Fixed):
-    """A column of integers that number the rows: samples are numbered anew.
+    """A column that numbers the rows: samples are numbered anew, in the form of the source.
 
     Args:
         start: the number of the first sample.
+        prefix, suffix: around each number, as in ID00017.
+        digits: that numbers are filled up to with zeros.
     """
 
     kind: ClassVar[str] = "id"
 
-    def __init__(self, name: str, start: int = 1, missing: str | None = None) -> None:
+    def __init__(
+        self,
+        name: str,
+        start: int = 1,
+        missing: str | None = None,
+        prefix: str = "",
+        suffix: str = "",
+        digits: int = 1,
+    ) -> None:
         super().__init__(name, missing)
-        self.start = start
+        self.start, self.prefix, self.suffix, self.digits = start, prefix, suffix, digits
+
+    @property
+    def plain(self) -> bool:
+        """Whether its cells are plain numbers."""
+        return not (self.prefix or self.suffix) and self.digits == 1
 
     def state(self) -> dict[str, Any]:
-        return {"kind": self.kind, "name": self.name, "start": self.start, "missing": self.missing}
+        form = {} if self.plain else {"prefix": self.prefix, "suffix": self.suffix, "digits": self.digits}
+        return {"kind": self.kind, "name": self.name, "start": self.start, "missing": self.missing, **form}
 
     def text(self, units: Tensor, generator: torch.Generator) -> Sequence[Any]:
-        return [str(self.start + i) for i in range(len(units))]
+        return [self.cell(i) for i in range(len(units))]
+
+    def cell(self, i: int) -> str:
+        """The identifier of sample i."""
+        return f"{self.prefix}{self.start + i:0{self.digits}d}{self.suffix}"
 
     def description(self) -> str:
-        return f"id, not learnt; samples are numbered from {self.start}"
+        return f"id, not learnt; samples are numbered from {self.cell(0)}"

@@ -43,10 +43,11 @@ class Schema:
         constraints: Sequence[str] = (),
         missing: Sequence[str] = (),
         given: Sequence[str] = (),
+        types: str = "",
     ) -> None:
         self.columns, self.label, self.header = tuple(columns), label, header
         self.constraints = [Constraint(text, self.columns) for text in constraints]
-        self.missing, self.given = list(missing), list(given)
+        self.missing, self.given, self.types = list(missing), list(given), types
         self.suffix, self.delimiter, self.encoding = suffix, delimiter, encoding
         self.fields = tuple(field for column in self.columns for field in column.fields)
         self.width = sum(field.size for field in self.fields)
@@ -65,7 +66,8 @@ class Schema:
         columns = [column.state() for column in self.columns]
         names = ("suffix", "delimiter", "encoding", "label", "header", "missing", "given")
         texts = [constraint.text for constraint in self.constraints]
-        return {"columns": columns, "constraints": texts, **{name: getattr(self, name) for name in names}}
+        state = {"columns": columns, "constraints": texts, **{name: getattr(self, name) for name in names}}
+        return state | {"types": self.types} if self.types else state
 
     @classmethod
     def of(cls, state: dict[str, Any]) -> "Schema":

@@ -14,6 +14,8 @@ from genlab.errors import UserError, brief, choose
 if TYPE_CHECKING:
     import pyarrow
 
+    from genlab.data.frames.read import Frame
+
 MISSING = ("", "NA", "N/A", "NaN", "nan", "null", "NULL", "<NA>", "?")
 FLAGS = [{"true", "false"}, {"yes", "no"}, {"t", "f"}, {"y", "n"}, {"0", "1"}, {"on", "off"}]
 IDENTIFIER = re.compile(r"(.*[_\W])?(id|uuid|key|index)|(.*[a-z])?(Id|ID)")  # names of columns of identifiers
@@ -33,7 +35,23 @@ class Typed(NamedTuple):
 
 
 class Refusal(Exception):
-    """A column cannot be learnt: the message says why, without the column's name."""
+    """A column cannot be learnt: the message says why, without the column's name.
+
+    Args:
+        text: the message; `{place}` in it stands for a row.
+        row: that row, counted from 0.
+    """
+
+    def __init__(self, text: str, row: int | None = None) -> None:
+        super().__init__(text)
+        self.text, self.row = text, row
+
+    def at(self, frame: "Frame") -> str:
+        """The message with the line of the file that the row stands in."""
+        return self.text if self.row is None else self.text.replace("{place}", frame.line(self.row))
+
+    def __str__(self) -> str:
+        return self.text if self.row is None else self.text.replace("{place}", f"row {self.row + 1}")
 
 
 def typed(name: str, column: "pyarrow.ChunkedArray", asked: Any, missing: Sequence[str]) -> Typed:
@@ -51,13 +69,18 @@ def typed(name: str, column: "pyarrow.ChunkedArray", asked: Any, missing: Sequen
 
     kind = column.type
     if pyarrow.types.is_dictionary(kind):
-        column = column.cast(kind.value_type)
-        kind = column.type
+        kind = kind.value_type
+        column = column if pyarrow.types.is_nested(kind) else column.cast(kind)
+    if pyarrow.types.is_nested(kind):
+        raise Refusal(f"holds values of type {kind}")
     if str(kind) == "string_view":
         column, kind = column.cast(pyarrow.string()), pyarrow.string()
     if pyarrow.types.is_boolean(kind):
         column, kind = column.cast(pyarrow.string()), pyarrow.string()
     if pyarrow.types.is_null(kind):
+        column, kind = column.cast(pyarrow.string()), pyarrow.string()
+    plain = pyarrow.types.is_integer(kind) or pyarrow.types.is_floating(kind)
+    if plain and (isinstance(asked, list | tuple) or "%" in str(asked)):  # words or dates written as numbers
         column, kind = column.cast(pyarrow.string()), pyarrow.string()
     if is_text(kind) or asked in ("category", "boolean"):
         cells = Cells.of(column.cast(pyarrow.string()), missing)
@@ -89,14 +112,26 @@ def _of_numbers(name: str, column: "pyarrow.ChunkedArray", asked: Any) -> Typed:
         return Typed(name, "constant", values, ("",), missing)
     whole = pyarrow.types.is_integer(column.type)
     if whole and (np.abs(known) >= numbers.EXACT).any():
-        return Typed(name, "id", values, missing=missing)
+        return Typed(name, "id", values, (), missing, {"start": _start(column)})
     if asked is None and missing is None and (known == known[0]).all():
         return Typed(name, "constant", values, (_number(known[0]),))
     decimals = 0 if whole else numbers.decimals(known)
     read = numbers.Numbers(known, numbers.Style(), decimals, False)
     if asked is None and not missing and _numbers_rows(name, known, whole):
-        return Typed(name, "id", values, missing=missing)
+        return Typed(name, "id", values, (), missing, {"start": _start(column)})
     return _numeric(name, values, read, missing, asked, "integer" if whole else "real")
+
+
+def _start(column: "pyarrow.ChunkedArray") -> int:
+    """The lowest of whole numbers, exactly."""
+    import pyarrow.compute as pc
+
+    return int(pc.min(column).as_py())  # type: ignore[attr-defined]
+
+
+def _item(text: str) -> str:
+    """A text as an item of a list on the command line."""
+    return text if re.fullmatch(r"[\w/?<>.-]+", text) else f'"{text}"'
 
 
 def _number(value: float) -> str:
@@ -129,6 +164,7 @@ class Cells(NamedTuple):
     texts: list[str]  # the different cells, without the missing ones
     place: np.ndarray  # (N,) of each row among them, -1 where the cell is missing
     missing: str | None
+    gone: tuple[str, ...] = ()  # all texts that stand for missing values
 
     @classmethod
     def of(cls, column: "pyarrow.ChunkedArray", missing: Sequence[str]) -> "Cells":
@@ -142,7 +178,7 @@ class Cells(NamedTuple):
         moved = np.full(len(words) + 1, -1)  # the last one is what -1 finds
         moved[kept] = np.arange(len(kept))
         place = moved[codes]
-        return cls([words[i] for i in kept], place, token if (place < 0).any() else None)
+        return cls([words[i] for i in kept], place, token if (place < 0).any() else None, tuple(missing))
 
     def spread(self, values: np.ndarray) -> np.ndarray:
         """Values of the different cells (K,) -> of the rows (N,), NaN where missing."""
@@ -151,33 +187,56 @@ class Cells(NamedTuple):
     def typed(self, name: str, asked: Any) -> Typed:
         """The column with its kind, see `typed`."""
         texts = self.texts
+        if not texts:
+            return self._guess(name)
         if isinstance(asked, list | tuple):
             return self._ordered(name, [str(word) for word in asked])
         if asked is None:
             return self._guess(name)
         if asked in ("category", "boolean"):
             return self._words(name, asked)
-        if asked in ("constant", "id"):
+        if asked == "id":
+            return self._identifier(name)
+        if asked == "constant":
+            if len(texts) > 1:
+                raise Refusal(f"is no constant: it holds {quoted(texts)}")
             return Typed(name, asked, self.spread(np.zeros(len(texts))), tuple(texts[:1]), self.missing)
         if asked in ("real", "integer"):
-            read = numbers.parse(texts) if texts else None
+            read = numbers.parse(texts)
             if read is None:
-                bad = next((text for text in texts if numbers.parse([text]) is None), texts[0] if texts else "")
-                raise Refusal(f"is not a column of numbers: {self.first(bad)} '{bad}'")
+                bad = next((text for text in texts if numbers.parse([text]) is None), texts[0])
+                raise Refusal(f"is not a column of numbers: {{place}} holds '{bad}'", self.row(bad))
+            if asked == "integer" and read.decimals != 0:
+                bad = next((text for text in texts if (one := numbers.parse([text])) and one.decimals), texts[0])
+                raise Refusal(f"is not a column of whole numbers: {{place}} holds '{bad}'", self.row(bad))
             return _numeric(name, self.spread(read.values), read, self.missing, asked, asked)
         if asked in ("date", "datetime") or "%" in str(asked):
-            read = moments.parse(texts, str(asked) if "%" in str(asked) else None) if texts else None
-            if read is None:
+            pattern = str(asked) if "%" in str(asked) else None
+            if (read := moments.parse(texts, pattern)) is not None:
+                return self._moment(name, read)
+            if pattern is None:
                 raise Refusal(
-                    f"is not a column of dates that can be read: '{texts[0] if texts else ''}'; give their pattern"
+                    f"is not a column of dates that can be read: '{texts[0]}'; give their pattern, such as "
+                    f"data.types={{{name}: '%d.%m.%y %H:%M'}}"
                 )
-            return self._moment(name, read)
+            bad = next((text for text in texts if moments.parse([text], pattern) is None), texts[0])
+            raise Refusal(f"does not fit the pattern {pattern}: {{place}} holds '{bad}'", self.row(bad))
         choose(f"data.types: {name}", str(asked), list(KINDS))
         raise Refusal("needs its words in their order: data.types={" + name + ": [low, medium, high]}")
 
-    def first(self, text: str) -> str:
-        """Returns `row 7 holds`, for the first row with this cell."""
-        return f"row {int(np.argmax(self.place == self.texts.index(text))) + 1} holds"
+    def row(self, text: str) -> int:
+        """The first row with this cell, counted from 0."""
+        return int(np.argmax(self.place == self.texts.index(text)))
+
+    def _identifier(self, name: str) -> Typed:
+        """A column of identifiers; samples go on counting in their form if they have one, such as ID00017."""
+        parts = [re.fullmatch(r"(\D*)(\d{1,40})(\D*)", text) for text in self.texts]
+        first, options = parts[0], {}
+        if first and all(each and (each[1], each[3]) == (first[1], first[3]) for each in parts):
+            widths = {len(each[2]) for each in parts if each}
+            options = {"start": min(int(each[2]) for each in parts if each), "prefix": first[1], "suffix": first[3]}
+            options["digits"] = widths.pop() if len(widths) == 1 else 1
+        return Typed(name, "id", self.spread(np.zeros(len(self.texts))), (), self.missing, options)
 
     def _guess(self, name: str) -> Typed:
         texts, rows = self.texts, int((self.place >= 0).sum())
@@ -191,7 +250,7 @@ class Cells(NamedTuple):
         if read is not None and len(texts) > 2:
             values = self.spread(read.values)
             if self.missing is None and _numbers_rows(name, values, read.decimals == 0):
-                return Typed(name, "id", values)
+                return Typed(name, "id", values, (), None, {"start": int(values.min())})
             return _numeric(name, values, read, self.missing, None, "integer" if read.decimals == 0 else "real")
         try:
             found = moments.parse(texts) if read is None else None
@@ -201,18 +260,20 @@ class Cells(NamedTuple):
             return self._moment(name, found)
         coded = IDENTIFIER.fullmatch(name) or all(text.isdigit() for text in texts)
         if len(texts) == rows > 20 and coded:
-            return Typed(name, "id", self.spread(np.zeros(len(texts))), (), self.missing)
+            return self._identifier(name)
         good = numbers.share(texts)
         odd = [text for text in texts if numbers.parse([text]) is None] if good > 0.5 else []
         marks = len(texts) > 3 and not any(character.isalnum() for character in "".join(odd))
         if odd and (marks or (good > 0.9 and len(texts) > 20)):
             raise Refusal(
                 f"holds numbers in {100 * good:.0f} % of its different cells, but also {quoted(odd)}; if these mean "
-                f"missing values, data.missing=[{','.join(odd[:3])}]"
+                f"missing values, 'data.missing=[{','.join(map(_item, dict.fromkeys((*self.gone, *odd[:3]))))}]'"
             )
         if len(texts) > FREE and len(texts) > rows / 2:
+            dates = all(sum(c.isdigit() for c in text) > 3 and len(text) < 40 for text in texts)
+            cure = f"; if these are dates, data.types={{{name}: '%d.%m.%y %H:%M'}} gives their pattern" if dates else ""
             raise Refusal(
-                f"holds free text: {len(texts):,} different cells in {rows:,} rows, such as '{texts[0][:40]}'"
+                f"holds free text: {len(texts):,} different cells in {rows:,} rows, such as '{texts[0][:40]}'{cure}"
             )
         return self._words(name, "category")
 
@@ -248,7 +309,13 @@ def _numeric(name: str, values: np.ndarray, read: numbers.Numbers, missing: str 
         choose(f"data.types: {name}", str(asked), list(KINDS))
         if asked not in ("category", "boolean", "id", "constant"):
             raise Refusal(f"holds numbers, not values of kind {asked}")
-    if asked in ("id", "constant"):
+    if asked == "id":
+        start = {"start": int(read.values.min())} if read.decimals == 0 and read.values.min() < 2**62 else {}
+        return Typed(name, asked, values, (), missing, start)
+    if asked == "constant":
+        low, high = _number(read.values.min()), _number(read.values.max())
+        if low != high:
+            raise Refusal(f"is no constant: it lies between {low} and {high}")
         return Typed(name, asked, values, (_number(read.values[0]),), missing)
     options = {"decimals": read.decimals, "fixed": read.fixed, "point": read.style.point, "group": read.style.group}
     if read.style.prefix or read.style.suffix:
@@ -281,5 +348,8 @@ def check_types(types: Mapping[str, Any], names: Sequence[str]) -> None:
         choose("data.types", str(name), names)
         if isinstance(kind, str) and "%" not in kind:
             choose(f"data.types: {name}", kind, list(KINDS))
-        elif not isinstance(kind, str | list | tuple) and kind is not None:
+        elif isinstance(kind, list | tuple):
+            if len(kind) < 2 or len(set(map(str, kind))) < len(kind):
+                raise UserError(f"data.types: {name}: the words in their order must be two or more, each named once")
+        elif not isinstance(kind, str) and kind is not None:
             raise UserError(f"data.types: {name}: {kind!r} is not a kind, a pattern of dates or a list of words")

@@ -16,6 +16,7 @@ from genlab.data.columns import kinds
 from genlab.data.columns.base import Column
 from genlab.data.columns.schema import Schema
 from genlab.data.files import note, pasted, several
+from genlab.data.frames.given import check_names
 from genlab.data.frames.kinds import Refusal, Typed, check_types, typed
 from genlab.data.frames.read import Frame
 from genlab.data.tables import INDEX
@@ -28,9 +29,8 @@ def select(frame: Frame, columns: Sequence[str] | None, exclude: Sequence[str], 
     Raises:
         UserError: a column that does not exist, two of one name, or none is left.
     """
+    check_names(frame)
     names = frame.table.column_names
-    if repeated := sorted({name for name in names if names.count(name) > 1}):
-        raise UserError(f"{frame.name}: two columns are called {several([repr(n) for n in repeated])}; rename one")
     for option, given in (("columns", columns or ()), ("exclude", exclude), ("label", [label] if label else ())):
         for name in given:
             choose(f"data.{option}", str(name), names)
@@ -81,7 +81,7 @@ def read_columns(
         try:
             column = typed(name, frame.table.column(name), types.get(name), missing)
         except Refusal as error:
-            refused[name] = str(error)
+            refused[name] = error.at(frame)
             continue
         if work is not None:
             file = work / f"{len(found)}.npy"
@@ -123,10 +123,7 @@ def fit(column: Typed, train: np.ndarray, encoding: str, rare: int, most: int) -
         kept = column.words[0] if column.words and (len(known) or column.missing is None) else column.missing or ""
         return kinds.Constant(column.name, kept, column.missing)
     if column.kind == "id":
-        numbers = column.values[~np.isnan(column.values)]
-        return kinds.Identifier(
-            column.name, int(numbers.min()) if len(numbers) and column.words == () and numbers.min() < 2**62 else 1
-        )
+        return kinds.Identifier(column.name, missing=column.missing, **column.options)
     if column.kind in ("category", "boolean"):
         words = column.words if column.missing is None else (*column.words, column.missing)
         counts = np.bincount(np.nan_to_num(values, nan=len(column.words)).astype(np.int64), minlength=len(words))

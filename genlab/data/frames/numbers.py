@@ -59,6 +59,20 @@ def parse(texts: Sequence[str]) -> Numbers | None:
     return None
 
 
+def parse_as(texts: Sequence[str], style: Style) -> Numbers | None:
+    """Reads texts (N,), N >= 1, in the style of a column; thousands may be ungrouped and signs around them left out."""
+    found = [AFFIXED.fullmatch(text) for text in texts]
+    affixes = (("prefix", style.prefix), ("suffix", style.suffix))
+    if style.prefix or style.suffix:
+        if any(each and (each[name] or sign) != sign for each in found for name, sign in affixes):
+            return None
+        texts = [f"{each['minus']}{each['number']}" if each else text for each, text in zip(found, texts, strict=True)]
+    for group in dict.fromkeys((style.group, "")):
+        if all(map(STYLES[Style(style.point, group)].fullmatch, texts)):
+            return _read(texts, Style(style.point, group))
+    return None
+
+
 def share(texts: Sequence[str]) -> float:
     """The largest share of texts that one style reads as numbers."""
     return max(sum(map(bool, map(pattern.fullmatch, texts))) for pattern in STYLES.values()) / max(len(texts), 1)

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 TEXT = (".csv", ".csv.gz", ".tsv", ".tsv.gz", ".txt")
 SUFFIXES = (*TEXT, ".parquet")
+csv.field_size_limit(2**31 - 1)  # cells of text may be long
 DELIMITERS = {",": "comma", ";": "semicolon", "\t": "tab", "|": "bar"}
 LOOK = 200  # records that the delimiter is guessed from
 MARKS = {b"\xff\xfe": "utf-16", b"\xfe\xff": "utf-16"}  # at the start of a file in another encoding
@@ -49,11 +50,19 @@ class Frame(NamedTuple):
         return f"row {row + 1}" if found is None else f"line {found}"
 
 
-def read(source: Any, delimiter: str | None = None, header: bool = True, work: Path | None = None) -> Frame:
+def read(
+    source: Any,
+    delimiter: str | None = None,
+    header: bool = True,
+    work: Path | None = None,
+    option: str = "data.path",
+) -> Frame:
     """Reads a table from a file's path or a frame.
 
     Args:
+        delimiter: between the cells of a text file, one character or "tab"; None: what fits.
         work: a folder for the cells of a large text file, which are then mapped into memory.
+        option: that names the file, for messages.
 
     Raises:
         UserError: no such file, a file of another kind or that is damaged, a package that is needed and missing, or
@@ -67,20 +76,26 @@ def read(source: Any, delimiter: str | None = None, header: bool = True, work: P
         try:
             return Frame("table", _frame(source), "")
         except (pyarrow.ArrowException, ValueError, TypeError) as error:
-            raise UserError(f"data.path: the frame cannot be read: {brief(error)}") from error
-    file = find(str(source), "file")
+            raise UserError(f"{option}: the frame cannot be read: {brief(error)}") from error
+    delimiter = {"tab": "\t", "\\t": "\t"}.get(delimiter or "", delimiter)
+    if delimiter is not None and len(delimiter) != 1:
+        raise UserError(f"data.delimiter: must be one character, or tab; got '{delimiter}'")
+    file = find(str(source), "file", option)
     suffix = "".join(file.suffixes[-2:]).lower() if file.suffix.lower() == ".gz" else file.suffix.lower()
-    choose("data.path: the ending", suffix, SUFFIXES)
+    choose(f"{option}: the ending", suffix, SUFFIXES)
     try:
         if suffix == ".parquet":
             import pyarrow.parquet
 
+            names = pyarrow.parquet.read_schema(file).names
+            if repeated := sorted({name for name in names if names.count(name) > 1}):
+                raise UserError(f"{file.name}: two columns are called '{repeated[0]}'; rename one")
             return Frame(file.name, pyarrow.parquet.read_table(file), suffix, path=file)
         return _text(file, suffix, delimiter, header, work)
     except (pyarrow.ArrowException, OSError, EOFError, csv.Error) as error:
         if work is not None and isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
             raise  # of the folder `work`
-        raise UserError(f"data.path: cannot read {file.name}: {brief(error)}") from error
+        raise UserError(f"{option}: cannot read {file.name}: {brief(error)}") from error
 
 
 def _frame(source: Any) -> "pyarrow.Table":
@@ -88,7 +103,7 @@ def _frame(source: Any) -> "pyarrow.Table":
 
     if isinstance(source, pyarrow.Table):
         return source
-    if type(source).__module__.partition(".")[0] == "pandas":
+    if type(source).__module__.partition(".")[0] == "pandas" and hasattr(source, "columns"):
         return pyarrow.Table.from_pandas(source, preserve_index=False)
     if hasattr(source, "__arrow_c_stream__"):
         return pyarrow.table(source)
@@ -207,7 +222,7 @@ def _table(file: Path, encoding: str, delimiter: str, header: bool, work: Path |
     except pyarrow.ArrowInvalid as error:
         if "UTF8" in str(error):
             raise UnicodeDecodeError("utf-8", b"", 0, 1, str(error)) from error
-        if "Empty CSV" in str(error):
+        if "Empty CSV" in str(error) or len(_records(file, encoding)) == int(header):
             raise UserError(f"{file.name} has a header and no rows") from error
         raise
     quotes = any(

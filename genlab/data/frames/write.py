@@ -19,6 +19,7 @@ from genlab.data.columns.fixed import Fixed, Identifier
 from genlab.data.columns.moment import DateTime
 from genlab.data.columns.numeric import Integer, Numeric
 from genlab.data.columns.schema import Schema
+from genlab.data.frames.types import of_source, text_columns
 
 if TYPE_CHECKING:
     import pyarrow
@@ -99,14 +100,20 @@ def arrow(schema: Schema, units: Tensor, generator: torch.Generator | None = Non
     import pyarrow
 
     generator = generator or torch.Generator().manual_seed(SEED)
-    arrays = [_array(column, part, generator, start) for column, part in schema.cut(units.cpu())]
-    return pyarrow.Table.from_arrays(arrays, names=[column.name for column in schema.columns])
+    texts = text_columns(schema.types)
+    arrays = [
+        pyarrow.array([None if cell == column.missing else cell for cell in cells(column, part, generator, start)])
+        if column.name in texts
+        else _array(column, part, generator, start)
+        for column, part in schema.cut(units.cpu())
+    ]
+    return of_source(pyarrow.Table.from_arrays(arrays, names=[column.name for column in schema.columns]), schema.types)
 
 
 def cells(column: Column, units: Tensor, generator: torch.Generator, start: int = 0) -> Any:
     """The texts of a column's cells; identifiers go on from row `start`."""
     if isinstance(column, Identifier):
-        return [str(column.start + start + i) for i in range(len(units))]
+        return [column.cell(start + i) for i in range(len(units))]
     return column.text(units, generator)
 
 
@@ -115,10 +122,11 @@ def _array(column: Column, units: Tensor, generator: torch.Generator, start: int
 
     if isinstance(column, Category | Fixed) or not isinstance(column, Numeric) or column.kind == "ordered":
         texts = cells(column, units, generator, start)
-        if isinstance(column, Identifier):
+        if isinstance(column, Identifier) and column.plain and column.start < 2**62:
             return pyarrow.array(map(int, texts), pyarrow.int64())
         words = [None if text == column.missing else text for text in texts]
-        if column.kind == "boolean" and {str(word).lower() for word in column.labels} <= {"true", "false"}:  # type: ignore[attr-defined]
+        labels = {str(word).lower() for word in getattr(column, "labels", ()) if word != column.missing}
+        if column.kind == "boolean" and labels <= {"true", "false"}:
             return pyarrow.array(
                 [word.lower() == "true" if word is not None else None for word in words], pyarrow.bool_()
             )
