@@ -8,8 +8,9 @@ device stays in host memory (or mapped from disk), and each batch is copied to t
 import hashlib
 import json
 import os
+from collections.abc import Mapping
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -45,6 +46,7 @@ class Dataset:
         table: the schema of a table of typed columns, whose splits hold packed rows.
         steps: the schema of one step of series of typed columns, whose splits hold packed steps (N, fields, T).
         nodes: the largest number of nodes of graphs, whose splits hold packed graphs, see `packed`.
+        source: what the file looked like, in whose format samples are written, see `Spec`.
 
     Raises:
         UserError: the range does not fit the type of the samples.
@@ -62,6 +64,7 @@ class Dataset:
         table: Schema | None = None,
         steps: Schema | None = None,
         nodes: int = 0,
+        source: Mapping[str, Any] | None = None,
     ) -> None:
         self.name = name
         self.splits = splits
@@ -74,7 +77,7 @@ class Dataset:
         shape = tuple(x.shape[1:])
         if schema := table or steps:
             shape = (schema.width, *shape[1:])
-        self.spec = Spec(shape, classes, fields, labels, counts, table, steps, nodes)
+        self.spec = Spec(shape, classes, fields, labels, counts, table, steps, nodes, source)
         if (x.dtype == torch.uint8) != self.spec.only("pixel"):
             allowed = "symmetric, unit or binary" if x.dtype == torch.uint8 else "real"
             raise UserError(f"data.range: '{self.spec.values}' does not fit {name}; allowed: {allowed}")

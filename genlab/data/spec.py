@@ -1,7 +1,7 @@
 """What a model may know about the data before it sees any: the shape, what the channels mean, the classes."""
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Literal, get_args
 
 import torch
@@ -17,7 +17,8 @@ Layout = Literal["vector", "sequence", "image", "graph"]  # (D,), (C, T), (C, H,
 class Spec:
     """What a model may know about the data before it sees any, and what is needed to interpret its samples.
 
-    Specs are equal if they describe samples of the same kind; `counts` belong to one data set and are not compared.
+    Specs are equal if they describe samples of the same kind; `counts` and `source` belong to one data set
+    and are not compared.
 
     Args:
         shape: the shape of one sample: (D,), (C, T) or (C, H, W).
@@ -28,6 +29,7 @@ class Spec:
         table: the schema, if samples are rows of a table of typed columns; its fields replace `fields`.
         steps: the schema of one step, if samples are series of typed columns; its fields replace `fields`.
         nodes: of graphs, the largest number of nodes; the shape then follows from the fields, those of nodes first.
+        source: what the file looked like that samples are written like: lists, numbers and strings by name; {}: nothing.
 
     Raises:
         ValueError: the sizes of the fields do not add up to axis 0.
@@ -43,7 +45,9 @@ class Spec:
         table: Schema | None = None,
         steps: Schema | None = None,
         nodes: int = 0,
+        source: Mapping[str, Any] | None = None,
     ) -> None:
+        self.source = dict(source or {})
         self.shape, self.classes, self.labels, self.counts = shape, classes, labels, counts
         self.table, self.steps = table, steps
         if schema := table or steps:
@@ -71,9 +75,8 @@ class Spec:
 
     def counted(self, counts: Sequence[int]) -> "Spec":
         """Returns a copy with these counts."""
-        return Spec(
-            self.shape, self.classes, self.fields, self.labels, tuple(counts), self.table, self.steps, self.nodes
-        )
+        kind = (self.shape, self.classes, self.fields, self.labels)
+        return Spec(*kind, tuple(counts), self.table, self.steps, self.nodes, self.source)
 
     @property
     def layout(self) -> Layout:
@@ -86,7 +89,7 @@ class Spec:
     @property
     def columns(self) -> tuple[Field, ...]:
         """The fields of a table; () for anything else."""
-        return self.fields if all(field.name for field in self.fields) else ()
+        return self.fields if all(field.name for field in self.fields) and not self.nodes else ()
 
     def cut(self, values: Sequence[float]) -> Iterator[tuple[Field, Sequence[float]]]:
         """Yields each field with its slice of `values`, which has one value per channel."""
@@ -189,7 +192,8 @@ class Spec:
         state = {"shape": list(self.shape), "classes": self.classes, "fields": fields, "labels": list(self.labels)}
         schemas = {"table": self.table, "steps": self.steps}
         state |= {name: schema.state() for name, schema in schemas.items() if schema}
-        return state | {"nodes": self.nodes} if self.nodes else state
+        more = {"nodes": self.nodes, "source": self.source}
+        return state | {name: value for name, value in more.items() if value}
 
     @classmethod
     def of(cls, state: dict[str, Any] | list[Any], counts: Sequence[int] = ()) -> "Spec":
@@ -211,12 +215,17 @@ class Spec:
         more: dict[str, Any] = {}
         if isinstance(state, dict):
             more = {name: Schema.of(state[name]) for name in ("table", "steps") if name in state}
-            more["nodes"] = state.get("nodes", 0)
+            more |= {name: state[name] for name in ("nodes", "source") if name in state}
         return cls(tuple(shape), classes, fields, tuple(labels), tuple(counts), **more)
 
     @property
     def log_scale(self) -> float:
-        """Σ log deviation over the columns, in nats: log p in data units is log p of the standardised x minus this."""
+        """Σ log deviation over the columns, in nats: log p in data units is log p of the standardised x minus this.
+
+        0 for graphs, whose number of columns differs: their log p stays that of standardised numbers.
+        """
+        if self.nodes:
+            return 0.0
         return math.prod(self.shape[1:]) * sum(field.size * math.log(field.deviation) for field in self.fields)
 
     def encode(self, raw: Tensor) -> Tensor:
@@ -241,7 +250,7 @@ class Spec:
             return by_step(self.steps.decode, x)
         if self.only("real"):
             return self._in_units(x)
-        return self.each(decode, self._in_units(x))
+        return self._masked(self.each(decode, self._in_units(x)))
 
     def units(self, raw: Tensor) -> Tensor:
         """Converts raw samples to data units, never binarized."""
@@ -251,7 +260,8 @@ class Spec:
             return by_step(self.steps.decode, by_step(self.steps.expand, raw))
         if self.only("real"):
             return self._in_units(raw)
-        return self.each(lambda group, x: x / 255.0 if group.kind == "pixel" else x, self._in_units(raw.float()))
+        x = self._in_units(raw.float())
+        return self._masked(self.each(lambda group, x: x / 255.0 if group.kind == "pixel" else x, x))
 
     def standardise(self, x: Tensor) -> Tensor:
         """Converts data units to units in which distances make sense: standardises columns, keeps everything else.
@@ -265,7 +275,7 @@ class Spec:
         if not self.scaled:
             return x
         mean, deviation = self._scale(x)
-        return ((x - mean) / deviation).float()
+        return self._masked(((x - mean) / deviation).float())
 
     def from_units(self, x: Tensor) -> Tensor:
         """Converts data units to the model's range, float32; the inverse of `decode`."""
@@ -281,6 +291,11 @@ class Spec:
             return rule(self.groups[0], x)
         return torch.cat([group.back(rule(group, group.of(x))) for group in self.groups], dim=1)
 
+    def _masked(self, x: Tensor) -> Tensor:
+        """Sets what is said about absent steps or nodes to 0."""
+        here = self.presence(x)
+        return x if here is None else x * here
+
     def _in_units(self, x: Tensor) -> Tensor:
         """Converts standardised columns to their own units, keeps everything else."""
         if not self.scaled:
@@ -290,7 +305,7 @@ class Spec:
 
     def _scale(self, like: Tensor) -> tuple[Tensor, Tensor]:
         exact = torch.float32 if like.device.type == "mps" else torch.float64  # MPS has no float64
-        scales = [(field.mean, field.deviation) for field in self.fields for _ in range(field.size)]
+        scales = [(field.mean, field.deviation) for field in self.fields for _ in range(self.width(field))]
         pairs = torch.tensor(scales, dtype=exact).view(-1, *[1] * (len(self.shape) - 1), 2).to(like.device)
         return pairs[..., 0], pairs[..., 1]
 
