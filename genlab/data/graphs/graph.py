@@ -102,8 +102,8 @@ def from_pairs(here: np.ndarray, sizes: np.ndarray) -> Graphs:
     return Graphs(np.asarray(sizes, np.int64), np.column_stack([graph, i[pair], j[pair]]).astype(np.int64))
 
 
-def to_networkx(graphs: Graphs) -> list[Any]:
-    """Returns a `networkx.Graph` for each graph, with the attributes of nodes and edges and the class as `label`."""
+def to_networkx(graphs: Graphs, label: str = "label") -> list[Any]:
+    """Returns a `networkx.Graph` for each graph, with the attributes of nodes and edges, and the class as `label`."""
     nx = networkx()
     made = []
     node = [(a.name, a.words) for a in graphs.node]
@@ -113,7 +113,7 @@ def to_networkx(graphs: Graphs) -> list[Any]:
     for place, (size, count) in enumerate(zip(graphs.sizes.tolist(), graphs.edge_counts.tolist(), strict=True)):
         graph = nx.Graph()
         if graphs.labels is not None:
-            graph.graph["label"] = graphs.labels[place]
+            graph.graph[label] = graphs.labels[place]
         for k in range(size):
             graph.add_node(k, **{name: words[first_node + k] for name, words in node})
         for k in range(first_edge, first_edge + count):

@@ -70,7 +70,9 @@ def isomorphic(a: Graphs, b: Graphs) -> bool:
     return networkx().vf2pp_is_isomorphic(*pair, node_label="colour")
 
 
-def disjoint(draw: Callable[[int, np.random.Generator], Graphs], counts: tuple[int, ...], seed: list[int]) -> list[Graphs]:
+def disjoint(
+    draw: Callable[[int, np.random.Generator], Graphs], counts: tuple[int, ...], seed: list[int]
+) -> list[Graphs]:
     """Draws splits of which no two share a graph up to isomorphism; within a split, graphs may repeat.
 
     Args:
