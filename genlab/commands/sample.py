@@ -1,6 +1,7 @@
 """`genlab sample run=RUN n=64`: draws from a trained model; writes `samples.npz` and `grid.png` to the run folder.
 
-For a model of a table, it also writes `samples.csv`, with the table's columns in their own units.
+For a model of a table, it also writes `samples.csv`, with the table's columns in their own units. Samples of a model of
+graphs are written like the file that it learnt from.
 """
 
 import csv
@@ -62,7 +63,7 @@ def sample(config: DictConfig, folder: Path) -> None:
     from PIL import Image
 
     from genlab.commands import fill as filling
-    from genlab.commands import tables
+    from genlab.commands import graphs, tables
     from genlab.metrics.attempts import attempt
     from genlab.models.base import Sampler
     from genlab.trainer import checkpoint, device
@@ -78,6 +79,7 @@ def sample(config: DictConfig, folder: Path) -> None:
     if config.where is not None and not (model.spec.table and isinstance(model, Sampler)):
         raise UserError("where: applies to models that draw rows of a table (data=table) only")
     rows: list[Path] = []
+    lines: list[str] = []  # what the files do not show
     with device.precision(str(config.precision), where), executed(model, str(config.execution)):
         if model.spec.table and isinstance(model, Sampler):
             arrays, rows = tables.stream(model, config.n, config.y, target, config.where)
@@ -91,6 +93,8 @@ def sample(config: DictConfig, folder: Path) -> None:
         written = rows
         if model.spec.table and not rows:
             written = tables.write_arrays(model, arrays, target)
+        elif model.spec.nodes:
+            written, lines = graphs.write(model, arrays, target)
         elif not model.spec.table:
             np.savez_compressed(target.samples, **plain, **class_names(model) if "labels" in plain else {})
             written = [target.samples]
@@ -102,7 +106,7 @@ def sample(config: DictConfig, folder: Path) -> None:
             written.append(target.grid)
     except OSError as error:
         raise UserError(f"cannot write {error.filename or target.folder}: {error.strerror}") from error
-    for line in (*notes(model, run), *(f"no {name}: {reason}" for name, reason in reasons.items())):
+    for line in (*notes(model, run), *lines, *(f"no {name}: {reason}" for name, reason in reasons.items())):
         print(line)
     count = config.n if rows else len(arrays["samples"])
     fewer = "" if count == config.n else f" (not {config.n}: there are no more test samples)"

@@ -29,7 +29,7 @@ class Spec:
         table: the schema, if samples are rows of a table of typed columns; its fields replace `fields`.
         steps: the schema of one step, if samples are series of typed columns; its fields replace `fields`.
         nodes: of graphs, the largest number of nodes; the shape then follows from the fields, those of nodes first.
-        source: what the file looked like that samples are written like: lists, numbers and strings by name; {}: nothing.
+        source: how samples are written, like the file they were learnt from: lists, numbers and strings by name.
 
     Raises:
         ValueError: the sizes of the fields do not add up to axis 0.

@@ -51,7 +51,6 @@ def read_adjacency(file: Path, key: str | None, label: str | None, exclude: Sequ
         if array.dtype.kind not in "biufUS":
             raise UserError(f"{file.name}: '{name}' is an array of {array.dtype}; allowed are numbers and text")
     flat, sizes, cell = _matrices(file, key, arrays[key], arrays.get(SIZES))
-    firsts = np.cumsum(sizes) - sizes
     graph, a, b = cell
     values = arrays[key].ravel()[flat]
     name = "y" if label == "auto" else label
@@ -159,8 +158,8 @@ def _of_nodes(
     padded = (len(sizes), *adjacency.shape[1:2]) if adjacency.ndim == 3 else (int(sizes.sum()),)
     if x.shape[: len(padded)] != padded or x.ndim > len(padded) + 1:
         raise UserError(
-            f"{file.name}: '{name}' has the shape {x.shape}; arrays of nodes are {padded} or {(*padded, 'D')}; leave it "
-            f"out: data.exclude=[{name}]"
+            f"{file.name}: '{name}' has the shape {x.shape}; arrays of nodes are {padded} or {(*padded, 'D')}; leave "
+            f"it out: data.exclude=[{name}]"
         )
     rows = x.reshape(math.prod(padded), -1)
     starts = np.arange(len(sizes)) * adjacency.shape[1] if adjacency.ndim == 3 else np.cumsum(sizes) - sizes

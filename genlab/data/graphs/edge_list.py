@@ -16,7 +16,7 @@ from genlab.data.graphs.raw_edges import RawEdges
 from genlab.data.labels import complete, name_of
 from genlab.errors import UserError, brief, did_you_mean
 
-COLUMNS = ("graph", "source", "target")  # options that name the columns, and their usual names
+COLUMNS: tuple[str, ...] = ("graph", "source", "target")  # options that name the columns, and their usual names
 
 
 def read_edge_list(

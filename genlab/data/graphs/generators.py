@@ -71,9 +71,9 @@ def lobster(count: int, rng: np.random.Generator) -> Graphs:
     """Lobsters, which are trees with a backbone, branches on it, and twigs on the branches.
 
     The backbone has 80 nodes on average, uniformly distributed; branches and twigs are added while a coin with
-    probability 0.7 says so. Only lobsters of 10 to 100 nodes are kept, as by R. Liao et al., "Efficient Graph Generation
-    with Graph Recurrent Attention Networks", 2019, https://arxiv.org/abs/1910.00760. The distribution is that of
-    `networkx.random_lobster`, which takes 50 ms for a graph that is kept, because it builds the large ones as well.
+    probability 0.7 says so. Only lobsters of 10 to 100 nodes are kept, as by R. Liao et al., "Efficient Graph
+    Generation with Graph Recurrent Attention Networks", 2019, https://arxiv.org/abs/1910.00760. The distribution is
+    that of `networkx.random_lobster`, which takes 50 ms for a graph that is kept: it builds the large ones as well.
     """
     sizes, edges = [], []
     while len(sizes) < count:

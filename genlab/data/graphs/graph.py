@@ -90,7 +90,7 @@ def runs(starts: np.ndarray, counts: np.ndarray) -> np.ndarray:
 def joined(parts: Sequence[Graphs]) -> Graphs:
     """Returns all graphs of several collections that have no attributes."""
     firsts = np.cumsum([0, *(len(part.sizes) for part in parts)])
-    edges = [part.edges + [first, 0, 0] for part, first in zip(parts, firsts, strict=False)]
+    edges = [part.edges + np.array([first, 0, 0]) for part, first in zip(parts, firsts, strict=False)]
     return Graphs(np.concatenate([part.sizes for part in parts]), np.concatenate(edges))
 
 

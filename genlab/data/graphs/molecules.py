@@ -139,7 +139,7 @@ def _load(file: Path) -> Molecules | None:
         with np.load(file, allow_pickle=False) as kept:
             refused, labels = json.loads(str(kept["words"]))
             made = {name: Attribute(name[5:], kept[name], tuple(each)) for name, each in labels.items()}
-            parts = [tuple(a for name, a in made.items() if name.startswith(part)) for part in ("node.", "edge.")]
-            return Molecules(Graphs(kept["sizes"], kept["edges"], *parts), kept["rows"], refused)
+            node, edge = (tuple(a for name, a in made.items() if name.startswith(part)) for part in ("node.", "edge."))
+            return Molecules(Graphs(kept["sizes"], kept["edges"], node, edge), kept["rows"], refused)
     except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
         return None

@@ -61,7 +61,7 @@ class OwnGraphs(Dataset):
         validation: float = 0.1,
         test: float = 0.1,
     ) -> None:
-        columns = dict(zip(COLUMNS, (graph, source, target), strict=True))
+        columns: dict[str, str] = dict(zip(COLUMNS, (graph, source, target), strict=True))
         graphs, record = read_graphs(path, label, key, columns, exclude or (), symmetrise)
         file = Path(path)
         made = prepared(graphs, file, record, max_nodes, rare, order, validation, test)

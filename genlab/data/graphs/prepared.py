@@ -66,8 +66,8 @@ def prepared(
     numbers = sum(f.size * (nodes if f.part == "node" else nodes * (nodes - 1) // 2) for f in fields)
     if (needed := 4 * numbers * len(graphs.sizes)) > LARGEST:
         raise UserError(
-            f"{file.name}: {len(graphs.sizes):,} {what} of up to {nodes} nodes would take {needed >> 30:,} GiB; leave the "
-            f"largest out: data.max_nodes={nodes // 2}"
+            f"{file.name}: {len(graphs.sizes):,} {what} of up to {nodes} nodes would take {needed >> 30:,} GiB; leave "
+            f"the largest out: data.max_nodes={nodes // 2}"
         )
     y = None if y is None else y[places]
     arguments = {
@@ -90,8 +90,8 @@ def _small(graphs: Graphs, file: Path, max_nodes: int | None, notes: list[str], 
     large = graphs.sizes > max_nodes
     if 2 * large.sum() > len(large):
         raise UserError(
-            f"data.max_nodes: {large.sum():,} of {len(large):,} {what} of {file.name} have more than {max_nodes} nodes; "
-            f"half of them have {int(np.median(graphs.sizes))} or more, the largest {graphs.sizes.max()}"
+            f"data.max_nodes: {large.sum():,} of {len(large):,} {what} of {file.name} have more than {max_nodes} "
+            f"nodes; half of them have {int(np.median(graphs.sizes))} or more, the largest {graphs.sizes.max()}"
         )
     if large.any():
         notes.append(f"  left out: {large.sum():,} {what} of more than {max_nodes} nodes (data.max_nodes)")
@@ -128,9 +128,11 @@ def _rare(graphs: Graphs, least: int) -> list[tuple[str, str, int, np.ndarray]]:
     found = []
     for part, attributes in (("node", graphs.node), ("edge", graphs.edge)):
         for attribute in attributes:
-            pairs = np.unique(rows[part] * max(len(attribute.labels), 1) + attribute.values) if attribute.labels else []
+            if not (kinds := len(attribute.labels)):
+                continue
+            pairs = np.unique(rows[part] * kinds + attribute.values)
             for k, word in enumerate(attribute.labels):
-                places = pairs[pairs % len(attribute.labels) == k] // len(attribute.labels)
+                places = pairs[pairs % kinds == k] // kinds
                 if 0 < len(places) < least:
                     found.append((attribute.name, word, len(places), places))
     return found

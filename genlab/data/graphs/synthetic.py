@@ -5,6 +5,7 @@ and valid ones; that of the atlas is uniform over 996 classes, so that even prob
 """
 
 import zlib
+from itertools import pairwise
 
 import numpy as np
 
@@ -85,7 +86,7 @@ def _published(kind: str, n: int | None, seed: int) -> list[Graphs]:
         raise OptionError("n", f"does not apply to protocol=published, which has {total} graphs; leave it out")
     graphs = KINDS[kind].draw(total, np.random.default_rng(_stream(kind, seed)))
     cuts = [0, round(0.64 * total), round(0.8 * total), total]
-    return [graphs.take(range(a, b)) for a, b in zip(cuts[:-1], cuts[1:], strict=True)]
+    return [graphs.take(range(a, b)) for a, b in pairwise(cuts)]
 
 
 def _stream(kind: str, seed: int) -> list[int]:

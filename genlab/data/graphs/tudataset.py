@@ -1,7 +1,7 @@
 """Graphs in the format of the TUDatasets: a folder of text files, DS_A.txt and others.
 
-C. Morris, N. M. Kriege, F. Bause, K. Kersting, P. Mutzel, M. Neumann, "TUDataset: A collection of benchmark datasets for
-learning with graphs", 2020, https://arxiv.org/abs/2007.08663.
+C. Morris, N. M. Kriege, F. Bause, K. Kersting, P. Mutzel, M. Neumann, "TUDataset: A collection of benchmark datasets
+for learning with graphs", 2020, https://arxiv.org/abs/2007.08663.
 """
 
 import math
