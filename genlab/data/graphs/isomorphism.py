@@ -14,7 +14,7 @@ from genlab.data.graphs.graph import Graphs, joined, networkx, to_networkx
 from genlab.errors import UserError
 
 ROUNDS = 16  # more than separate random graphs; trees of 64 nodes may need more, then the exact test decides
-PATIENCE = 200  # times that graphs are drawn again before a kind is found to have too few different ones
+PATIENCE = 50  # times that graphs are drawn again before a kind is found to have too few different ones
 
 
 def colours(graphs: Graphs, rounds: int = ROUNDS) -> np.ndarray:

@@ -14,6 +14,7 @@ from genlab.data.base import Dataset
 from genlab.data.files import find, quoted, several
 from genlab.data.graphs.edge_list import table
 from genlab.data.graphs.graph import Attribute, Graphs
+from genlab.data.graphs.node_order import ORDERS
 from genlab.data.graphs.prepared import prepared
 from genlab.data.graphs.smiles import Molecules, from_smiles, rdkit
 from genlab.data.labels import complete, name_of
@@ -62,6 +63,7 @@ class MoleculeTable(Dataset):
         test: float = 0.1,
     ) -> None:
         choose("invalid", invalid, ("refuse", "drop"))
+        choose("order", order, ORDERS)
         file = find(path, "file")
         choose("data.path: the ending", file.suffix.lower(), (".csv", ".tsv"))
         rdkit()

@@ -11,6 +11,7 @@ from genlab.data.graphs.adjacency import read_adjacency
 from genlab.data.graphs.archive import Archive
 from genlab.data.graphs.edge_list import COLUMNS, read_edge_list
 from genlab.data.graphs.graph import Graphs
+from genlab.data.graphs.node_order import ORDERS
 from genlab.data.graphs.prepared import prepared
 from genlab.data.graphs.raw_edges import RawEdges, undirected
 from genlab.errors import OptionError, UserError, choose
@@ -61,6 +62,7 @@ class OwnGraphs(Dataset):
         validation: float = 0.1,
         test: float = 0.1,
     ) -> None:
+        choose("order", order, ORDERS)
         columns: dict[str, str] = dict(zip(COLUMNS, (graph, source, target), strict=True))
         graphs, record = read_graphs(path, label, key, columns, exclude or (), symmetrise)
         file = Path(path)

@@ -94,7 +94,7 @@ def _small(graphs: Graphs, file: Path, max_nodes: int | None, notes: list[str], 
             f"nodes; half of them have {int(np.median(graphs.sizes))} or more, the largest {graphs.sizes.max()}"
         )
     if large.any():
-        notes.append(f"  left out: {large.sum():,} {what} of more than {max_nodes} nodes (data.max_nodes)")
+        notes.append(f"  left out: {counted(int(large.sum()), what)} of more than {max_nodes} nodes (data.max_nodes)")
     return graphs.take(np.flatnonzero(~large)) if large.any() else graphs
 
 
@@ -113,13 +113,18 @@ def _common(graphs: Graphs, file: Path, rare: int | None, notes: list[str], what
         if 2 * left > total:
             raise UserError(
                 f"{file.name}: {left:,} of {total:,} {what} have kinds that fewer than {least} {what} have: {rarest}; "
-                f"leave the attribute out, or keep rare kinds: data.rare=1"
+                f"to keep rare kinds: data.rare=1"
             )
     if found:
         notes.append(
-            f"  left out: {left:,} {what} with kinds that fewer than {least} have: {rarest}; data.rare=1 keeps them"
+            f"  left out: {counted(left, what)} with kinds that fewer than {least} have: {rarest}; data.rare=1 keeps them"
         )
     return graphs._replace(node=tuple(map(_used, graphs.node)), edge=tuple(map(_used, graphs.edge)))
+
+
+def counted(n: int, what: str) -> str:
+    """Returns a number with its noun, which is given in the plural: "1 graph", "2 graphs"."""
+    return f"{n:,} {what if n != 1 else what.removesuffix('s')}"
 
 
 def _rare(graphs: Graphs, least: int) -> list[tuple[str, str, int, np.ndarray]]:
