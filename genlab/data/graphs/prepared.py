@@ -116,9 +116,8 @@ def _common(graphs: Graphs, file: Path, rare: int | None, notes: list[str], what
                 f"to keep rare kinds: data.rare=1"
             )
     if found:
-        notes.append(
-            f"  left out: {counted(left, what)} with kinds that fewer than {least} have: {rarest}; data.rare=1 keeps them"
-        )
+        few = f"kinds that fewer than {least} have: {rarest}"
+        notes.append(f"  left out: {counted(left, what)} with {few}; data.rare=1 keeps them")
     return graphs._replace(node=tuple(map(_used, graphs.node)), edge=tuple(map(_used, graphs.edge)))
 
 
