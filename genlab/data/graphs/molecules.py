@@ -130,9 +130,8 @@ def _save(stream, found: Molecules) -> None:
     attributes = {f"{part}.{a.name}": a for part, each in (("node", graphs.node), ("edge", graphs.edge)) for a in each}
     words = json.dumps([found.refused, {name: attribute.labels for name, attribute in attributes.items()}])
     values = {name: attribute.values for name, attribute in attributes.items()}
-    np.savez_compressed(
-        stream, sizes=graphs.sizes, edges=graphs.edges, rows=found.rows, words=np.array(words), **values
-    )
+    values |= {"sizes": graphs.sizes, "edges": graphs.edges, "rows": found.rows, "words": np.array(words)}
+    np.savez_compressed(stream, **values)  # type: ignore[arg-type]
 
 
 def _load(file: Path) -> Molecules | None:
