@@ -35,7 +35,7 @@ def decoder(
         hidden: widths of an mlp's hidden layers, or of the nodes after each layer of a gnn.
         width: channels of a dcgan at half the image's side.
         activation: relu, leaky_relu, silu, gelu, elu or tanh.
-        norm: auto (none for mlp and gnn, batch for dcgan), none, batch (not gnn), layer, post_batch (mlp only).
+        norm: auto (none for mlp, layer for gnn, batch for dcgan), none, batch (not gnn), layer, post_batch (mlp).
     """
     kind = pick("decoder", net, shape)
     if kind == "gnn":
