@@ -10,15 +10,15 @@ from torch import Tensor
 from genlab.data.fields import Field
 from genlab.data.files import several
 from genlab.data.graphs.edge_list import table
-from genlab.data.graphs.graph import Attribute, Graphs
+from genlab.data.graphs.graph import Attribute, Graphs, networkx
 from genlab.data.graphs.graphml import from_networkx
-from genlab.data.graphs.own_graphs import read_graphs
+from genlab.data.graphs.own_graphs import SUFFIXES, TEXT, read_graphs
 from genlab.data.graphs.packing import pack_graphs
 from genlab.data.graphs.raw_edges import undirected
 from genlab.data.graphs.source import of_molecules
 from genlab.data.graphs.write import format_of
 from genlab.data.spec import Spec
-from genlab.errors import UserError, did_you_mean
+from genlab.errors import UserError, choose, did_you_mean
 
 FEWEST = 2  # samples that can be judged
 
@@ -30,6 +30,7 @@ def of_file(path: Path, spec: Spec) -> Tensor | None:
         UserError: the file is damaged, or has graphs that do not fit the spec; the message says which.
     """
     source = format_of(spec)
+    choose("samples: the ending", path.suffix.lower(), TEXT if source.format == "smiles" else SUFFIXES)
     if source.format == "smiles":
         graphs = _smiles_file(path, source.column)
     else:
@@ -37,7 +38,7 @@ def of_file(path: Path, spec: Spec) -> Tensor | None:
             return None
         key = source.key if path.suffix.lower() == ".npz" and source.format == "npz" else None
         exclude = [source.label] if source.label else []
-        graphs, _ = read_graphs(str(path), None, key, source.ends, exclude)
+        graphs, _ = read_graphs(str(path), None, key, source.ends, exclude, symmetrise=None)
     if len(graphs.sizes) < FEWEST:
         raise UserError(f"samples: {path} has {len(graphs.sizes)} graphs, but at least {FEWEST} are needed")
     return _units(graphs, spec)
@@ -50,10 +51,15 @@ def of_objects(objects: Sequence[Any], spec: Spec) -> Tensor:
         UserError: one cannot be read, or does not fit the spec; the message says which, counted from 0.
     """
     names = [f"sample {k}" for k in range(len(objects))]
-    if of_molecules(spec.source):
-        return _units(_smiles("samples", [str(text) for text in objects], names), spec)
-    raw = from_networkx("samples", names, objects, None, (), False)
-    return _units(undirected(raw, False), spec)
+    kind = str if of_molecules(spec.source) else networkx().Graph
+    for name, each in zip(names, objects, strict=True):
+        if not isinstance(each, kind):
+            wanted = "SMILES, which are str" if kind is str else "networkx.Graph"
+            raise UserError(f"{name} is a {type(each).__name__}; samples of this model are {wanted}")
+    if kind is str:
+        return _units(_smiles("samples", list(objects), names), spec)
+    raw = from_networkx("samples", names, objects, None, (), None)
+    return _units(undirected(raw, None), spec)
 
 
 def _packed(path: Path) -> bool:

@@ -11,7 +11,7 @@ from genlab.data.files import note, quoted
 from genlab.data.graphs.archive import Archive
 from genlab.data.graphs.attributes import guessed
 from genlab.data.graphs.graph import Attribute, Graphs, networkx, to_networkx
-from genlab.data.graphs.raw_edges import RawEdges
+from genlab.data.graphs.raw_edges import RawEdges, cure
 from genlab.data.labels import name_of
 from genlab.errors import UserError, brief, did_you_mean
 
@@ -20,7 +20,7 @@ LABEL = "label"  # what `to_networkx` calls the class of a graph
 
 
 def read_graphml(
-    archive: Archive, files: Sequence[str], label: str | None, exclude: Sequence[str], symmetrise: bool
+    archive: Archive, files: Sequence[str], label: str | None, exclude: Sequence[str], symmetrise: bool | None
 ) -> RawEdges:
     """Reads all graphs of GraphML files.
 
@@ -43,7 +43,12 @@ def read_graphml(
 
 
 def from_networkx(
-    file: str, names: list[str], graphs: Sequence[Any], label: str | None, exclude: Sequence[str], symmetrise: bool
+    file: str,
+    names: list[str],
+    graphs: Sequence[Any],
+    label: str | None,
+    exclude: Sequence[str],
+    symmetrise: bool | None,
 ) -> RawEdges:
     """Takes the nodes, edges and attributes of networkx's graphs.
 
@@ -55,7 +60,7 @@ def from_networkx(
     """
     for name, graph in zip(names, graphs, strict=True):
         if graph.is_directed() and not symmetrise:
-            raise UserError(f"{name}: the graph is directed; data.symmetrise=true makes all graphs undirected")
+            raise UserError(f"{name}: the graph is directed; {cure(symmetrise)}")
     keys = [{node: k for k, node in enumerate(graph)} for graph in graphs]
     edges = [
         (place, keys[place][a], keys[place][b], values)

@@ -70,6 +70,19 @@ def isomorphic(a: Graphs, b: Graphs) -> bool:
     return networkx().vf2pp_is_isomorphic(*pair, node_label="colour")
 
 
+def repeats(graphs: Graphs, known: Graphs | None = None) -> list[bool]:
+    """Tells for each graph without attributes whether it is isomorphic to a known one; None: to an earlier one."""
+    seen: dict[int, list[Graphs]] = defaultdict(list)
+    if known is not None:
+        _remember(known, seen)
+    found = []
+    for k, code in enumerate(hashes(graphs).tolist()):
+        found.append(_known(graphs, k, seen.get(code, [])))
+        if known is None and not found[-1]:
+            seen[code].append(graphs.take([k]))
+    return found
+
+
 def disjoint(
     draw: Callable[[int, np.random.Generator], Graphs], counts: tuple[int, ...], seed: list[int]
 ) -> list[Graphs]:
@@ -98,9 +111,13 @@ def disjoint(
         else:
             raise UserError(f"data.n: there are too few different graphs for splits of {counts}; lower it")
         splits.append(joined(kept))
-        for k, code in enumerate(hashes(splits[-1]).tolist()):
-            seen[code].append(splits[-1].take([k]))
+        _remember(splits[-1], seen)
     return splits
+
+
+def _remember(graphs: Graphs, seen: dict[int, list[Graphs]]) -> None:
+    for k, code in enumerate(hashes(graphs).tolist()):
+        seen[code].append(graphs.take([k]))
 
 
 def _known(graphs: Graphs, k: int, alike: list[Graphs]) -> bool:

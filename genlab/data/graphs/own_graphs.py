@@ -77,7 +77,7 @@ def read_graphs(
     key: str | None = None,
     ends: tuple[str, str, str] = COLUMNS,
     exclude: Sequence[str] = (),
-    symmetrise: bool = False,
+    symmetrise: bool | None = False,
 ) -> tuple[Graphs, GraphSource]:
     """Reads graphs from a file or folder of any kind, and what it looks like.
 
@@ -99,7 +99,7 @@ def _read(
     key: str | None,
     ends: tuple[str, str, str],
     exclude: Sequence[str],
-    symmetrise: bool,
+    symmetrise: bool | None,
 ) -> tuple[RawEdges, GraphSource]:
     own = label if label not in (None, "auto") else ""
     folder = Path(path).expanduser().is_dir()

@@ -25,11 +25,19 @@ class RawEdges(NamedTuple):
     twice: bool = False  # whether each edge must be there in both directions, as in a symmetric matrix
 
 
-def undirected(raw: RawEdges, symmetrise: bool) -> Graphs:
+def cure(symmetrise: bool | None) -> str:
+    """What a message about directed graphs says at its end."""
+    if symmetrise is None:
+        return "samples must be undirected"
+    return "directed graphs cannot be learnt; data.symmetrise=true makes them undirected"
+
+
+def undirected(raw: RawEdges, symmetrise: bool | None) -> Graphs:
     """Makes undirected graphs.
 
     Args:
-        symmetrise: edges in one direction count as edges, and where two directions differ, the first one counts.
+        symmetrise: edges in one direction count as edges, and where two directions differ, the first one counts; None:
+            they do not, and there is no option for it.
 
     Raises:
         UserError: there are no graphs, or empty ones, no edges, self-loops, repeated edges, or edges in one direction.
@@ -46,12 +54,13 @@ def undirected(raw: RawEdges, symmetrise: bool) -> Graphs:
     unique, first, count = np.unique(key, return_index=True, return_counts=True)
     single = count == 1
     if not symmetrise:
-        cure = "directed graphs cannot be learnt; data.symmetrise=true makes them undirected"
         if single.any() and (raw.twice or not single.all()):
-            _refuse(raw, single[np.searchsorted(unique, key)], "edges in one direction only", cure)
+            _refuse(raw, single[np.searchsorted(unique, key)], "edges in one direction only", cure(symmetrise))
         for attribute in raw.edge:
             differs = attribute.values != attribute.values[first][np.searchsorted(unique, key)]
-            _refuse(raw, differs, f"edges whose '{attribute.name}' differs between the two directions", cure)
+            _refuse(
+                raw, differs, f"edges whose '{attribute.name}' differs between the two directions", cure(symmetrise)
+            )
     edges = np.column_stack([graph, np.minimum(a, b), np.maximum(a, b)])[first]
     edge = tuple(attribute._replace(values=attribute.values[first]) for attribute in raw.edge)
     return Graphs(raw.sizes, edges, raw.node, edge, raw.labels, raw.names)

@@ -11,8 +11,8 @@ import numpy as np
 
 from genlab.data.base import Dataset, Split
 from genlab.data.graphs.generators import KINDS
-from genlab.data.graphs.graph import Graphs, networkx
-from genlab.data.graphs.isomorphism import disjoint
+from genlab.data.graphs.graph import Graphs, joined, networkx
+from genlab.data.graphs.isomorphism import disjoint, repeats
 from genlab.data.graphs.node_order import ordered
 from genlab.data.graphs.packing import fields_of, pack_graphs
 from genlab.data.graphs.source import GraphSource
@@ -65,8 +65,9 @@ class Synthetic(Dataset):
             source=GraphSource("npz"),
         )
         self.notes = [f"{kind}: {shape_of(splits[0])} for training"]
-        if kind == "community" and protocol == "published":
-            self.notes.append(f"{kind}: {COMMUNITY}")
+        if protocol == "published":
+            self.notes.append(f"{kind}: {_shared(splits)}")
+            self.notes += [f"{kind}: {COMMUNITY}"] * (kind == "community")
 
 
 def _fresh(kind: str, n: int | None, seed: int) -> list[Graphs]:
@@ -88,6 +89,15 @@ def _published(kind: str, n: int | None, seed: int) -> list[Graphs]:
     graphs = KINDS[kind].draw(total, np.random.default_rng(_stream(kind, seed)))
     cuts = [0, round(0.64 * total), round(0.8 * total), total]
     return [graphs.take(range(a, b)) for a, b in pairwise(cuts)]
+
+
+def _shared(splits: list[Graphs]) -> str:
+    """Says how many different graphs there are, and how many of the test graphs are in training."""
+    graphs = joined(splits)
+    kinds = repeats(graphs).count(False)
+    shared = sum(repeats(splits[2], splits[0]))
+    test = len(splits[2].sizes)
+    return f"{len(graphs.sizes)} graphs of {kinds} isomorphism classes; {shared} of {test} test graphs are in training"
 
 
 def _stream(kind: str, seed: int) -> list[int]:
