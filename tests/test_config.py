@@ -20,6 +20,8 @@ from genlab.models.base import Family, Sampler
 def spec(composed) -> Spec:
     if "Gaussian2D" in composed.data._target_:
         return Spec((2,), 2, "real")
+    if "Sines" in composed.data._target_ or "Series" in composed.data._target_:
+        return Spec((5, 24))
     if "Table" in composed.data._target_:
         return Table(rows(), numeric=composed.data.numeric).spec
     reach = target_of(composed.model, "model").prefers if composed.data.range == "auto" else composed.data.range
@@ -43,7 +45,8 @@ def test_presets_build_and_describe_themselves(preset):
     assert options.epochs is None  # otherwise trainer.steps=N would have no effect with a preset
     text = (configs() / "experiment" / f"{preset}.yaml").read_text()
     assert text.splitlines()[1].startswith("# ")
-    assert preset.split("_")[0] in composed.data._target_.lower()
+    source = {"stocks": "series"}.get(preset.split("_")[0], preset.split("_")[0])
+    assert source in composed.data._target_.lower()
 
 
 @pytest.mark.parametrize("size", [28, 32, 64])
@@ -104,9 +107,32 @@ def test_presets_have_exactly_the_tutorials_architectures():
     ]
 
 
+def size(module: torch.nn.Module) -> int:
+    return sum(parameter.numel() for parameter in module.parameters())
+
+
+def test_presets_of_series_have_the_nets_they_name():
+    vae = family("experiment=stocks_time_vae")
+    convolutions = [m for m in vae.get_submodule("encoder").modules() if isinstance(m, torch.nn.Conv1d)]
+    assert [m.out_channels for m in convolutions] == [50, 100, 200]
+    assert shapes(vae.get_submodule("decoder"))[-1] == (120, 120)  # dense
+    lstm = family("experiment=sines_lstm_vae")
+    assert shapes(lstm.get_submodule("encoder"))[:2] == [(256, 5), (256, 64)]  # four gates of 64 units
+    for preset, net, most in (
+        ("stocks_flow_matching", "UNet1d", 250_000),
+        ("sines_ddpm", "UNet1d", 270_000),
+        ("sines_diffwave", "DiffWave", 500_000),
+        ("stocks_diffwave", "DiffWave", 500_000),
+    ):
+        built = family(f"experiment={preset}").get_submodule("net")
+        assert type(built).__name__ == net
+        assert 0.9 * most < size(built) < most
+
+
 @pytest.mark.parametrize(
     ("preset", "expected"),
     [
+        ("stocks_timegan", {"lr": 1e-3, "batch_size": 128, "steps": 15000, "ema": 0}),
         ("gaussian2d_wgan_gp", {"lr": 1e-4, "betas": [0.5, 0.9], "batch_size": 64, "steps": 7812}),
         ("gaussian2d_gan", {"lr": 2e-4, "betas": [0.5, 0.999], "batch_size": 64, "steps": 15625}),
         ("mnist_vae", {"lr": 1e-3, "batch_size": 128, "steps": 4690}),

@@ -49,7 +49,10 @@ class Conditions(NamedTuple):
         return good
 
     def rows(self, n: int, names: Collection[str]) -> tuple[Tensor, Tensor]:
-        """n rows in which these of the columns with one allowed value are filled in: units (n, width), and where."""
+        """Returns n rows in units (n, width) in which the columns in `names` have their one allowed value.
+
+        The second result says which numbers those are, (n, width) bool; all others are 0.
+        """
         parts, known = [], []
         for column in self.schema.columns:
             fixed = column.name in names
@@ -64,20 +67,10 @@ def parse(text: str | Mapping[str, Any], schema: Schema) -> Conditions:
     Raises:
         UserError: it is no mapping, or names a column or value that the table does not have.
     """
-    node: Any = None
     if isinstance(text, str):
-        try:
-            # Every value stays text, so that yes, 01234 and 12:30 are what they are in the table.
-            quoted_text = re.sub(r"(:\s*)([<>=!][^,}\]]*)", r"\1'\2'", text)
-            node = yaml.compose(quoted_text, yaml.BaseLoader)
-            text = yaml.load(quoted_text, yaml.BaseLoader)
-        except yaml.YAMLError as error:
-            raise UserError(f"where: {brief(error)}; write {{COLUMN: VALUE, COLUMN: '>VALUE'}}") from error
+        text = mapping(text)
     if not isinstance(text, Mapping) or not text:
         raise UserError(f"where: {text!r} is not a mapping; write {{COLUMN: VALUE, COLUMN: '>VALUE'}}")
-    keys = [key.value for key, _ in node.value] if node is not None else list(text)
-    if repeated := sorted({key for key in keys if keys.count(key) > 1}):
-        raise UserError(f"where: column '{repeated[0]}' is named twice; give a list of values, or draw twice")
     found = Conditions(schema, {}, [], {})
     learnt = [column.name for column in schema.columns if column.width]
     for name, wanted in text.items():
@@ -93,6 +86,24 @@ def parse(text: str | Mapping[str, Any], schema: Schema) -> Conditions:
         else:
             found.equal[column.name] = value(column, compared[2] if compared else wanted)
     return found
+
+
+def mapping(text: str) -> Any:
+    """Reads YAML in which every value stays text, so that yes, 01234 and 12:30 are what they are in the table.
+
+    Raises:
+        UserError: it is no YAML, or names a column twice.
+    """
+    try:
+        loader = yaml.BaseLoader(re.sub(r"(:\s*)([<>=!][^,}\]]*)", r"\1'\2'", text))  # a comparison needs no quotes
+        node = loader.get_single_node()
+        if isinstance(node, yaml.MappingNode):
+            keys = [key.value for key, _ in node.value if isinstance(key, yaml.ScalarNode)]
+            if repeated := sorted({key for key in keys if keys.count(key) > 1}):
+                raise UserError(f"where: column '{repeated[0]}' is named twice; give a list of values, or draw twice")
+        return None if node is None else loader.construct_document(node)
+    except yaml.YAMLError as error:
+        raise UserError(f"where: {brief(error)}; write {{COLUMN: VALUE, COLUMN: '>VALUE'}}") from error
 
 
 def value(column: Column, wanted: Any) -> float:

@@ -8,6 +8,7 @@ import numpy as np
 import torch
 
 from genlab.data.columns.category import Category
+from genlab.data.columns.numeric import FLAG
 from genlab.data.columns.schema import Schema
 from genlab.data.files import quoted
 from genlab.data.frames import given, read
@@ -17,7 +18,6 @@ from genlab.runs.folder import Run
 
 CHUNK = 20_000  # rows that are completed at a time
 TRIES = 50  # that a missing cell is drawn again
-FLAG = ("present", "missing")  # the labels of a field that says whether a number is missing
 
 
 def fill(model: Any, source: str, target: Run) -> str:

@@ -217,3 +217,8 @@ def digest(*parts: object) -> str:
 def data_root(root: str | os.PathLike | None = None) -> Path:
     """Returns the folder of data files: `root`, else the variable GENLAB_DATA, else the user's cache folder."""
     return Path(os.path.expanduser(root or os.environ.get("GENLAB_DATA") or cache_root()))
+
+
+def cache_folders(root: str | os.PathLike | None = None) -> list[Path]:
+    """Returns the folders in which prepared data may be kept, in the order in which they are tried."""
+    return [folder / "genlab-cache" for folder in dict.fromkeys((data_root(root), cache_root()))]

@@ -10,11 +10,10 @@ from pathlib import Path
 
 import numpy as np
 
-from genlab.data.base import data_root, digest
+from genlab.data.base import cache_folders, digest
 from genlab.data.files import note
 from genlab.data.image_files import DARK, Head, bits_used, brightest, head, read, refuse
 from genlab.errors import UserError, brief
-from genlab.machine import cache_root
 from genlab.runs.files import move, removed_on_failure
 
 
@@ -43,7 +42,7 @@ def cached(
     stats = [(s.st_size, s.st_mtime_ns) if (s := _stat(path)) else None for path in paths]
     settings_digest = digest(str(folder), size, channels, *([version, *settings] if version > 1 else []))
     source_digest = digest([str(path.relative_to(folder)) for path in paths], stats)
-    folders = [root_folder / "genlab-cache" for root_folder in dict.fromkeys((data_root(root), cache_root()))]
+    folders = cache_folders(root)
     for cache_folder in folders:
         for file in cache_folder.glob(f"{settings_digest}-{source_digest}-*.npy"):
             if _is_complete(file, len(paths)):

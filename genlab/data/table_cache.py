@@ -17,11 +17,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from genlab.data.base import data_root, digest
+from genlab.data.base import cache_folders, digest
 from genlab.data.columns.schema import Schema
 from genlab.data.files import note
 from genlab.errors import UserError, brief
-from genlab.machine import cache_root
 
 FORMAT = 1  # of the encoding: raise it when the numbers of a column change
 ABANDONED = 24 * 3600  # seconds after which an unfinished folder is removed
@@ -58,7 +57,7 @@ def cached(file: Path, options: object, make: Callable[[Path], Made]) -> Made | 
     """
     stat = file.stat()
     settings, source = digest(str(file), options, FORMAT), digest(stat.st_size, stat.st_mtime_ns)
-    folders = [root / "genlab-cache" for root in dict.fromkeys((data_root(), cache_root()))]
+    folders = cache_folders()
     for folder in folders:
         if (made := _read(folder / f"table-{settings}-{source}")) is not None:
             return made

@@ -19,7 +19,7 @@ from torch import Tensor
 from genlab.data.base import Batch, Spec
 from genlab.data.columns.category import Category
 from genlab.errors import UserError, within
-from genlab.models.base import LossOutput, full_precision, input_gradient
+from genlab.models.base import LossOutput
 from genlab.models.stabilizers import pack
 from genlab.models.wgan import WGANGP, plain_encoder
 from genlab.networks.choice import Decoder, Encoder, decoder
@@ -90,15 +90,7 @@ class CTGAN(WGANGP):
             fake = self.head.relaxed(self.raw(c), self.gumbel)
         real, fake = (pack(torch.cat([part, c], dim=1), self.packing, False) for part in (x[rows], fake))
         real_score, fake_score = self.critic(torch.cat([real, fake])).float().chunk(2)
-        wasserstein = real_score.mean() - fake_score.mean()
-        penalty = self.gradient_penalty(real.lerp(fake.to(real), torch.rand(len(real), 1, device=x.device)))
-        loss = -wasserstein + self.gp_weight * penalty
-        return LossOutput(loss, {"wasserstein": wasserstein, "penalty": penalty})
-
-    def gradient_penalty(self, x: Tensor) -> Tensor:
-        """Computes E (|∇f| - 1)² at packs of rows with their conditions, fp32: (B / m, m (D + words)) -> ()."""
-        with full_precision(x):
-            return (input_gradient(self.critic, x.float()).norm(dim=1) - 1).square().mean()
+        return self.penalised(real_score.mean() - fake_score.mean(), real, fake)
 
     def generator_loss(self, batch: Batch) -> LossOutput:
         _, c = self.choose(batch["x"])

@@ -29,7 +29,7 @@ from genlab.errors import OptionError, choose, within
 from genlab.models.base import LossOutput
 from genlab.models.diffusion import Clean, Diffusion, column, mixture
 from genlab.models.samplers import SECOND_ORDER, Level, noises, second_order
-from genlab.models.schedules import SCHEDULES, alpha_bars, first_time, sample_times
+from genlab.models.schedules import SCHEDULES, alpha_bars, check_sample_steps, first_time, sample_times
 from genlab.models.vae import gaussian_kl
 from genlab.networks.denoisers import Denoiser, denoiser
 
@@ -99,8 +99,7 @@ class DDPM(Diffusion):
         least = 20 if schedule == "linear" else 2  # with fewer steps the linear schedule's β would reach 1
         if timesteps < least:
             raise OptionError("timesteps", f"must be >= {least} with schedule {schedule}, got {timesteps}")
-        if not 1 <= sample_steps <= timesteps:
-            raise OptionError("sample_steps", f"must be between 1 and timesteps ({timesteps}), got {sample_steps}")
+        check_sample_steps(sample_steps, timesteps)
         within("eta", eta, 0, 1)
         self.timesteps, self.variance, self.bound_variance = timesteps, variance, bound_variance
         self.sampler, self.sample_steps, self.eta = sampler, sample_steps, eta

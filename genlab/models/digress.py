@@ -22,12 +22,12 @@ from torch import Tensor
 
 from genlab.data.base import Batch, Spec
 from genlab.data.fields import Group
-from genlab.errors import OptionError, UserError, choose, within
+from genlab.errors import UserError, choose, within
 from genlab.models.base import LossOutput
 from genlab.models.diffusion import SCALE_STEPS, DenoisingModel, column
 from genlab.models.head import gumbel
 from genlab.models.multinomial import backward, blurred, divergence, draw, mixed
-from genlab.models.schedules import SCHEDULES, alpha_bars, sample_times
+from genlab.models.schedules import SCHEDULES, alpha_bars, check_sample_steps, sample_times
 from genlab.networks.denoisers import Denoiser, denoiser
 
 structural = partial(denoiser, structure=True)
@@ -72,10 +72,8 @@ class DiGress(DenoisingModel):
         super().__init__(spec, conditional, drop_label, guidance, net)
         choose("schedule", schedule, SCHEDULES)
         within("edge_weight", edge_weight, above=0)
-        if timesteps < 20:
-            raise OptionError("timesteps", f"must be >= 20, got {timesteps}")
-        if not 1 <= sample_steps <= timesteps:
-            raise OptionError("sample_steps", f"must be between 1 and timesteps ({timesteps}), got {sample_steps}")
+        within("timesteps", timesteps, 20)
+        check_sample_steps(sample_steps, timesteps)
         self.timesteps, self.sample_steps, self.edge_weight = timesteps, sample_steps, edge_weight
         self.kinds = [group for group in spec.groups if group.kind == "category"]
         self.parts = [field.part for field in spec.fields if field.kind == "category"]

@@ -9,6 +9,8 @@ import math
 import torch
 from torch import Tensor
 
+from genlab.errors import OptionError
+
 SCHEDULES = ("linear", "cosine")
 LEAST_SIGNAL = 4e-5  # ᾱ at which sampling of points and codes starts: the end of the linear schedule for T = 1000
 MOST_SIGNAL = 4e-4  # with more, q(x_t) is not close enough to N(0, I) to start from
@@ -23,6 +25,16 @@ def alpha_bars(schedule: str, timesteps: int) -> Tensor:
         f = ((t + 0.008) / 1.008 * math.pi / 2).cos().square()
         beta = 1 - f[1:] / f[:-1]
     return torch.cat([t.new_ones(1), (1 - beta.clamp(max=0.999)).cumprod(0)])
+
+
+def check_sample_steps(sample_steps: int, timesteps: int) -> None:
+    """Checks the number of steps of a sampler.
+
+    Raises:
+        OptionError: there are none, or more than there are noise levels.
+    """
+    if not 1 <= sample_steps <= timesteps:
+        raise OptionError("sample_steps", f"must be between 1 and timesteps ({timesteps}), got {sample_steps}")
 
 
 def first_time(bars: Tensor) -> int:

@@ -20,13 +20,13 @@ from torch import Tensor
 
 from genlab.data.base import Batch, Spec
 from genlab.data.fields import Group, one_hot
-from genlab.errors import OptionError, UserError, choose
+from genlab.errors import UserError, choose, within
 from genlab.models.base import LossOutput
 from genlab.models.ddpm import posterior
 from genlab.models.diffusion import Diffusion, column, mixture, separate, target
 from genlab.models.head import gumbel
 from genlab.models.multinomial import backward, blurred, divergence, draw
-from genlab.models.schedules import SCHEDULES, alpha_bars, sample_times
+from genlab.models.schedules import SCHEDULES, alpha_bars, check_sample_steps, sample_times
 from genlab.networks.denoisers import Denoiser, denoiser
 
 
@@ -67,10 +67,8 @@ class TabDDPM(Diffusion):
             raise UserError("model: tabddpm takes tables of typed columns only: data=table data.path=FILE")
         super().__init__(spec, prediction, conditional, drop_label, guidance, net)
         choose("schedule", schedule, SCHEDULES)
-        if timesteps < 20:
-            raise OptionError("timesteps", f"must be >= 20, got {timesteps}")
-        if not 1 <= sample_steps <= timesteps:
-            raise OptionError("sample_steps", f"must be between 1 and timesteps ({timesteps}), got {sample_steps}")
+        within("timesteps", timesteps, 20)
+        check_sample_steps(sample_steps, timesteps)
         self.timesteps, self.sample_steps = timesteps, sample_steps
         self.words = sum(group.kind == "category" for group in spec.groups)  # C
         word = [group.kind == "category" for group in spec.groups for _ in range(group.stop - group.start)]

@@ -131,9 +131,12 @@ class WGANGP(WGAN):
         x = batch["x"]
         fake = self.fakes(batch)
         real_score, fake_score = self.score(torch.cat([x, fake])).chunk(2)
-        wasserstein = real_score.mean() - fake_score.mean()
-        mix = torch.rand(len(x), *[1] * (x.dim() - 1), device=x.device)
-        penalty = self.gradient_penalty(x.lerp(fake.to(x), mix))
+        return self.penalised(real_score.mean() - fake_score.mean(), x, fake)
+
+    def penalised(self, wasserstein: Tensor, real: Tensor, fake: Tensor) -> LossOutput:
+        """Adds the penalty at random mixtures of real and drawn samples to the critic's loss: (), 2 x (B, *shape)."""
+        mix = torch.rand(len(real), *[1] * (real.dim() - 1), device=real.device)
+        penalty = self.gradient_penalty(real.lerp(fake.to(real), mix))
         loss = -wasserstein + self.gp_weight * penalty
         return LossOutput(loss, {"wasserstein": wasserstein, "penalty": penalty})
 

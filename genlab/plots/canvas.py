@@ -4,15 +4,15 @@ from typing import Any
 
 import numpy as np
 
-from genlab.plots.pairplot import DPI
+DPI = 150  # of all pictures of data: their text can still be read at half size
 
 
-def new_figure(width: float, height: float) -> tuple[Any, Any]:
+def new_figure(width: float, height: float, dpi: int = DPI) -> tuple[Any, Any]:
     """Returns a figure of this size in inches, and its canvas."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(width, height), dpi=DPI, layout="constrained")
+    figure = Figure(figsize=(width, height), dpi=dpi, layout="constrained")
     return figure, FigureCanvasAgg(figure)
 
 

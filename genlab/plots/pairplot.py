@@ -5,8 +5,9 @@ from collections.abc import Sequence
 import numpy as np
 from torch import Tensor
 
+from genlab.plots.canvas import new_figure, pixels
+
 REAL, GENERATED = "0.35", "tab:orange"  # colours, the same in all pictures
-DPI = 150  # of all pictures of points: their text can still be read at half size
 POINTS = 1000  # maximum number of points in a scatter plot
 COORDINATES = 6  # number of coordinates shown, from the first
 SHOWN = 0.002, 0.998  # quantiles of the real values that bound the axes, so that outliers do not shrink the rest
@@ -24,9 +25,6 @@ def pairplot(real: Tensor | None, fake: Tensor, names: Sequence[str] = ()) -> np
     Args:
         names: names of the coordinates; empty: x0, x1, ...
     """
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
     shown = min(fake.shape[1], COORDINATES)
     clouds = [
         (cloud.flatten(1)[:, :shown].double().cpu().numpy(), colour, label)
@@ -40,8 +38,7 @@ def pairplot(real: Tensor | None, fake: Tensor, names: Sequence[str] = ()) -> np
     low, high = low - margin, high + margin
     clouds = [(points, colour, label + outside(points, low, high)) for points, colour, label in clouds]
     side = max(1.4, 4 / shown)
-    figure = Figure(figsize=(side * shown, side * shown + 0.3), dpi=DPI, layout="constrained")
-    canvas = FigureCanvasAgg(figure)
+    figure, canvas = new_figure(side * shown, side * shown + 0.3)
     grid = figure.subplots(shown, shown, squeeze=False, sharex="col")
     for i in range(shown):
         for j in range(shown):
@@ -66,5 +63,4 @@ def pairplot(real: Tensor | None, fake: Tensor, names: Sequence[str] = ()) -> np
             if j == 0:
                 axes.set_ylabel(names[i], fontsize=9)
     figure.legend(*grid[0, 0].get_legend_handles_labels(), loc="outside upper left", ncols=2, fontsize=9, frameon=False)
-    canvas.draw()
-    return np.asarray(canvas.buffer_rgba())[..., :3].copy()
+    return pixels(canvas)

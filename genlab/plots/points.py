@@ -8,7 +8,8 @@ from torch import Tensor
 
 from genlab.data.spec import Spec
 from genlab.models.base import Density, Family, Scorer
-from genlab.plots.pairplot import DPI, GENERATED, REAL, outside, pairplot
+from genlab.plots.canvas import new_figure, pixels
+from genlab.plots.pairplot import GENERATED, REAL, outside, pairplot
 from genlab.plots.tables import table
 
 POINTS = 2000  # maximum number of points in a scatter plot
@@ -16,14 +17,11 @@ POINTS = 2000  # maximum number of points in a scatter plot
 
 def scatter(real: Tensor | None, fake: Tensor, landscape: Callable[[Tensor], Tensor] | None = None) -> np.ndarray:
     """Draws generated points (M, 2) over real ones (N, 2) in gray, on contours of `landscape` (B, 2) -> (B,)."""
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
     shown = fake if real is None else real
     low, high = (shown.amin(0) - 0.5).tolist(), (shown.amax(0) + 0.5).tolist()
     ratio = min(max((high[1] - low[1]) / (high[0] - low[0]), 0.4), 1.6)
-    figure = Figure(figsize=(4, 3.5 * ratio + 0.6), dpi=DPI, layout="constrained")
-    canvas, axes = FigureCanvasAgg(figure), figure.add_subplot(aspect="equal")
+    figure, canvas = new_figure(4, 3.5 * ratio + 0.6)
+    axes = figure.add_subplot(aspect="equal")
     if landscape is not None:
         sides = [torch.linspace(low[i], high[i], 60) for i in (0, 1)]
         points = torch.cartesian_prod(*sides).to(shown)
@@ -39,8 +37,7 @@ def scatter(real: Tensor | None, fake: Tensor, landscape: Callable[[Tensor], Ten
     legend = figure.legend(loc="outside upper left", ncols=2, frameon=False, markerscale=4, handletextpad=0.1)
     for handle in filter(None, legend.legend_handles):
         handle.set_alpha(1)
-    canvas.draw()
-    return np.asarray(canvas.buffer_rgba())[..., :3].copy()
+    return pixels(canvas)
 
 
 def landscape(family: Family) -> Callable[[Tensor], Tensor] | None:

@@ -11,7 +11,8 @@ from genlab.data.columns.ordered import Ordered
 from genlab.data.columns.schema import Schema
 from genlab.metrics.tables.rows import Rows
 from genlab.metrics.tables.trends import associations
-from genlab.plots.pairplot import DPI, GENERATED, REAL
+from genlab.plots.canvas import new_figure, pixels
+from genlab.plots.pairplot import GENERATED, REAL
 from genlab.plots.shorten import shorten
 
 COLUMNS = 20  # shown at most
@@ -26,16 +27,12 @@ def table(schema: Schema, real: Tensor | None, fake: Tensor) -> np.ndarray:
     The first columns are drawn as histograms or bars. Below them, where real rows are given, the associations of all
     pairs of columns: real, generated, and their difference.
     """
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
     learnt = [column for column in schema.columns if column.width]
     shown = learnt[:COLUMNS]
     clouds = {"generated": _values(schema, fake)} | ({} if real is None else {"real": _values(schema, real)})
     rows = -(-len(shown) // ACROSS)
     maps = real is not None and len(learnt) > 1
-    figure = Figure(figsize=(2.1 * ACROSS, 1.7 * rows + 3.4 * maps), dpi=DPI, layout="constrained")
-    canvas = FigureCanvasAgg(figure)
+    figure, canvas = new_figure(2.1 * ACROSS, 1.7 * rows + 3.4 * maps)
     upper, lower = figure, None
     if maps:
         upper, lower = figure.subfigures(2, 1, height_ratios=(1.7 * rows, 3.4)).tolist()  # type: ignore[union-attr]
@@ -51,8 +48,7 @@ def table(schema: Schema, real: Tensor | None, fake: Tensor) -> np.ndarray:
     upper.legend(handles, labels, loc="outside upper left", ncols=2, frameon=False, fontsize=8)
     if lower is not None:
         _associations(lower, learnt, clouds["real"], clouds["generated"])
-    canvas.draw()
-    return np.asarray(canvas.buffer_rgba())[..., :3].copy()
+    return pixels(canvas)
 
 
 def plain(text: str) -> str:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 import numpy as np
 from PIL import Image
 
+from genlab.plots.canvas import new_figure, pixels
 from genlab.plots.shorten import shorten
 from genlab.report.comparison import Configuration, differing
 from genlab.runs.history import History
@@ -43,16 +44,12 @@ def sheet(configurations: Sequence[Configuration], measure: str) -> Image.Image:
 
     Each run has a curve; those of one configuration share a colour, which also frames its samples.
     """
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
     shown = list(configurations)[:SHOWN]
     names = captions(shown)
     down = math.ceil(len(shown) / ACROSS)
     across = math.ceil(len(shown) / down)
-    figure = Figure(figsize=(max(6.0, 2.6 * across), 3.0 * down + 3.4), dpi=110)
+    figure, canvas = new_figure(max(6.0, 2.6 * across), 3.0 * down + 3.4, dpi=110)
     figure.set_layout_engine("constrained", h_pad=0.1)  # room for titles of two lines
-    canvas = FigureCanvasAgg(figure)
     above, below = np.ravel(np.asarray(figure.subfigures(2, 1, height_ratios=[down, 1.15])))
     for i, configuration in enumerate(shown):
         axes = above.add_subplot(down, across, i + 1)
@@ -81,8 +78,7 @@ def sheet(configurations: Sequence[Configuration], measure: str) -> Image.Image:
     if axes.get_legend_handles_labels()[0]:
         axes.legend(fontsize=8)
     axes.grid(alpha=0.3)
-    canvas.draw()
-    return Image.fromarray(np.asarray(canvas.buffer_rgba())[..., :3].copy())
+    return Image.fromarray(pixels(canvas))
 
 
 def captions(configurations: Sequence[Configuration]) -> list[str]:

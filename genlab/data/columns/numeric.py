@@ -16,6 +16,8 @@ from genlab.data.columns.codes import CODES, Code, from_ranks, ranks
 from genlab.data.columns.quantiles import SMALLEST, Quantiles
 from genlab.data.fields import Field
 
+FLAG = ("present", "missing")  # the words of the field that says whether a number is missing
+
 
 class Numeric(Column):
     """A column of numbers.
@@ -54,7 +56,7 @@ class Numeric(Column):
         number = self.code.fields(self.name)
         if self.missing is None:
             return number
-        return *number, Field(f"{self.name} missing", "category", 2, labels=("present", "missing"))
+        return *number, Field(f"{self.name} missing", "category", 2, labels=FLAG)
 
     @property
     def low(self) -> float:

@@ -128,7 +128,7 @@ class Schema:
 
         Rows in units (B, width) -> the same with derived columns, and which rows fulfil all constraints, (B,) bool.
         """
-        values, good = self.named(units), torch.ones(len(units), dtype=torch.bool, device=units.device)
+        values = self.named(units)
         for constraint in self.constraints:
             if constraint.derived:
                 values[constraint.derived] = self._derived(constraint, values)
@@ -141,13 +141,14 @@ class Schema:
                 ],
                 dim=1,
             )
-        for constraint in self.constraints:
-            good &= constraint.holds(values)
-        return units, good
+        return units, self._holds(values)
 
     def holds(self, units: Tensor) -> Tensor:
         """Which rows in units (B, width) fulfil all constraints as they are: (B,) bool."""
-        values, good = self.named(units), torch.ones(len(units), dtype=torch.bool, device=units.device)
+        return self._holds(self.named(units))
+
+    def _holds(self, values: dict[str, Tensor]) -> Tensor:
+        good = torch.ones_like(next(iter(values.values())), dtype=torch.bool)
         for constraint in self.constraints:
             good &= constraint.holds(values)
         return good

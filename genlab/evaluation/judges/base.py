@@ -26,6 +26,7 @@ class Judge:
     """
 
     by_features: ClassVar[bool] = False  # whether features of a net are compared
+    held_out: ClassVar[tuple[str, ...]] = ()  # parts whose floor is that of held-out samples instead of training ones
     quick_samples: ClassVar[int]  # number of samples that the quick form uses
     quick_parts: ClassVar[Mapping[str, tuple[str, ...]]]  # parts of the quick form, with the measures to keep; (): all
 
@@ -85,12 +86,18 @@ class Judge:
     def calibration(self, n: int) -> tuple[Values, Values]:
         """Returns the same measures of the first `n` real training samples (the floor) and of n samples of noise.
 
-        A measure that fails on them is missing; the reason is not recorded.
+        The floor of the parts in `held_out` is that of the other held-out split. A measure that fails is missing; the
+        reason is not recorded.
         """
         reasons: Reasons | None = None if self.reasons is None else {}
         floor = attempt("floor", lambda: self._all(self.data.real("train", n), None, reasons), reasons)
         noise = attempt("noise", lambda: self._all(self.noise(n), None, reasons), reasons)
-        return floor or {}, noise or {}
+        floor, noise = floor or {}, noise or {}
+        if self.held_out and not self.quick:
+            other = self.data.real("validation" if self.split == "test" else "test", n)
+            parts = self.parts(self.view(other), None, reasons)
+            floor |= attempt_all({name: parts[name] for name in self.held_out}, reasons)
+        return floor, noise
 
     def _all(self, samples: Tensor, labels: Tensor | None, reasons: Reasons | None) -> Values:
         parts = self.parts(self.view(samples), labels, reasons)

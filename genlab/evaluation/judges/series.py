@@ -6,13 +6,12 @@ import torch
 from torch import Tensor
 
 from genlab.evaluation.judges.base import Judge, Parts, Values
-from genlab.metrics.attempts import Reasons, attempt
+from genlab.metrics.attempts import Reasons
 from genlab.metrics.series import channels, timegan
 from genlab.metrics.series.measures import Reference
 from genlab.metrics.series.noise import gaussian_series, shuffled
 
 TRAIN = 20_000  # most training series that scale the channels and are searched for copies
-HELD_OUT = ("copies",)  # parts whose floor is that of held-out series: training series are their own copies
 
 
 class SeriesJudge(Judge):
@@ -22,6 +21,7 @@ class SeriesJudge(Judge):
     neighbours.
     """
 
+    held_out: ClassVar = ("copies",)  # training series are their own copies
     quick_samples = 1000
     quick_parts: ClassVar = {
         "spectrum": (),
@@ -77,16 +77,6 @@ class SeriesJudge(Judge):
             found.append(rows)
             start += width
         return torch.cat(found, dim=1)
-
-    def calibration(self, n: int) -> tuple[Values, Values]:
-        floor, noise = super().calibration(n)
-        if not self.quick:
-            other = "validation" if self.split == "test" else "test"
-            reasons: Reasons = {}
-            parts = self.parts(self.data.real(other, n), None, reasons)
-            for name in HELD_OUT:
-                floor |= attempt(name, parts[name], reasons) or {}
-        return floor, noise
 
     def columns(self, samples: Tensor) -> Values:
         """Returns the distance of each channel from the real one, worst first."""

@@ -6,18 +6,18 @@ import torch
 from torch import Tensor
 
 from genlab.evaluation.judges.base import Judge, Parts, Values
-from genlab.metrics.attempts import Reasons, attempt
+from genlab.metrics.attempts import Reasons
 from genlab.metrics.tables.marginals import by_column
 from genlab.metrics.tables.measures import table_parts
 from genlab.metrics.tables.rows import Rows, same_length
 
 TRAIN = 50_000  # most training rows that are searched for copies
-HELD_OUT = ("privacy", "out_of_range")  # parts whose floor is that of held-out rows: training rows are their own copies
 
 
 class TableJudge(Judge):
     """A judge of rows (N, width) in the columns' own units, see `Judge`."""
 
+    held_out: ClassVar = ("privacy", "out_of_range")  # training rows are their own copies
     quick_samples = 5000
     quick_parts: ClassVar = {"sliced_w2": (), "columns": (), "trends": ()}
 
@@ -37,8 +37,10 @@ class TableJudge(Judge):
         assert self.schema is not None
         learnt = [column for column in self.schema.columns if column.width]
         values = torch.stack([column.values(part) for column, part in self.schema.cut(units) if column.width], dim=1)
-        words = tuple(len(getattr(column, "labels", ())) for column in learnt)
-        return Rows(values.cpu().numpy(), tuple(column.name for column in learnt), words)
+        names, labels = [column.name for column in learnt], [getattr(column, "labels", ()) for column in learnt]
+        gone = [column.missing for column in learnt]
+        absent = [own.index(word) if word in own else -1 for own, word in zip(labels, gone, strict=True)]
+        return Rows(values.cpu().numpy(), tuple(names), tuple(map(len, labels)), tuple(absent))
 
     def parts(self, samples: Tensor, labels: Tensor | None, reasons: Reasons | None) -> Parts:
         assert self.schema is not None
@@ -58,15 +60,6 @@ class TableJudge(Judge):
             for _, part in self.schema.cut(train)
         ]
         return torch.cat(parts, dim=1)
-
-    def calibration(self, n: int) -> tuple[Values, Values]:
-        floor, noise = super().calibration(n)
-        other = "validation" if self.split == "test" else "test"
-        reasons: Reasons = {}
-        parts = self.parts(self.data.real(other, n), None, reasons)
-        for name in HELD_OUT:
-            floor |= attempt(name, parts[name], reasons) or {}
-        return floor, noise
 
     def columns(self, samples: Tensor) -> Values:
         """Returns the distance of each column from the real one, worst first."""
