@@ -151,7 +151,7 @@ def test_molecules_are_a_data_set(tmp_path: Path):
 
 
 def test_molecules_are_read_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    monkeypatch.setenv("GENLAB_DATA", str(tmp_path))
     texts = ["C" * (k % 5 + 1) for k in range(CACHED)] + ["junk"]
     first = cached(texts)
     monkeypatch.setattr("genlab.data.graphs.molecules.from_smiles", lambda texts: pytest.fail("read again"))

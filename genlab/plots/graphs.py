@@ -14,6 +14,7 @@ from genlab.data.graphs.packing import unpack_graphs
 from genlab.data.graphs.source import of_molecules
 from genlab.data.spec import Spec
 from genlab.models.base import Family, Sampler
+from genlab.plots.canvas import new_figure, pixels
 from genlab.plots.drawer import Drawer
 from genlab.plots.images import classes_in_turn, grid, known_classes, rows
 
@@ -67,15 +68,14 @@ def networks(graphs: Graphs, ground: Any = "white") -> list[np.ndarray]:
     Args:
         ground: the colour of the background.
     """
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.collections import LineCollection
-    from matplotlib.figure import Figure
 
     words = next((a.labels for a in graphs.node if a.labels), ())
     node = next((a.name for a in graphs.node if a.labels), "")
     edge = graphs.kinds
-    figure = Figure(figsize=(SIDE / 100, SIDE / 100), dpi=100, facecolor=ground)
-    canvas = FigureCanvasAgg(figure)
+    figure, canvas = new_figure(SIDE / 100, SIDE / 100, dpi=100)
+    figure.set_layout_engine("none")
+    figure.set_facecolor(ground)
     pictures = []
     for graph in to_networkx(graphs):
         figure.clear()
@@ -93,8 +93,7 @@ def networks(graphs: Graphs, ground: Any = "white") -> list[np.ndarray]:
         colours = [COLOURS[words.index(graph.nodes[v][node]) % len(COLOURS)] if words else COLOURS[0] for v in graph]
         size = 260 / (8 + len(graph))
         axes.scatter(*np.array([place[v] for v in graph]).reshape(-1, 2).T, s=size, c=colours, zorder=2, linewidths=0)
-        canvas.draw()
-        pictures.append(np.asarray(canvas.buffer_rgba())[..., :3].copy())
+        pictures.append(pixels(canvas))
     return pictures
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from genlab.data.base import Dataset
+from genlab.data.base import Dataset, cache_folders
 from genlab.data.files import find, quoted, several
 from genlab.data.graphs.edge_list import table
 from genlab.data.graphs.graph import Attribute, Graphs
@@ -20,7 +20,6 @@ from genlab.data.graphs.smiles import Molecules, from_smiles, rdkit
 from genlab.data.graphs.source import GraphSource
 from genlab.data.labels import complete, name_of
 from genlab.errors import UserError, choose, did_you_mean, within
-from genlab.machine import cache_root
 from genlab.runs.files import write_atomically
 
 VERSION = 1  # of what is cached; changes whenever `from_smiles` reads anything differently
@@ -31,7 +30,7 @@ class MoleculeTable(Dataset):
     """Molecules: data.path=FILE.csv, with a column of SMILES; hydrogens are implicit, rings have alternating bonds.
 
     Atoms of the same element with different charges are different kinds of nodes: "N", "N+". Stereochemistry is left
-    out. 100,000 molecules are read in about a minute, once; what was read is kept in the user's cache folder.
+    out. 100,000 molecules are read in about a minute, once; what was read is kept in a cache folder.
 
     Args:
         path: a .csv or .tsv file.
@@ -110,19 +109,22 @@ def _refused(file: Path, found: Molecules, texts: Sequence[str], lines: Sequence
 
 
 def cached(texts: Sequence[str]) -> Molecules:
-    """Reads SMILES, or takes what was read from the same ones before, from a file in the user's cache folder."""
+    """Reads SMILES, or takes what was read from the same ones before, from a file in a cache folder."""
     if len(texts) < CACHED:
         return from_smiles(texts)
     import rdkit as library
 
     content = hashlib.sha256(json.dumps([VERSION, library.__version__, *texts]).encode()).hexdigest()[:16]
-    file = cache_root() / "molecules" / f"{content}.npz"
-    if (kept := _load(file)) is not None:
-        return kept
+    files = [folder / f"molecules-{content}.npz" for folder in cache_folders()]
+    for file in files:
+        if (kept := _load(file)) is not None:
+            return kept
     found = from_smiles(texts)
-    with suppress(OSError):  # a cache that cannot be written costs only time
-        os.makedirs(file.parent, exist_ok=True)
-        write_atomically(file, lambda stream: _save(stream, found), shared=True)
+    for file in files:
+        with suppress(OSError):  # a cache that cannot be written costs only time
+            os.makedirs(file.parent, exist_ok=True)
+            write_atomically(file, lambda stream: _save(stream, found), shared=True)
+            break
     return found
 
 
