@@ -111,6 +111,14 @@ def test_large_and_rare_graphs_are_left_out_and_counted(tmp_path: Path):
     assert OwnGraphs(str(path), rare=1).spec.fields[1].labels == ("blue", "rare", "red")
 
 
+def test_a_few_large_graphs_are_pointed_out(tmp_path: Path):
+    lengths = [60, *[5] * 39]
+    rows = [f"{graph},{i},{i + 1}" for graph, length in enumerate(lengths) for i in range(length)]
+    (tmp_path / "g.csv").write_text("\n".join(["graph,source,target", *rows]))
+    notes = OwnGraphs(str(tmp_path / "g.csv")).notes
+    assert "all 1,830 pairs of 61 nodes, but 95 % of the graphs have at most 6: data.max_nodes=6" in notes[-1]
+
+
 def test_molecules_survive_the_way_through_graphs():
     found = smiles.from_smiles([*SMILES, "C[C@H](N)O", "F/C=C/F"])
     assert not found.refused

@@ -17,6 +17,7 @@ from genlab.data.splits import cut, plan
 from genlab.errors import UserError, within
 
 LARGEST = 8 * 2**30  # bytes of packed graphs
+MANY = 50  # nodes, from which on a few large graphs make all updates slow
 
 
 class Prepared(NamedTuple):
@@ -68,6 +69,11 @@ def prepared(
         raise UserError(
             f"{file.name}: {len(graphs.sizes):,} {what} of up to {nodes} nodes would take {needed >> 30:,} GiB; leave "
             f"the largest out: data.max_nodes={nodes // 2}"
+        )
+    if (common := int(np.quantile(graphs.sizes, 0.95, method="higher"))) <= nodes / 2 and nodes > MANY:
+        notes.append(
+            f"  nets compute on all {nodes * (nodes - 1) // 2:,} pairs of {nodes} nodes, but 95 % of the {what} have "
+            f"at most {common}: data.max_nodes={common} is faster"
         )
     y = None if y is None else y[places]
     arguments = {
