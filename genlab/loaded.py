@@ -15,6 +15,7 @@ from torch import Tensor
 from genlab.commands import settings as run_settings
 from genlab.commands.classes import asked_for
 from genlab.config import build
+from genlab.data.series.source import Source
 from genlab.errors import UserError
 from genlab.evaluation import abilities
 from genlab.models.base import Codec, Density, Family, Reconstructor, Sampler, Scorer, Translator
@@ -40,7 +41,8 @@ class Model:
 
     Samples are (n, *shape): images in [0, 1], points and rows of a table in their own units. Series are (n, T, C), with
     the steps before the channels. Rows are returned as a DataFrame if pandas is installed, and so are series of a model
-    that learned from a table, in long form. Methods accept samples in the same form, or as arrays or tensors.
+    that learned from a table, in long form. Graphs are a list of networkx graphs, molecules a list of SMILES. Methods
+    accept samples in the same form, or as arrays or tensors.
 
     Args:
         family: the model itself, whose methods use tensors in the model's range.
@@ -134,6 +136,10 @@ class Model:
         """Returns samples as a tensor; from a DataFrame, the model's columns in the model's order."""
         if self.spec.layout == "sequence":
             return self._series(x)
+        if self.spec.nodes and isinstance(x, list):
+            from genlab.data.graphs import given
+
+            return given.of_objects(x, self.spec)
         if isinstance(x, Tensor):
             return x
         if not hasattr(x, "columns"):
@@ -170,7 +176,7 @@ class Model:
         array = np.asarray(x)
         if array.ndim != 3:
             raise UserError(f"series are (N, T, C): series, steps, channels; got {array.shape}")
-        if self.spec.source and array.shape[2] == len(self.spec.source.names):
+        if isinstance(self.spec.source, Source) and array.shape[2] == len(self.spec.source.names):
             return given.of_array(array, self.spec, "the array")
         return torch.as_tensor(np.array(array)).transpose(1, 2)
 
@@ -185,6 +191,10 @@ class Model:
         """Convert samples in the model's range to an array in data units, or to a DataFrame with column names."""
         if self.spec.layout == "sequence":
             return self._series_out(self.spec.decode(x), labels)
+        if self.spec.nodes:
+            from genlab.data.graphs.write import objects
+
+            return objects(self.spec, self.spec.decode(x), labels)
         if self.spec.table:
             return self._frame(self.spec.decode(x))
         array = self.spec.decode(x).cpu().numpy()

@@ -68,6 +68,8 @@ def class_names(model: "Family") -> dict[str, Any]:
 def notes(model: "Family", run: Run) -> list[str]:
     """Returns notes for the user on the classes of the samples, a line each."""
     label = run.read_config().data.get("label")
+    if model.spec.nodes:  # of graphs, whose label may be found, not named
+        label = (getattr(model.spec.source, "label", "") or "label") if model.spec.classes else None
     if label and not model.conditional and not model.spec.table:
         kind = type(model).__name__
         return [f"the label '{label}' is not sampled: this {kind} was trained without classes"]

@@ -229,9 +229,9 @@ def read_samples(path: Path, data: "Dataset") -> "Tensor":
         frame = read.read(path, header=data.spec.table.header, option="samples")
         return given.units(data.spec.table, frame, strange=True)[0]
     if data.spec.source is not None:
-        from genlab.data.series import given as series_given
+        from genlab.data import formats
 
-        if (found := series_given.of_file(path, data.spec)) is not None:
+        if (found := formats.read(path, data.spec)) is not None:
             return found
     try:
         loaded = np.load(path, allow_pickle=False)

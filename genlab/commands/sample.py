@@ -1,7 +1,7 @@
 """`genlab sample run=RUN n=64`: draws from a trained model; writes `samples.npz` and `grid.png` to the run folder.
 
-For a model of a table, it also writes `samples.csv`, with the table's columns in their own units. Rows of typed tables
-and series from files are written in the format of their source instead of `samples.npz`.
+For a model of a table, it also writes `samples.csv`, with the table's columns in their own units. Rows of typed tables,
+series from files, graphs and molecules are written in the format of their source instead of `samples.npz`.
 """
 
 import csv
@@ -73,7 +73,7 @@ def sample(config: DictConfig, folder: Path) -> None:
 
     from genlab.commands import fill as filling
     from genlab.commands import given as continuing
-    from genlab.commands import series, tables
+    from genlab.commands import source_format, tables
     from genlab.metrics.attempts import attempt
     from genlab.models.base import Sampler
     from genlab.trainer import checkpoint, device
@@ -100,7 +100,7 @@ def sample(config: DictConfig, folder: Path) -> None:
         if model.spec.table and isinstance(model, Sampler):
             arrays, rows = tables.stream(model, config.n, config.y, target, config.where)
         elif model.spec.source and isinstance(model, Sampler):
-            arrays, rows = series.stream(model, config.n, config.y, target)
+            arrays, rows = source_format.stream(model, config.n, config.y, target)
         else:
             arrays = draw(model, config.n, run, config.y, state, places)
     reasons: dict[str, str] = {}
@@ -114,7 +114,7 @@ def sample(config: DictConfig, folder: Path) -> None:
         if model.spec.table and not rows:
             written = tables.write_arrays(model, arrays, target)
         elif model.spec.source and not rows:
-            written = series.write_arrays(model, arrays, target)
+            written = source_format.write_arrays(model, arrays, target)
         elif not rows:
             np.savez_compressed(target.samples, **plain, **class_names(model) if "labels" in plain else {})
             written = [target.samples]

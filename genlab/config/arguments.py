@@ -21,7 +21,8 @@ PATHS = (
     *("data.path", "data.other", "data.root", "model.autoencoder", "run", "resume", "out", "samples", "fill"),
     *("hydra.run.dir", "hydra.sweep.dir"),
 )
-TEXTS = (*PATHS, "name", "data.label", "data.key", "checkpoint", "y")
+NAMES = ("data.label", "data.key", "data.column", "data.graph", "data.source", "data.target")  # of columns, arrays
+TEXTS = (*PATHS, *NAMES, "name", "checkpoint", "y")
 LISTS = ("data.columns", "data.exclude", "data.missing", "data.constraints")
 MAPS = ("data.types", "where")  # {name: value, ...} in YAML, which the data set parses: names may be of any letters
 WITH_NUMBERS = ("samples", "checkpoint", "y")  # keys whose integers are read as numbers

@@ -16,6 +16,7 @@ from torch import Tensor
 
 from genlab.data.columns.schema import Schema
 from genlab.data.fields import Field, Range
+from genlab.data.graphs.source import GraphSource
 from genlab.data.mixture import Mixture
 from genlab.data.series.source import Source
 from genlab.data.spec import Spec
@@ -45,8 +46,8 @@ class Dataset:
         truth: the distribution that the samples were drawn from, if known.
         table: the schema of a table of typed columns, whose splits hold packed rows.
         steps: the schema of one step of series of typed columns, whose splits hold packed steps (N, fields, T).
-        source: what the file of series looks like, so that samples can be written like it.
         nodes: the largest number of nodes of graphs, whose splits hold packed graphs, see `packed`.
+        source: what the file of series or graphs looks like, so that samples can be written like it.
 
     Raises:
         UserError: the range does not fit the type of the samples.
@@ -66,7 +67,7 @@ class Dataset:
         table: Schema | None = None,
         steps: Schema | None = None,
         nodes: int = 0,
-        source: Source | None = None,
+        source: Source | GraphSource | None = None,
     ) -> None:
         self.name = name
         self.splits = splits

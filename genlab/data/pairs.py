@@ -20,6 +20,7 @@ the distribution unchanged gives another, and a symmetric distribution has many 
 import copy
 import math
 from functools import partial
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -27,7 +28,7 @@ from torch.nn import functional as F
 
 from genlab.data.base import Batch, Dataset, Split, digest
 from genlab.data.fields import LIMITS, Group
-from genlab.data.spec import by_step
+from genlab.data.spec import Spec, by_step
 from genlab.errors import UserError
 
 ANGLE = math.radians(30.0)
@@ -70,7 +71,7 @@ class Pairs(Dataset):
                 name: split._replace(x=schema.pack(schema.encode(own.units(split.x))))
                 for name, split in self.b.splits.items()
             }
-        parts = {"table": first.spec.table, "steps": first.spec.steps, "source": first.spec.source}
+        parts = _parts(first.spec)
         super().__init__(name, self.a.splits, first.spec.fields, fingerprint=fingerprint, **parts)
         self.counts = first.spec.counts  # the counts of both halves together
         y_a = self.a.splits["train"].y
@@ -102,7 +103,7 @@ class Pairs(Dataset):
         splits = {name: self._transformed(split) for name, split in self.b.splits.items()}
         spec = self.spec
         name = f"{self.b.name} transformed"
-        parts = {"table": spec.table, "steps": spec.steps, "source": spec.source}
+        parts = _parts(spec)
         target = Dataset(name, splits, spec.fields, spec.classes, spec.labels, self.fingerprint, **parts)
         target.spec = spec.counted(self.counts)
         return target
@@ -164,6 +165,11 @@ def thicken(x: Tensor) -> Tensor:
     """Returns the maximum of each pixel and its four neighbours: (B, C, H, W) -> (B, C, H, W), in any range."""
     across, down = F.max_pool2d(x, (1, 3), 1, (0, 1)), F.max_pool2d(x, (3, 1), 1, (1, 0))
     return torch.maximum(across, down)
+
+
+def _parts(spec: Spec) -> dict[str, Any]:
+    """What a data set of such samples takes besides the fields."""
+    return {"table": spec.table, "steps": spec.steps, "nodes": spec.nodes, "source": spec.source}
 
 
 def _halve(name: str, split: Split) -> tuple[Split, Split]:

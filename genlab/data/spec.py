@@ -9,6 +9,7 @@ from torch import Tensor
 
 from genlab.data.columns.schema import Schema
 from genlab.data.fields import LIMITS, Field, Group, Kind, Range, decode, encode, fields_of, from_unit, grouped, numeric
+from genlab.data.graphs.source import GraphSource
 from genlab.data.packed import Packed, presence
 from genlab.data.series.source import Source
 
@@ -29,7 +30,7 @@ class Spec:
         table: the schema, if samples are rows of a table of typed columns; its fields replace `fields`.
         steps: the schema of one step, if samples are series of typed columns; its fields replace `fields`.
         nodes: of graphs, the largest number of nodes; the shape then follows from the fields, those of nodes first.
-        source: of series from a file, what the file looks like.
+        source: of series and graphs from files, what the files look like, so that samples can be written like them.
 
     Raises:
         ValueError: the sizes of the fields do not add up to axis 0.
@@ -45,7 +46,7 @@ class Spec:
         table: Schema | None = None,
         steps: Schema | None = None,
         nodes: int = 0,
-        source: Source | None = None,
+        source: Source | GraphSource | None = None,
     ) -> None:
         self.shape, self.classes, self.labels, self.counts = shape, classes, labels, counts
         self.table, self.steps = table, steps
@@ -88,7 +89,7 @@ class Spec:
     @property
     def columns(self) -> tuple[Field, ...]:
         """The fields of a table; () for anything else."""
-        return self.fields if all(field.name for field in self.fields) else ()
+        return self.fields if all(field.name for field in self.fields) and not self.nodes else ()
 
     def cut(self, values: Sequence[float]) -> Iterator[tuple[Field, Sequence[float]]]:
         """Yields each field with its slice of `values`, which has one value per channel."""
@@ -222,12 +223,18 @@ class Spec:
         if isinstance(state, dict):
             more = {name: Schema.of(state[name]) for name in ("table", "steps") if name in state}
             more["nodes"] = state.get("nodes", 0)
-            more["source"] = Source.of(state["source"]) if "source" in state else None
+            if "source" in state:
+                more["source"] = (GraphSource if more["nodes"] else Source).of(state["source"])
         return cls(tuple(shape), classes, fields, tuple(labels), tuple(counts), **more)
 
     @property
     def log_scale(self) -> float:
-        """Σ log deviation over the columns, in nats: log p in data units is log p of the standardised x minus this."""
+        """Σ log deviation over the columns, in nats: log p in data units is log p of the standardised x minus this.
+
+        0 for graphs, whose number of columns differs: their log p stays that of standardised numbers.
+        """
+        if self.nodes:
+            return 0.0
         return math.prod(self.shape[1:]) * sum(field.size * math.log(field.deviation) for field in self.fields)
 
     def encode(self, raw: Tensor) -> Tensor:
@@ -252,7 +259,7 @@ class Spec:
             return by_step(self.steps.decode, self._held(x))
         if self.only("real"):
             return self._in_units(x)
-        return self.each(decode, self._in_units(x))
+        return self._masked(self.each(decode, self._in_units(x)))
 
     def units(self, raw: Tensor) -> Tensor:
         """Converts raw samples to data units, never binarized."""
@@ -262,7 +269,8 @@ class Spec:
             return by_step(self.steps.decode, by_step(self.steps.expand, raw))
         if self.only("real"):
             return self._in_units(raw)
-        return self.each(lambda group, x: x / 255.0 if group.kind == "pixel" else x, self._in_units(raw.float()))
+        x = self._in_units(raw.float())
+        return self._masked(self.each(lambda group, x: x / 255.0 if group.kind == "pixel" else x, x))
 
     def standardise(self, x: Tensor) -> Tensor:
         """Converts data units to units in which distances make sense: standardises columns, keeps everything else.
@@ -276,7 +284,7 @@ class Spec:
         if not self.scaled:
             return x
         mean, deviation = self._scale(x)
-        return ((x - mean) / deviation).float()
+        return self._masked(((x - mean) / deviation).float())
 
     def from_units(self, x: Tensor) -> Tensor:
         """Converts data units to the model's range, float32; the inverse of `decode`."""
@@ -294,11 +302,16 @@ class Spec:
 
     def _held(self, x: Tensor) -> Tensor:
         """Replaces the static columns of series (B, C, T), which are constant in the data, by their mean over time."""
-        if not (self.steps and self.source and self.source.static):
+        if not (self.steps and isinstance(self.source, Source) and self.source.static):
             return x
         held = [column.name in self.source.static for column in self.steps.columns for _ in range(column.width)]
         mask = torch.tensor(held, device=x.device)[:, None]
         return torch.where(mask, x.mean(2, keepdim=True), x)
+
+    def _masked(self, x: Tensor) -> Tensor:
+        """Sets what is said about absent steps or nodes to 0."""
+        here = self.presence(x)
+        return x if here is None else x * here
 
     def _in_units(self, x: Tensor) -> Tensor:
         """Converts standardised columns to their own units, keeps everything else."""
@@ -309,7 +322,7 @@ class Spec:
 
     def _scale(self, like: Tensor) -> tuple[Tensor, Tensor]:
         exact = torch.float32 if like.device.type == "mps" else torch.float64  # MPS has no float64
-        scales = [(field.mean, field.deviation) for field in self.fields for _ in range(field.size)]
+        scales = [(field.mean, field.deviation) for field in self.fields for _ in range(self.width(field))]
         pairs = torch.tensor(scales, dtype=exact).view(-1, *[1] * (len(self.shape) - 1), 2).to(like.device)
         return pairs[..., 0], pairs[..., 1]
 

@@ -45,8 +45,8 @@ def decoder(
         hidden: widths of an mlp's hidden layers, or of the nodes after each layer of a gnn.
         width: channels of a dcgan at half the image's side, or of a conv1d at half the length; units of the others.
         activation: relu, leaky_relu, silu, gelu, elu or tanh; gru, lstm and transformer have their own.
-        norm: auto (batch for dcgan, else none), none, batch (not gnn), layer, post_batch (mlp only); gru, lstm and
-            transformer only take auto.
+        norm: auto (batch for dcgan, layer for gnn, else none), none, batch (not gnn), layer, post_batch (mlp only);
+            gru, lstm and transformer only take auto.
         layers: of a net for series; None: 1 for gru and lstm, 2 for transformer, for conv1d 1 to 4, by the length.
         code: how gru and lstm see the vector: repeat (as the input of each step) or state (as the initial state).
         dense: whether a conv1d ends in a linear map of the whole series.

@@ -28,7 +28,7 @@ def layers(
     """Returns layers of these widths, and the width of the last nodes."""
     widths = [inputs, *hidden]
     built = (
-        GraphLayer(pairs, before, after, edges, ACTIVATIONS[activation], norm == "layer")
+        GraphLayer(pairs, before, after, edges, ACTIVATIONS[activation], norm != "none")
         for before, after in zip(widths[:-1], hidden, strict=True)
     )
     return nn.ModuleList(built), widths[-1]
@@ -57,7 +57,7 @@ class GraphEncoder(nn.Module):
         outputs: (K, N): K numbers for each node, 0 for nodes that are not there; or (K,) or (): of the whole graph.
         hidden: widths of the nodes after each layer.
         activation: relu, leaky_relu, silu, gelu, elu or tanh.
-        norm: auto (none), none or layer.
+        norm: auto (layer), none or layer. Without it, a VAE of small graphs ignored its codes.
     """
 
     def __init__(
@@ -66,7 +66,7 @@ class GraphEncoder(nn.Module):
         outputs: Sequence[int] = (),
         hidden: Sequence[int] = (128, 128),
         activation: str = "leaky_relu",
-        norm: str = "none",
+        norm: str = "auto",
     ) -> None:
         super().__init__()
         edges = check(hidden, activation, norm)
@@ -123,7 +123,7 @@ class GraphDecoder(nn.Module):
         shape: Packed,
         hidden: Sequence[int] = (128, 128),
         activation: str = "relu",
-        norm: str = "none",
+        norm: str = "auto",
     ) -> None:
         super().__init__()
         edges = check(hidden, activation, norm)

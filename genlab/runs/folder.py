@@ -2,6 +2,7 @@
 
 config.yaml  metrics.jsonl  events...  checkpoints/{last,best,step_N}.pt  samples/  status.json  result.json
 environment.json  evaluation.json  samples.npz  samples.csv  grid.png  autoencoder.pt (if the model has one)
+samples.zip (of graphs)
 """
 
 import json

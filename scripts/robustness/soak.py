@@ -45,7 +45,8 @@ COMMON = (
 POINTS = ("data=gaussian2d", "data.n=100", "trainer.steps=40")
 IMAGES = ("data=mnist", "data.validation=20", "trainer.steps=8")
 TABLES = ("autoregressive", "ctgan", "tabddpm")
-LIMITED = ("boltzmann", *TABLES)  # to an energy of points, to tables
+GRAPHS = ("digress",)
+LIMITED = ("boltzmann", *TABLES, *GRAPHS)  # to an energy of points, to tables, to graphs
 WRITTEN = (
     *("model=autoencoder", "model.encoder.hidden=[2]", "model.decoder.hidden=[2]", "model.z_dim=1", *POINTS),
     *("trainer.steps=5", "trainer.evaluate_every=3"),
@@ -242,7 +243,7 @@ def main() -> int:
     names = (
         chosen.models.split(",") if chosen.models else [p.stem for p in sorted((configs() / "model").glob("*.yaml"))]
     )
-    pairs = [(name, POINTS) for name in names if name not in TABLES]
+    pairs = [(name, POINTS) for name in names if name not in (*TABLES, *GRAPHS)]
     pairs += [(name, IMAGES) for name in names if not chosen.models and name not in LIMITED]
     began = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="genlab-soak-") as folder:

@@ -34,7 +34,7 @@ def suffix(spec: Spec) -> str:
 def format_of(spec: Spec) -> tuple[Schema, Source]:
     """The schema of a step and the source of series from a file."""
     assert spec.steps is not None
-    assert spec.source is not None
+    assert isinstance(spec.source, Source)
     return spec.steps, spec.source
 
 
