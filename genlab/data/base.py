@@ -17,6 +17,7 @@ from torch import Tensor
 from genlab.data.columns.schema import Schema
 from genlab.data.fields import Field, Range
 from genlab.data.mixture import Mixture
+from genlab.data.packed import KnownGraphs
 from genlab.data.series.source import Source
 from genlab.data.spec import Spec
 from genlab.errors import UserError
@@ -52,6 +53,7 @@ class Dataset:
         UserError: the range does not fit the type of the samples.
     """
 
+    known_graphs: KnownGraphs | None = None  # the distribution that graphs were drawn from, if their classes are few
     reads_other: ClassVar[bool] = False  # whether its class takes `other` and makes a second set, `self.other`, of it
 
     def __init__(

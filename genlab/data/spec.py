@@ -88,7 +88,7 @@ class Spec:
     @property
     def columns(self) -> tuple[Field, ...]:
         """The fields of a table; () for anything else."""
-        return self.fields if all(field.name for field in self.fields) else ()
+        return self.fields if all(field.name for field in self.fields) and not self.nodes else ()
 
     def cut(self, values: Sequence[float]) -> Iterator[tuple[Field, Sequence[float]]]:
         """Yields each field with its slice of `values`, which has one value per channel."""

@@ -3,6 +3,7 @@
 from genlab.data.base import Dataset
 from genlab.data.spec import Layout
 from genlab.evaluation.judges.base import Judge
+from genlab.evaluation.judges.graphs import GraphJudge
 from genlab.evaluation.judges.images import ImageJudge
 from genlab.evaluation.judges.points import PointJudge
 from genlab.evaluation.judges.series import SeriesJudge
@@ -10,7 +11,12 @@ from genlab.evaluation.judges.tables import TableJudge
 from genlab.metrics.attempts import Reasons
 from genlab.metrics.features import FeatureNet
 
-JUDGES: dict[Layout, type[Judge]] = {"vector": PointJudge, "sequence": SeriesJudge, "image": ImageJudge}
+JUDGES: dict[Layout, type[Judge]] = {
+    "vector": PointJudge,
+    "sequence": SeriesJudge,
+    "image": ImageJudge,
+    "graph": GraphJudge,
+}
 
 
 def judge_of(data: Dataset, split: str, n: int, net: FeatureNet | None = None, reasons: Reasons | None = None) -> Judge:
