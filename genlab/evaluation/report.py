@@ -45,7 +45,7 @@ class Report:
         likelihood, k: number of real samples for likelihoods, and of importance samples for each bound.
         net: name, fingerprint and accuracy of the feature net; None without one.
         seconds: time spent, by name of the part.
-        columns: distance of each column of a table or channel of series from the real one, worst first.
+        columns: distance of each column, channel of series or attribute of graphs from the real one, worst first.
         notes: lines on how to read the measures.
         left_out: the reason why a measure is missing, by its name.
     """

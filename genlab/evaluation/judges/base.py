@@ -64,7 +64,7 @@ class Judge:
         raise NotImplementedError
 
     def columns(self, samples: Tensor) -> Values:
-        """Returns how far each column of a table or channel of series is from the real one, worst first; else {}."""
+        """Returns how far each column, channel of series or attribute of graphs is from the real one, worst first."""
         return {}
 
     def notes(self, n: int) -> list[str]:

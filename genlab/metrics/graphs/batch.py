@@ -11,6 +11,8 @@ from genlab.data.fields import Field
 from genlab.data.spec import Spec
 from genlab.metrics.tables.rows import Rows
 
+CHUNK = 1000  # graphs that are read at once: their numbers take several times the memory of the result
+
 
 class Attribute(NamedTuple):
     """What is known about every node, or about every edge: one of a few labels, or a number."""
@@ -68,7 +70,25 @@ def batch_of(spec: Spec, units: Tensor) -> GraphBatch:
     A node is there if it is marked present, and a pair is an edge if both of its nodes are there and its category is
     not the first one. Without a category of pairs there are no edges.
     """
-    units, nodes = units.detach().cpu(), spec.nodes
+    parts = [_read(spec, part) for part in units.detach().split(CHUNK)]
+    if len(parts) == 1:
+        return parts[0]
+
+    def whole(of_parts: list[tuple[Attribute, ...]]) -> tuple[Attribute, ...]:
+        return tuple(
+            same[0]._replace(values=np.concatenate([a.values for a in same])) for same in zip(*of_parts, strict=True)
+        )
+
+    return GraphBatch(
+        np.concatenate([part.sizes for part in parts]),
+        np.concatenate([part.adjacency for part in parts]),
+        whole([part.node for part in parts]),
+        whole([part.edge for part in parts]),
+    )
+
+
+def _read(spec: Spec, units: Tensor) -> GraphBatch:
+    units, nodes = units.cpu(), spec.nodes
     found: dict[Field, np.ndarray] = {}
     for field, group in zip(spec.fields, spec.groups, strict=True):
         part = group.of(units).unflatten(1, (field.size, -1)) if group.places == 1 else group.of(units)

@@ -17,9 +17,9 @@ Generation with Graph Recurrent Attention Networks", 2019, https://arxiv.org/abs
 
 The estimate is biased: two sets of n and m graphs of one distribution have (1 - k̄)(1 / n + 1 / m) on average, where k̄
 is the mean kernel of two different graphs (`chance`). So a value means something only beside that of real graphs at the
-same numbers. With EMD the kernel need not be positive definite, and a single descriptor can be blind to what another
-one sees: L. O'Bray, M. Horn, B. Rieck, K. Borgwardt, "Evaluation Metrics for Graph Generative Models: Problems,
-Pitfalls, and Practical Solutions", 2022, https://arxiv.org/abs/2106.01098.
+same numbers. With EMD the kernel need not be positive definite, so that a value may even fall below 0, and a single
+descriptor can be blind to what another one sees: L. O'Bray, M. Horn, B. Rieck, K. Borgwardt, "Evaluation Metrics for
+Graph Generative Models: Problems, Pitfalls, and Practical Solutions", 2022, https://arxiv.org/abs/2106.01098.
 """
 
 from collections.abc import Callable

@@ -5,7 +5,7 @@ from torch import Tensor
 
 from genlab.data.packed import Packed, pack, presence, unpack
 from genlab.data.spec import Spec
-from genlab.metrics.graphs.batch import links
+from genlab.metrics.graphs.batch import CHUNK, links
 
 
 def erdos_renyi(spec: Spec, train: Tensor, n: int, seed: int = 0) -> Tensor:
@@ -18,10 +18,15 @@ def erdos_renyi(spec: Spec, train: Tensor, n: int, seed: int = 0) -> Tensor:
 
     P. Erdős, A. Rényi, "On Random Graphs I", 1959.
     """
-    shape, g = spec.shape, torch.Generator().manual_seed(seed)
+    g = torch.Generator().manual_seed(seed)
+    chosen = torch.randint(len(train), (n,), generator=g).to(train.device)
+    return torch.cat([_shuffled(spec, train[part].cpu(), g).to(train) for part in chosen.split(CHUNK)])
+
+
+def _shuffled(spec: Spec, chosen: Tensor, g: torch.Generator) -> Tensor:
+    """Draws a random graph for each of some real ones, (B, P), from whose nodes and pairs it takes the rest."""
+    shape, n = spec.shape, len(chosen)
     assert isinstance(shape, Packed)
-    train = train.cpu()
-    chosen = train[torch.randint(len(train), (n,), generator=g)]
     here = spec.presence(chosen)
     there = torch.ones_like(chosen) if here is None else here
     nodes, edges = unpack(chosen, shape)
@@ -41,7 +46,7 @@ def erdos_renyi(spec: Spec, train: Tensor, n: int, seed: int = 0) -> Tensor:
         edges = torch.where(new[..., None], yes, no)
     result = pack(nodes, edges)
     flags = presence(node_there.to(result), shape)
-    return (result * flags).to(train)
+    return result * flags
 
 
 def _linked(spec: Spec, edges: Tensor) -> Tensor:

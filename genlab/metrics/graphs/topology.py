@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from genlab.metrics.graphs.batch import GraphBatch
+from genlab.metrics.graphs.batch import CHUNK, GraphBatch
 from genlab.metrics.graphs.isomorphism import networkx
 from genlab.metrics.tables.marginals import by_column
 from genlab.metrics.tables.rows import Rows
@@ -14,6 +14,11 @@ CELLS = 500_000  # most nodes or edges whose attributes are compared
 
 def connected(graphs: GraphBatch) -> np.ndarray:
     """Whether a path joins any two nodes of each graph: (G,) bool. A graph without nodes is not connected."""
+    parts = [_connected(graphs.take(slice(k, k + CHUNK))) for k in range(0, len(graphs), CHUNK)]
+    return np.concatenate(parts) if parts else np.zeros(0, bool)
+
+
+def _connected(graphs: GraphBatch) -> np.ndarray:
     reached = np.zeros(graphs.adjacency.shape[:2], bool)
     reached[:, :1] = graphs.sizes[:, None] > 0
     a = graphs.adjacency.astype(np.float32)
