@@ -1,5 +1,6 @@
 """Measures of typed tables against closed forms, scipy and scikit-learn, and what they say of known samplers."""
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -78,6 +79,12 @@ def test_missing_and_out_of_range_cells_are_counted():
     assert marginals.missing_error(Rows(gone, NAMES, rows.words), train)["missing_error"] == pytest.approx(
         0.45, abs=0.05
     )
+    words = rows.values.copy()
+    words[:, 1] = np.where(rows.values[:, 1] == 2, 0, rows.values[:, 1])
+    measured = marginals.missing_error(
+        Rows(words, NAMES, rows.words, (-1, 2, -1, -1)), replace(rows, absent=(-1, 2, -1, -1))
+    )
+    assert measured["missing_error"] == pytest.approx((rows.values[:, 1] == 2).mean())
     assert marginals.out_of_range(train, train)["out_of_range"] == 0
     gone[:10, 3] = 1e9
     gone[10:20, 1] = 2

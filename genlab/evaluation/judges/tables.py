@@ -37,8 +37,10 @@ class TableJudge(Judge):
         assert self.schema is not None
         learnt = [column for column in self.schema.columns if column.width]
         values = torch.stack([column.values(part) for column, part in self.schema.cut(units) if column.width], dim=1)
-        words = tuple(len(getattr(column, "labels", ())) for column in learnt)
-        return Rows(values.cpu().numpy(), tuple(column.name for column in learnt), words)
+        names, labels = [column.name for column in learnt], [getattr(column, "labels", ()) for column in learnt]
+        gone = [column.missing for column in learnt]
+        absent = [own.index(word) if word in own else -1 for own, word in zip(labels, gone, strict=True)]
+        return Rows(values.cpu().numpy(), tuple(names), tuple(map(len, labels)), tuple(absent))
 
     def parts(self, samples: Tensor, labels: Tensor | None, reasons: Reasons | None) -> Parts:
         assert self.schema is not None

@@ -50,8 +50,8 @@ def marginal_measures(fake: Rows, real: Rows) -> dict[str, float]:
 
 
 def missing_error(fake: Rows, real: Rows) -> dict[str, float]:
-    """The largest difference of a column's share of missing numbers; {} if none is missing on either side."""
-    x, y = (np.isnan(rows.values).mean(0) for rows in (fake, real))
+    """The largest difference of a column's share of missing cells; {} if none is missing on either side."""
+    x, y = (rows.missing().mean(0) for rows in (fake, real))
     return {"missing_error": float(np.abs(x - y).max())} if (x + y).any() else {}
 
 

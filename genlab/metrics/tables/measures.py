@@ -88,7 +88,7 @@ MEASURES = (
     Measure("utility_r2", "R² on real rows of gradient boosting trained on samples", "max"),
     Measure("alpha_precision", "whether samples are as typical as real rows, 1 at best", "max"),
     Measure("beta_recall", "whether samples cover the real rows; the floor is what real rows reach", "max"),
-    Measure("missing_error", "largest difference of a column's share of missing numbers", "min"),
+    Measure("missing_error", "largest difference of a column's share of missing cells", "min"),
     Measure("out_of_range", "share of samples with a value that no training row allows", "min"),
     Measure("nearer_to_train", "share of samples nearer to a training sample than to a held-out one", "near 0.5"),
     Measure("closest_record", "median distance to the closest training row, in normal scores", ""),

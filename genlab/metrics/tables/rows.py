@@ -12,9 +12,15 @@ class Rows:
     values: np.ndarray  # (N, C) float64: numbers, moments or the index of a word; NaN where a number is missing
     names: tuple[str, ...]  # (C,)
     words: tuple[int, ...]  # (C,) how many words a column has; 0 for a column of numbers
+    absent: tuple[int, ...] = ()  # (C,) the index of the word for a missing cell, -1 for none; (): no column has any
 
     def __len__(self) -> int:
         return len(self.values)
+
+    def missing(self) -> np.ndarray:
+        """Which cells are missing: (N, C) bool."""
+        gone = np.isnan(self.values)
+        return gone | (self.values == np.array(self.absent)) if self.absent else gone
 
     def head(self, n: int) -> "Rows":
         """The first n rows."""
