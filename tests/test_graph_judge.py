@@ -15,6 +15,7 @@ from genlab.data.packed import KnownGraphs
 from genlab.evaluation.evaluate import Plan, evaluate, judge_samples
 from genlab.evaluation.judges import judge_of, quick_judge_of
 from genlab.evaluation.report import Report
+from genlab.evaluation.training import evaluator
 from genlab.metrics.catalogue import MEASURES
 from genlab.metrics.graphs import topology
 from genlab.metrics.graphs.batch import GraphBatch
@@ -153,6 +154,8 @@ def test_a_trained_model_is_evaluated(model: str):
     assert "have the statistics of the held-out ones" in report.left_out["mean_ratio"]  # they are the same graphs here
     assert set(report.columns) == {"node atom", "edge bond"}
     assert report.notes
+    logged = evaluator(labelled(), torch.device("cpu"), 0)(family)
+    assert {"eval/mean_mmd", "eval/node_tv", "eval/valid"} <= logged.keys()
 
 
 def test_every_value_is_described(community: Dataset):
