@@ -42,7 +42,7 @@ def report_of(model: str, kind: str) -> tuple[Report, object]:
     return report, family
 
 
-# Tables and series have measures of their own, graphs have no judge yet.
+# Tables, series and graphs have measures and tests of their own.
 @pytest.mark.parametrize(("model", "kind"), [pair for pair in PAIRS if pair[1] in ("points", "images")])
 def test_every_family_is_measured_by_its_abilities(model: str, kind: str):
     report, family = report_of(model, kind)

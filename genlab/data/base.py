@@ -18,6 +18,7 @@ from genlab.data.columns.schema import Schema
 from genlab.data.fields import Field, Range
 from genlab.data.graphs.source import GraphSource
 from genlab.data.mixture import Mixture
+from genlab.data.packed import KnownGraphs
 from genlab.data.series.source import Source
 from genlab.data.spec import Spec
 from genlab.errors import UserError
@@ -53,6 +54,7 @@ class Dataset:
         UserError: the range does not fit the type of the samples.
     """
 
+    known_graphs: KnownGraphs | None = None  # the distribution that graphs were drawn from, if their classes are few
     reads_other: ClassVar[bool] = False  # whether its class takes `other` and makes a second set, `self.other`, of it
 
     def __init__(

@@ -38,6 +38,13 @@ class Packed(tuple[int, ...]):
         return self.nodes * (self.nodes - 1) // 2
 
 
+class KnownGraphs(NamedTuple):
+    """A known distribution of graphs: one graph of each isomorphism class, and the probability of the class."""
+
+    x: Tensor  # (K, P) packed, in data units
+    shares: Tensor  # (K,)
+
+
 class Parts(NamedTuple):
     """A batch of graphs, unpacked."""
 

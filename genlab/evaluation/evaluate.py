@@ -151,6 +151,7 @@ def judge_samples(
     with timed(report, "calibration"):
         floor, noise = judge.calibration(len(samples))
     report.add(with_units(data), values, floor, noise)
+    report.notes += attempt("notes", lambda: judge.notes(len(samples)), report.left_out) or []
     if plan.protocol is not None:
         with timed(report, "protocol"):
             taken = attempt(plan.protocol, lambda: judge.protocol(samples, plan.repeats), report.left_out)

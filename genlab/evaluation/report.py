@@ -4,8 +4,8 @@ A number alone says little: a Fréchet distance depends on the feature net and o
 names both, and has two columns for calibration, the same measures of as many other samples:
 
     floor   real training samples: what a model that repeats the data would get
-    noise   uniform pixels, points of the data's mean and covariance, or series of each channel's autocovariance: what a
-            model that knows nothing else would get
+    noise   uniform pixels, points of the data's mean and covariance, series of each channel's autocovariance, or
+            random graphs of the data's sizes and densities: what a model that knows nothing else would get
 """
 
 import math
@@ -45,7 +45,8 @@ class Report:
         likelihood, k: number of real samples for likelihoods, and of importance samples for each bound.
         net: name, fingerprint and accuracy of the feature net; None without one.
         seconds: time spent, by name of the part.
-        columns: distance of each column of a table or channel of series from the real one, worst first.
+        columns: distance of each column, channel of series or attribute of graphs from the real one, worst first.
+        notes: lines on how to read the measures.
         left_out: the reason why a measure is missing, by its name.
     """
 
@@ -66,6 +67,7 @@ class Report:
     seconds: dict[str, float] = field(default_factory=dict)
     measures: dict[str, Row] = field(default_factory=dict)
     columns: dict[str, float] = field(default_factory=dict)
+    notes: list[str] = field(default_factory=list)
     left_out: dict[str, str] = field(default_factory=dict)
 
     def add(
@@ -124,6 +126,7 @@ class Report:
             shown = [f"{name} {number(ks)}" for name, ks in list(self.columns.items())[:COLUMNS]]
             more = [f"and {len(self.columns) - COLUMNS} more in evaluation.json"] * (len(self.columns) > COLUMNS)
             lines.append(f"distance by column, worst first: {', '.join(shown + more)}")
+        lines += [f"note: {note}" for note in self.notes]
         lines += [f"left out: {name}: {reason}" for name, reason in self.left_out.items()]
         spent = ", ".join(f"{name} {seconds:.1f}" for name, seconds in self.seconds.items())
         return [*lines, f"seconds: {spent}"]

@@ -1,6 +1,7 @@
 """Catalogue of all measures by name."""
 
 from genlab.metrics import autoencoding, images, likelihood, points, sharpness, training, translation
+from genlab.metrics.graphs import measures as graphs
 from genlab.metrics.measure import Measure
 from genlab.metrics.series import measures as series
 from genlab.metrics.tables import measures as tables
@@ -19,6 +20,7 @@ MEASURES: dict[str, Measure] = {
         points.MEASURES,
         tables.MEASURES,
         series.MEASURES,
+        graphs.MEASURES,
         likelihood.MEASURES,
         autoencoding.MEASURES,
         translation.MEASURES,

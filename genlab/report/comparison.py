@@ -22,13 +22,14 @@ NAMED = ("model._target_", "data._target_")  # which tables show as the name of 
 ASIDE = ("seed", "name", "resume", "net", "data.root", "trainer.device", "trainer.threads", "trainer.keep", *INTERVALS)
 # The default measure to rank by is the one of these that most runs have, the first of several.
 PREFERRED = (
-    *("fid", "rocket_frechet", "w2", "sliced_w2", "translation_error", "bits_per_dim", "nll", "iwae_nll"),
-    *("reconstruction_mse",),
-    *("eval/fid", "eval/sliced_w2", "eval/translation_error", "eval/loss"),
+    *("fid", "rocket_frechet", "mean_ratio", "w2", "sliced_w2", "translation_error"),
+    *("bits_per_dim", "nll", "iwae_nll", "reconstruction_mse"),
+    *("eval/fid", "eval/sliced_w2", "eval/mean_mmd", "eval/translation_error", "eval/loss"),
 )
 SHOWN = (  # the measures that a narrow table has room for
     *("fid", "kid", "precision", "recall", "classes", "balance", "modes", "high_quality", "w2", "sliced_w2"),
     *("discriminative_score", "predictive_score", "rocket_frechet", "timegan_discriminative", "timegan_predictive"),
+    *("valid", "degree_mmd", "clustering_mmd", "orbit_mmd", "spectrum_mmd", "mean_ratio", "unique", "novel"),
     *("nll", "bits_per_dim", "elbo", "iwae_nll", "reconstruction_mse", "active_units", "label_preservation"),
     *("translation_error", "cycle_error"),
 )

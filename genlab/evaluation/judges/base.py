@@ -64,8 +64,12 @@ class Judge:
         raise NotImplementedError
 
     def columns(self, samples: Tensor) -> Values:
-        """Returns how far each column of a table or channel of series is from the real one, worst first; else {}."""
+        """Returns how far each column, channel of series or attribute of graphs is from the real one, worst first."""
         return {}
+
+    def notes(self, n: int) -> list[str]:
+        """Returns lines on how to read the measures of n samples."""
+        return []
 
     def protocol(self, samples: Tensor, repeats: int) -> tuple[Values, Values]:
         """Returns scores in the form in which papers report them, of samples and of the training data.
@@ -96,7 +100,7 @@ class Judge:
         if self.held_out and not self.quick:
             other = self.data.real("validation" if self.split == "test" else "test", n)
             parts = self.parts(self.view(other), None, reasons)
-            floor |= attempt_all({name: parts[name] for name in self.held_out}, reasons)
+            floor |= attempt_all({name: parts[name] for name in self.held_out if name in parts}, reasons)
         return floor, noise
 
     def _all(self, samples: Tensor, labels: Tensor | None, reasons: Reasons | None) -> Values:
