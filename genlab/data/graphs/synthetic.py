@@ -8,15 +8,17 @@ import zlib
 from itertools import pairwise
 
 import numpy as np
+import torch
 
 from genlab.data.base import Dataset, Split
-from genlab.data.graphs.generators import KINDS
+from genlab.data.graphs.generators import KINDS, atlas_classes
 from genlab.data.graphs.graph import Graphs, joined, networkx
 from genlab.data.graphs.isomorphism import disjoint, repeats
 from genlab.data.graphs.node_order import ordered
 from genlab.data.graphs.packing import fields_of, pack_graphs
 from genlab.data.graphs.source import GraphSource
 from genlab.data.graphs.summary import content, shape_of
+from genlab.data.packed import KnownGraphs
 from genlab.errors import OptionError, choose, within
 
 PROTOCOLS = ("fresh", "published")
@@ -64,6 +66,9 @@ class Synthetic(Dataset):
             nodes=nodes,
             source=GraphSource("npz"),
         )
+        if kind == "atlas":
+            classes = self.spec.units(pack_graphs(atlas_classes(), fields, nodes))
+            self.known_graphs = KnownGraphs(classes, torch.full((len(classes),), 1 / len(classes)))
         self.notes = [f"{kind}: {shape_of(splits[0])} for training"]
         if protocol == "published":
             self.notes.append(f"{kind}: {_shared(splits)}")

@@ -11,18 +11,15 @@ and the sizes of all rings.
 """
 
 import re
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 
+from genlab.data.graphs.smiles import BONDS, LABEL, built, quiet, rdkit
 from genlab.data.spec import Spec
-from genlab.errors import UserError
 from genlab.metrics.graphs.batch import GraphBatch, links
 
-BONDS = ("single", "double", "triple")
-LABEL = re.compile(r"([A-Z][a-z]?)(?:([+-])([0-9]*))?")  # an element and its charge, such as "N" and "O-"
 SYMBOLS = (  # of the 118 elements
     "HHeLiBeBCNOFNeNaMgAlSiPSClArKCaScTiVCrMnFeCoNiCuZnGaGeAsSeBrKrRbSrYZrNbMoTcRuRhPdAgCdInSnSbTeIXeCsBa"
     "LaCePrNdPmSmEuGdTbDyHoErTmYbLuHfTaWReOsIrPtAuHgTlPbBiPoAtRnFrRaAcThPaUNpPuAmCmBkCfEsFmMdNoLrRfDbSgBh"
@@ -30,28 +27,6 @@ SYMBOLS = (  # of the 118 elements
 )
 ELEMENTS = frozenset(re.findall("[A-Z][a-z]?", SYMBOLS))
 PROPERTIES = 2000  # most molecules whose properties are computed, and whose fingerprints are compared
-
-
-def rdkit() -> Any:
-    """Imports `rdkit.Chem`.
-
-    Raises:
-        UserError: RDKit is not installed.
-    """
-    try:
-        from rdkit import Chem
-    except ImportError as error:
-        raise UserError("needs RDKit: pip install 'genlab[molecules]'") from error
-    return Chem
-
-
-@contextmanager
-def quiet() -> Iterator[None]:
-    """Context without RDKit's messages about molecules that it cannot sanitise."""
-    from rdkit.rdBase import BlockLogs
-
-    with BlockLogs():
-        yield
 
 
 def molecular(spec: Spec) -> bool:
@@ -82,18 +57,10 @@ def molecule(atoms: Iterable[str], bonds: Iterable[tuple[int, int, str]]) -> Any
         UserError: RDKit is not installed.
         ValueError: a label is no element with a charge.
     """
-    chem = rdkit()
-    made = chem.RWMol()
-    for label in atoms:
-        parts = element(label)
-        if parts is None:
-            raise ValueError(f"'{label}' is not an element with a charge")
-        atom = chem.Atom(parts[0])
-        atom.SetFormalCharge(parts[1])
-        made.AddAtom(atom)
-    for a, b, kind in bonds:
-        made.AddBond(int(a), int(b), getattr(chem.BondType, kind.upper()))
-    return made
+    labels = list(atoms)
+    if odd := [label for label in labels if element(label) is None]:
+        raise ValueError(f"'{odd[0]}' is not an element with a charge")
+    return built(labels, ((a, b, BONDS.index(kind)) for a, b, kind in bonds))
 
 
 def molecules(graphs: GraphBatch, spec: Spec) -> list[Any]:
