@@ -37,7 +37,7 @@ MODELS = sorted(path.stem for path in (configs() / "model").glob("*.yaml"))
 PRESETS = sorted(path.stem for path in (configs() / "experiment").glob("*.yaml"))
 DATA = ("points", "images", "table", "series", "graph")
 ONLY = {"boltzmann": "points", "timegan": "series", "digress": "graph"}  # models of one kind
-ONLY |= dict.fromkeys(("autoregressive", "ctgan", "tabddpm"), "table")
+ONLY |= dict.fromkeys(("ctgan", "tabddpm"), "table")
 NO_GRAPHS = ("cyclegan", "flow")  # models of several kinds, but not of graphs
 
 

@@ -75,7 +75,7 @@ def every(data: Dataset, split: str = "train") -> torch.Tensor:
 
 
 def source_of(data: Dataset) -> Source:
-    assert data.spec.source is not None
+    assert isinstance(data.spec.source, Source)
     return data.spec.source
 
 

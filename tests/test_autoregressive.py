@@ -13,16 +13,18 @@ from genlab.data.columns.numeric import Real
 from genlab.data.columns.schema import Schema
 from genlab.data.spec import Spec
 from genlab.data.table import Table
-from genlab.errors import OptionError, UserError
+from genlab.errors import OptionError
+from genlab.models.any_order import TableAutoregressive
 from genlab.models.autoregressive import Autoregressive
 
 WORDS = Schema([Category("a", ["x", "y", "z"]), Category("b", ["u", "v"])])
 
 
-def model(schema: Schema, **options) -> Autoregressive:
+def model(schema: Schema, **options) -> TableAutoregressive:
     """A net that is not uniform, without dropout."""
     torch.manual_seed(0)
     made = Autoregressive(Spec((schema.width,), table=schema), hidden=16, blocks=1, dropout=0.0, **options)
+    assert isinstance(made, TableAutoregressive)
     with torch.no_grad():
         for p in made.parameters():
             p.add_(0.5 * torch.randn_like(p))
@@ -119,8 +121,8 @@ def test_it_learns_how_columns_depend_on_one_another():
 
 
 def test_other_data_and_wrong_options_are_refused():
-    with pytest.raises(UserError, match=r"autoregressive takes tables of typed columns only: data=table"):
-        Autoregressive(Spec((2,)))
+    with pytest.raises(OptionError, match="conditional: of a table the class is a column"):
+        model(WORDS, conditional=True)
     with pytest.raises(OptionError, match="temperature"):
         model(WORDS, temperature=0.0)
     assert math.isfinite(model(WORDS, bins=2).log_prob(every_row()).sum().item())

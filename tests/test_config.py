@@ -12,6 +12,7 @@ from genlab.config import build
 from genlab.config.compose import compose
 from genlab.config.signature import target_of
 from genlab.data.base import Spec
+from genlab.data.fields import Field
 from genlab.data.table import Table
 from genlab.errors import UserError
 from genlab.models.base import Family, Sampler
@@ -22,6 +23,9 @@ def spec(composed) -> Spec:
         return Spec((2,), 2, "real")
     if "Sines" in composed.data._target_ or "Series" in composed.data._target_:
         return Spec((5, 24))
+    if "Synthetic" in composed.data._target_:
+        present, edge = Field("present", "present", part="node"), Field("edge", "category", 2, part="edge")
+        return Spec((), fields=(present, edge), nodes=5)
     if "Table" in composed.data._target_:
         return Table(rows(), numeric=composed.data.numeric).spec
     reach = target_of(composed.model, "model").prefers if composed.data.range == "auto" else composed.data.range
@@ -45,7 +49,7 @@ def test_presets_build_and_describe_themselves(preset):
     assert options.epochs is None  # otherwise trainer.steps=N would have no effect with a preset
     text = (configs() / "experiment" / f"{preset}.yaml").read_text()
     assert text.splitlines()[1].startswith("# ")
-    source = {"stocks": "series"}.get(preset.split("_")[0], preset.split("_")[0])
+    source = {"stocks": "series", "community": "synthetic"}.get(preset.split("_")[0], preset.split("_")[0])
     assert source in composed.data._target_.lower()
 
 

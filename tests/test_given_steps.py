@@ -164,7 +164,7 @@ def test_months_go_on_from_the_last_day(tmp_path):
 class Knowing(torch.nn.Module):
     """Completes a walk of equal steps exactly, so its errors are 0."""
 
-    completes_any, conditional = True, False
+    completes_any, completes_inside, conditional = True, True, False
 
     def __init__(self, spec) -> None:
         super().__init__()
@@ -201,3 +201,100 @@ def test_files_without_the_models_columns_are_refused(tmp_path):
     (tmp_path / "g.csv").write_text("other\n1\n")
     with pytest.raises(UserError, match="none of the columns"):
         read_partial(str(tmp_path / "g.csv"), spec)
+
+
+def test_known_numbers_of_arrays_keep_their_digits_and_types(cli, tmp_path):
+    ticks = 1_700_000_000_000_000_000 + 7 * np.arange(12 * 10 * 2).reshape(12, 10, 2)
+    levels = np.random.default_rng(0).integers(0, 50, (12, 10, 1))
+    x = np.concatenate([ticks, levels], axis=2)
+    np.savez(tmp_path / "x.npz", x=x, cls=np.array(list("abab" * 3)))
+    data = ("data=series", f"data.path={tmp_path / 'x.npz'}", "data.window=10", "data.label=cls")
+    assert cli("train", *data, *TINY, *FEW, "model.conditional=true", f"hydra.run.dir={tmp_path / 'run'}")[0] == 0
+    np.savez(tmp_path / "g.npz", x=x[:3], cls=np.array(list("aba")))
+    code, _, err = cli("sample", f"run={tmp_path / 'run'}", f"given={tmp_path / 'g.npz'}", "n=2", "horizon=3")
+    assert (code, err) == (0, "")
+    with np.load(tmp_path / "run" / "completed.npz") as found:
+        assert found["x"].dtype == np.int64
+        assert np.array_equal(found["x"][:, :10], x[:3])
+        assert found["x"].shape == (3, 13, 3)
+        assert found["cls"].tolist() == list("aba")
+    code, _, err = cli("sample", f"run={tmp_path / 'run'}", f"given={tmp_path / 'g.npz'}", "horizon=3", "y=nope")
+    assert code == 2
+    assert "nope" in err
+
+
+def test_static_columns_stay_constant_and_odd_cells_are_kept(stations, cli):
+    rows = table(stations / "train.csv")[:20]
+    for row in rows:
+        row["note"] = "ł"
+    rows[5]["place"] = rows[6]["level"] = ""
+    rows[7]["level"] = "1000"
+    given = stations / "static.csv"
+    with open(given, "w", encoding="utf-8", newline="") as file:
+        writer = csv.DictWriter(file, rows[0])
+        writer.writeheader()
+        writer.writerows(rows)
+    code, out, err = cli(
+        "sample", f"run={stations / 'run'}", f"given={given}", "n=2", "horizon=2", f"out={stations / 's'}"
+    )
+    assert (code, err) == (0, "")
+    assert "column 'level' has 1 values outside of" in out
+    assert "first in line 9" in out
+    found = table(stations / "s" / "completed.csv")
+    assert len({row["place"] for row in found}) == 1
+    assert [row["note"] for row in found] == ["ł"] * 20 + [""] * 2
+    assert found[7]["level"] == "1000"
+
+
+def test_what_is_learnt_as_missing_leaves_values_in_the_intervals(cli, tmp_path):
+    wide(tmp_path / "t.csv", 80, missing=True)
+    data = ("data=series", f"data.path={tmp_path / 't.csv'}", "data.window=8", "data.gaps=keep")
+    assert cli("train", *data, *TINY, *FEW, f"hydra.run.dir={tmp_path / 'run'}")[0] == 0
+    code, _, err = cli("sample", f"run={tmp_path / 'run'}", f"given={tmp_path / 't.csv'}", "n=6")
+    assert (code, err) == (0, "")
+    bounds = [row for row in table(tmp_path / "run" / "intervals.csv") if row["50 %"]]
+    found = table(tmp_path / "run" / "completed.csv")
+    for row in bounds:
+        low, high = float(row["5 %"]), float(row["95 %"])
+        assert low - 1e-6 <= float(found[int(row["step"]) - 1][row["column"]]) <= high + 1e-6
+    missing = sum(row["state"] in ("", "?") for row in found)
+    assert missing == 0
+
+
+def test_months_of_a_file_must_follow_one_another(tmp_path):
+    ends = np.arange(np.datetime64("2018-01"), np.datetime64("2024-01")) + 1
+    days = ends.astype("datetime64[D]") - 1
+    values = np.random.default_rng(0).normal(size=len(days)).round(2)
+    lines = [f"{day},{value}" for day, value in zip(days, values, strict=True)]
+    (tmp_path / "t.csv").write_text("\n".join(["day,level", *lines]) + "\n")
+    spec = Series(tmp_path / "t.csv", window=6, blocks=6).spec
+    for rows, said in (
+        (["2024-01-31,1", "2024-02-29,", "2024-04-30,2"], "line 4, column 'day': the time does not follow"),
+        (["2024-01-15,1", "2024-02-15,", "2024-03-15,2"], "line 2, column 'day': the time does not follow"),
+        (["2024-02-29,1", "2024-01-31,", "2024-03-31,2"], "line 3, column 'day': the time falls"),
+    ):
+        (tmp_path / "g.csv").write_text("\n".join(["day,level", *rows]) + "\n")
+        with pytest.raises(UserError, match=said):
+            read_partial(str(tmp_path / "g.csv"), spec)
+    (tmp_path / "g.csv").write_text("day,level\n2024-01-31,1\n2024-02-29,\n2024-03-31,2\n")
+    assert read_partial(str(tmp_path / "g.csv"), spec).lengths.tolist() == [3]
+
+
+def test_names_that_stand_twice_and_absent_classes_are_refused(stations, tmp_path):
+    from genlab.config import build
+    from genlab.runs.folder import Run
+    from genlab.trainer import checkpoint
+
+    run = Run.open(str(stations / "run"))
+    state = checkpoint.read(checkpoint.find(run.checkpoints, "last"))
+    spec = build.revive(run, state, torch.device("cpu")).spec
+    text = (stations / "train.csv").read_text().splitlines()
+    for lines, said in (
+        ([f"{line},{line.split(',')[0]}" for line in text], "two columns are called 'station'"),
+        ([text[0], text[1].rsplit(",", 1)[0] + ","], "line 2, column 'kind': '' is none of"),
+        ([text[0], text[1], text[2].rsplit(",", 1)[0] + ",y"], "line 3, column 'kind': 'y' differs within its series"),
+        ([text[0], text[1], "," + text[2].split(",", 1)[1]], "line 3, column 'station': the id is missing"),
+    ):
+        (tmp_path / "g.csv").write_text("\n".join(lines) + "\n")
+        with pytest.raises(UserError, match=said):
+            read_partial(str(tmp_path / "g.csv"), spec)

@@ -15,7 +15,6 @@ from genlab.data.packed import Packed, pack, presence, unpack
 from genlab.data.spec import Spec
 from genlab.errors import UserError
 from genlab.models.autoencoder import Autoencoder
-from genlab.models.autoregressive import Autoregressive
 from genlab.models.base import Family
 from genlab.models.boltzmann import Boltzmann
 from genlab.models.ctgan import CTGAN
@@ -246,7 +245,6 @@ def test_models_that_do_not_fit_say_why():
         (Flow, SPEC, "the nodes of a graph have no order; use digress, ddpm or vae"),
         (CycleGAN, SPEC, "a CycleGAN does not take graphs; use ddpm"),
         (Boltzmann, SPEC, "learns from an energy of points, not from graphs"),
-        (Autoregressive, SPEC, "takes tables of typed columns only"),
         (CTGAN, SPEC, "takes tables of typed columns only"),
         (TabDDPM, SPEC, "takes tables of typed columns only"),
         (DiGress, Spec((2,)), "digress takes graphs only"),

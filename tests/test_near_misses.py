@@ -35,9 +35,12 @@ NEAR = [
     ("train model = vae", "write key=value, without spaces"),
     (
         "train model=vae model.conditional=true",
-        "model.conditional does not belong to vae; families with it: ddpm, ",
+        "model.conditional does not belong to vae; families with it: autoregressive, ddpm, ",
     ),
-    ("train model=vae +model.conditional=true", "model.conditional does not belong to vae; families with it: ddpm, "),
+    (
+        "train model=vae +model.conditional=true",
+        "model.conditional does not belong to vae; families with it: autoregressive, ddpm, ",
+    ),
     ("train model=vae optimizer.critic.lr=1", "optimizer.critic.lr does not belong to vae; families with it: ctgan, "),
     ("train model=0", "model: '0' is none of autoencoder, "),
     ("train model=null", "model: 'null' is none of autoencoder, "),

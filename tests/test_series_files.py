@@ -11,6 +11,7 @@ from series_files import DAY, array, labels_of, long, numbers, rows, source_of, 
 from genlab.commands.evaluate import read_samples
 from genlab.data.base import Dataset
 from genlab.data.pairs import Pairs
+from genlab.data.series.given import of_file
 from genlab.data.series.series import Series
 from genlab.data.series.write import array as as_array
 from genlab.data.series.write import arrow, suffix, write
@@ -182,3 +183,35 @@ def test_sines_run_on_the_command_line_and_load_as_arrays(tmp_path, cli):
     model = genlab.load("run")
     assert model.sample(2).shape == (2, 24, 5)
     assert model.reconstruct(model.sample(2)).shape == (2, 24, 5)
+
+
+def test_parquet_types_of_series_come_back(tmp_path):
+    import pyarrow
+    import pyarrow.parquet
+
+    n = 60
+    source = pyarrow.table(
+        {
+            "when": pyarrow.array(np.datetime64("2024-01-01", "ns") + np.arange(n).astype("timedelta64[h]")),
+            "level": pyarrow.array(np.sin(np.arange(n)), pyarrow.float32()),
+            "count": pyarrow.array([i * 7 % 11 for i in range(n)], pyarrow.int32()),
+            "state": pyarrow.array(["on", "off"] * (n // 2)).dictionary_encode(),
+        }
+    )
+    pyarrow.parquet.write_table(source, tmp_path / "t.parquet")
+    data = Series(tmp_path / "t.parquet", window=6, blocks=6)
+    write(tmp_path / "s.parquet", data.spec, [(data.real("train", 4), None)])
+    found = pyarrow.parquet.read_table(tmp_path / "s.parquet")
+    for name in ("level", "count", "state", "when"):
+        assert (
+            found.schema.field(name).type == pyarrow.parquet.read_table(tmp_path / "t.parquet").schema.field(name).type
+        )
+
+
+def test_flags_of_arrays_are_read_back(tmp_path):
+    x = np.random.default_rng(0).random((12, 8, 2)) < 0.5
+    np.save(tmp_path / "x.npy", x)
+    spec = Series(tmp_path / "x.npy", window=8).spec
+    found = of_file(tmp_path / "x.npy", spec)
+    assert found is not None
+    assert torch.equal(values(spec, found), torch.from_numpy(x.transpose(0, 2, 1)).double())

@@ -87,7 +87,9 @@ def sample(config: DictConfig, folder: Path) -> None:
         print(filling.fill(model, str(config.fill), target))
         return
     if config.given is not None:
-        line, image = continuing.continue_series(model, str(config.given), config.n, config.horizon, target)
+        with device.precision(str(config.precision), where), executed(model, str(config.execution)):
+            settings_ = (config.n, config.horizon, config.y, target)
+            line, image = continuing.continue_series(model, str(config.given), *settings_)
         if image is not None:
             Image.fromarray(image).save(target.folder / "completed.png")
             line += f", {target.folder / 'completed.png'}"

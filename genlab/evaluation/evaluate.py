@@ -211,7 +211,9 @@ def _likelihood(family: Family, data: Dataset, plan: Plan, report: Report) -> No
         parts: Parts = {}
         if image and isinstance(family, (Density, Discrete)):
             parts["bits_per_dim"] = lambda: abilities.bits(family, data, plan.split, n, plan.k)
-        elif isinstance(family, Density):
+        if isinstance(family, Density) and (
+            not image or (data.spec.values == "binary" and isinstance(family, Discrete))
+        ):
             parts["nll"] = lambda: abilities.density(family, data, plan.split, n)
         report.add(with_units(data), attempt_all(parts, report.left_out))
     if not isinstance(family, (Bounded, Density, Discrete)):

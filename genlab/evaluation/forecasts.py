@@ -48,6 +48,8 @@ def forecasts(family: Any, data: Dataset, split: str, horizon: int, season: int 
     for name, gap in (("forecast", slice(length - horizon, length)), ("imputation", slice(first, first + horizon))):
         known = torch.ones(length, dtype=torch.bool, device=x.device)
         known[gap] = False
+        if name == "imputation" and not family.completes_inside:
+            continue
         draws = torch.stack([numbers(spec.decode(_drawn(family, x, known, y))) for _ in range(DRAWS)])
         happened = truth[..., gap]
         guess = draws[..., gap]

@@ -80,6 +80,7 @@ class Family(nn.Module):
     takes_given: ClassVar[bool] = False  # whether it can be given columns instead of learning them (data.condition)
     takes_graphs: ClassVar[bool] = False  # whether it takes graphs, although no columns can be given to it
     completes_any: ClassVar[bool] = False  # whether `complete` takes any known values, not the given columns only
+    completes_inside: ClassVar[bool] = True  # whether the unknown ones may lie before known ones
     inpaints: ClassVar[bool] = False  # whether `complete` is approximate and slow, but for given columns
     domains: ClassVar[int] = 1  # 2: batches hold "a" and "b" (genlab.data.pairs)
     foresees: tuple[str, ...] = ()  # phases whose optimizer steps a loss simulates; the trainer fills `rules`

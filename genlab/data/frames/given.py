@@ -106,6 +106,9 @@ def read(column: Column, cells: "pyarrow.ChunkedArray", missing: Sequence[str], 
         if pyarrow.types.is_boolean(cells.type):  # Arrow writes true where the source has True, say
             spelled = {word.lower(): word for word in column.words}
             texts = [spelled.get(cell, cell) for cell in texts]
+        elif column.kind == "boolean":
+            spelled = {word.lower(): word for word in column.words}
+            texts = [cell if cell in column.words else spelled.get(cell.lower(), cell) for cell in texts]
         places = column.index(texts).astype(float)
         if column.rare:  # words of no training row count as rare, as they do in the table's own held-out rows
             places[places < 0] = len(column.words)
@@ -127,8 +130,9 @@ def read(column: Column, cells: "pyarrow.ChunkedArray", missing: Sequence[str], 
         own = Cells.of(cells, missing)
         style = numbers.Style(column.point, column.group, column.prefix, column.suffix)
         if (known := numbers.parse_as(own.texts, style)) is not None:
-            if column.kind == "integer" and known.decimals:
-                bad = next(cell for cell in own.texts if (read_ := numbers.parse_as([cell], style)) and read_.decimals)
+            odd = known.values != np.round(known.values)  # 796.0 is whole: pandas writes integers beside gaps so
+            if column.kind == "integer" and odd.any():
+                bad = own.texts[int(odd.argmax())]
                 raise Refusal(f"is a column of whole numbers; {{place}} holds '{bad}'", own.row(bad))
             return own.spread(known.values)
         if column.prefix or column.suffix or column.point != "." or column.group:

@@ -10,8 +10,9 @@ from genlab.data.frames import given, read
 from genlab.data.frames.read import Frame
 from genlab.data.numpy_file import load
 from genlab.data.series.records import Choice
+from genlab.data.series.source import Source
 from genlab.data.series.ts_file import read_ts
-from genlab.data.series.write import ARRAYS, counter, format_of
+from genlab.data.series.write import ARRAYS, columns, counter, format_of
 from genlab.data.spec import Spec
 from genlab.errors import UserError
 
@@ -31,8 +32,8 @@ def of_file(path: Path, spec: Spec) -> Tensor | None:
             raise UserError(f"{path.name}: its series must have {spec.shape[1]} steps; they have {_list(lengths)}")
         return _units(spec, records.frame)
     if suffix not in ARRAYS:
-        return of_frame(read.read(path, header=format_of(spec)[0].header), spec)
-    if suffix == ".npz" and not (source.key and source.key in _keys(path)):
+        return of_frame(read.read(path, header=format_of(spec)[0].header, option="samples"), spec)
+    if suffix == ".npz" and not (source.key and source.key in keys(path)):
         return None
     x = load(path, source.key or None)[0]
     return of_array(x, spec, path.name) if x.ndim == 3 and x.shape[1:] == (spec.shape[1], len(source.names)) else None
@@ -44,6 +45,7 @@ def of_array(x: np.ndarray, spec: Spec, name: str) -> Tensor:
 
     _, source = format_of(spec)
     flat = x.reshape(-1, x.shape[2])
+    flat = flat.astype(np.uint8) if flat.dtype.kind == "b" else flat
     if flat.dtype.kind == "f" and np.isinf(flat).any():
         raise UserError(f"{name} has a value that is not finite in series {int(np.isinf(x).any((1, 2)).argmax()) + 1}")
     columns = {channel: np.ascontiguousarray(flat[:, i]) for i, channel in enumerate(source.names)}
@@ -58,8 +60,12 @@ def of_frame(frame: Frame, spec: Spec) -> Tensor:
     """
     import pyarrow
 
-    _, source = format_of(spec)
+    schema, source = format_of(spec)
+    frame = named(frame, source, schema.header)
+    given.check_names(frame)
     name, length = counter(source), spec.shape[1]
+    if not frame.table.num_rows:
+        raise UserError(f"{frame.name} has no series")
     if name not in frame.table.column_names:
         raise UserError(f"{frame.name} lacks the column '{name}', which tells series apart")
     codes = frame.table.column(name).cast(pyarrow.string()).combine_chunks().dictionary_encode()
@@ -74,6 +80,17 @@ def of_frame(frame: Frame, spec: Spec) -> Tensor:
     return _units(spec, frame)
 
 
+def named(frame: Frame, source: Source, header: bool) -> Frame:
+    """Names the columns of a file without a header as samples are written, if it has as many."""
+    if header:
+        return frame
+    for classed in (True, False):
+        names = columns(source, classed)
+        if len(names) == len(frame.table.column_names):
+            return frame._replace(table=frame.table.rename_columns(names))
+    return frame
+
+
 def _units(spec: Spec, frame: Frame) -> Tensor:
     """The rows of a frame, series after series, as series in units (N, C, T)."""
     schema, _ = format_of(spec)
@@ -81,7 +98,7 @@ def _units(spec: Spec, frame: Frame) -> Tensor:
     return torch.as_tensor(rows).unflatten(0, (-1, spec.shape[1])).transpose(1, 2)
 
 
-def _keys(path: Path) -> list[str]:
+def keys(path: Path) -> list[str]:
     """The names of the arrays of an .npz file; [] if it is damaged."""
     try:
         with np.load(path, allow_pickle=False) as arrays:

@@ -16,8 +16,10 @@ from genlab.data.files import find
 from genlab.data.frames import given, read
 from genlab.data.frames.kinds import MISSING, Refusal
 from genlab.data.frames.read import Frame
+from genlab.data.labels import name_of
 from genlab.data.numpy_file import labels_of, load
 from genlab.data.series.clock import spell, steps
+from genlab.data.series.given import keys, named
 from genlab.data.series.records import Choice
 from genlab.data.series.source import Clock, Source
 from genlab.data.series.ts_file import read_ts
@@ -87,7 +89,7 @@ def read_partial(path: str, spec: Spec, horizon: int | None = None) -> Partial:
     fixed = torch.tensor([not column.width for column in schema.columns])
     known = [mask | fixed[:, None] for mask in known]
     for label in labels or ():
-        choose("given: a class", label, spec.labels)
+        choose("given: a class", str(label), spec.labels)
     return Partial(frame.name, frame, lengths, follow, names, units, known, times, labels)
 
 
@@ -102,7 +104,8 @@ def _rows(path: Path, spec: Spec, source: Source, header: bool) -> Rows:
         return records.frame, records.lengths, records.names, records.labels if spec.labels else None
     if suffix in ARRAYS:
         return _of_array(path, spec, source)
-    frame = read.read(path, header=header, option="given")
+    frame = named(read.read(path, header=header, option="given"), source, header)
+    given.check_names(frame)
     id = counter(source)
     if id not in frame.table.column_names:
         if source.id:
@@ -112,6 +115,7 @@ def _rows(path: Path, spec: Spec, source: Source, header: bool) -> Rows:
 
     codes = frame.table.column(id).cast(pyarrow.string()).combine_chunks().dictionary_encode()
     place = codes.indices.fill_null(-1).to_numpy().astype(np.int64)
+    place = np.where(np.isin(place, [k for k, word in enumerate(codes.dictionary.to_pylist()) if not word]), -1, place)
     if (place < 0).any():
         row = frame.line(int((place < 0).argmax()))
         raise UserError(f"given: {frame.name}: {row}, column '{id}': the id is missing")
@@ -119,16 +123,23 @@ def _rows(path: Path, spec: Spec, source: Source, header: bool) -> Rows:
     if (order != np.arange(len(order))).any():
         frame = frame._replace(table=frame.table.take(order), path=None)
     lengths, labels = np.bincount(place), None
-    if source.label in frame.table.column_names:
-        cells = frame.table.column(source.label).cast(pyarrow.string())
-        labels = cells.take(np.cumsum(lengths) - lengths).to_pylist()
+    if spec.labels and source.label in frame.table.column_names:
+        every = [name_of(cell) for cell in frame.table.column(source.label).to_pylist()]
+        labels = [every[row] for row in (np.cumsum(lengths) - lengths).tolist()]
+        of_row = np.repeat(np.arange(len(lengths)), lengths)
+        for row, cell in enumerate(every):
+            if cell not in spec.labels or cell != labels[of_row[row]]:
+                why = "is none of " + ", ".join(spec.labels) if cell not in spec.labels else "differs within its series"
+                raise UserError(f"given: {frame.name}: {frame.line(row)}, column '{source.label}': '{cell}' {why}")
     return frame, lengths, tuple(codes.dictionary.to_pylist()), labels
 
 
 def _of_array(path: Path, spec: Spec, source: Source) -> Rows:
     import pyarrow
 
-    x, y, _ = load(path, source.key or None)
+    label = source.label if path.suffix.lower() == ".npz" and source.label in keys(path) else None
+    x, y, _ = load(path, source.key or None, label)
+    x = x.astype(np.uint8) if x.dtype.kind == "b" else x
     if x.ndim != 3 or x.shape[2] != len(source.names) or x.dtype.kind not in "fiub":
         raise UserError(f"given: {path.name} must hold numbers (N, T, {len(source.names)}); it has {x.dtype} {x.shape}")
     if x.dtype.kind == "f" and np.isinf(x).any():
@@ -157,14 +168,21 @@ def _times(
     place = f"given: {frame.name}: "
     if (gone := np.isnan(values)).any():
         raise UserError(f"{place}{frame.line(int(gone.argmax()))}, column '{name}': the time is missing")
-    unit = getattr(clock.column, "unit", "")
-    change = steps(values, lengths)
-    wrong = np.abs(change - clock.step) > 1e-6 * clock.step + 8 * np.spacing(np.abs(values).max())
-    if not clock.months and wrong.any():
-        row = int(wrong.argmax())
+    unit, change = getattr(clock.column, "unit", ""), steps(values, lengths)
+    if (fallen := change < 0).any():
         raise UserError(
-            f"{place}{frame.line(row)}, column '{name}': a step of {spell(float(change[row]), unit)}, where the model "
-            f"learned steps of {spell(clock.step, unit)}; write steps that are not known as rows with empty cells"
+            f"{place}{frame.line(int(fallen.argmax()))}, column '{name}': the time falls; sort the rows by it"
+        )
+    even = np.concatenate([clock.since(float(own[0]), len(own)) for own in np.split(values, np.cumsum(lengths)[:-1])])
+    near = 1e-6 * clock.step + 8 * np.spacing(np.abs(values).max())
+    wrong = values != even if clock.months else np.abs(change - clock.step) > near
+    if wrong.any():
+        row = int(wrong.argmax())
+        found = "the time does not follow" if clock.months else f"a step of {spell(float(change[row]), unit)}"
+        learned = f"{clock.step:g} months" if clock.months else spell(clock.step, unit)
+        raise UserError(
+            f"{place}{frame.line(row)}, column '{name}': {found}, where the model learned steps of {learned}; write "
+            f"steps that are not known as rows with empty cells"
         )
     series = zip(np.split(values, np.cumsum(lengths)[:-1]), follow.tolist(), strict=True)
     return np.concatenate([np.append(own, clock.after(float(own[-1]), more)) for own, more in series])

@@ -14,6 +14,7 @@ from genlab.data.columns.codes import CODES
 from genlab.data.columns.schema import Schema
 from genlab.data.files import find, several
 from genlab.data.frames import learn, read
+from genlab.data.frames.types import types_of
 from genlab.data.labels import classes
 from genlab.data.series.arrays import read_array
 from genlab.data.series.gaps import GAPS, treated
@@ -26,6 +27,7 @@ from genlab.data.table_rows import encode, numbers
 from genlab.errors import UserError, choose, within
 
 ARRAYS = (".npy", ".npz")
+LARGEST = 1e30  # of a number
 BOUNDED = ("quantile", "modes")  # codes that cannot stand for values beyond those of training
 
 
@@ -100,6 +102,7 @@ class Series(Dataset):
         choice = Choice(columns, exclude, types, missing)
         rule = None if resample is None else str(resample)
         records = _read(path, choice, id, time, key, label, rule, header, delimiter)
+        _check_size(records)
         records = treated(long_enough(records, window), gaps)
         window = int(records.lengths[0]) if window is None else window
         y, labels = classes(Path(records.frame.name), records.labels, label or "class")
@@ -110,7 +113,10 @@ class Series(Dataset):
         rare = min(10, len(train) // 5000) if rare is None else rare
         fitted = [learn.fit(_bounded(column, code), train, code, rare, most) for column in records.found]
         frame = records.frame
-        steps = Schema(fitted, frame.suffix, frame.delimiter, frame.encoding, "", frame.header, (), missing or ())
+        steps = Schema(
+            *(fitted, frame.suffix, frame.delimiter, frame.encoding, "", frame.header, (), missing or (), ()),
+            types_of(frame),
+        )
         if not steps.width:
             raise UserError(f"{frame.name}: no channel is left to learn: all are constants or identifiers")
         source = records.source._replace(static=_static(records, steps))
@@ -187,6 +193,20 @@ def _bounded(column: Any, code: str) -> Any:
     if code in BOUNDED or column.kind not in ("real", "integer") or not len(known):
         return column
     return column._replace(options={**column.options, "bounds": [float(known.min()), float(known.max())]})
+
+
+def _check_size(records: Records) -> None:
+    """Checks that numbers fit into single precision.
+
+    Raises:
+        UserError: some do not.
+    """
+    for column in records.found:
+        if column.kind == "real" and (huge := np.abs(np.nan_to_num(column.values)) > LARGEST).any():
+            raise UserError(
+                f"{records.place(int(huge.argmax()))}, column '{column.name}': {column.values[huge.argmax()]:g} is too "
+                f"large for single precision; write the column in another unit"
+            )
 
 
 def _check_classes(y: Tensor | None, labels: Sequence[str], records: Records) -> None:

@@ -23,10 +23,14 @@ class Clock(NamedTuple):
 
     def after(self, last: float, n: int) -> np.ndarray:
         """The times of the n steps after one at the time `last`, all in the column's units: (n,) float64."""
+        return self.since(last, n + 1)[1:]
+
+    def since(self, first: float, n: int) -> np.ndarray:
+        """The times of n steps, the first of which is at this time or, of months, in this month: (n,) float64."""
         if self.months:
-            moment = np.array(last - self.offset).astype(np.int64).astype(f"datetime64[{self._unit}]")
-            last = float(moment.astype("datetime64[M]").astype(np.int64)) - (self.offset < 0)
-        return self._moments(last + self.step * np.arange(1, n + 1))
+            moment = np.array(first - self.offset).astype(np.int64).astype(f"datetime64[{self._unit}]")
+            first = float(moment.astype("datetime64[M]").astype(np.int64)) - (self.offset < 0)
+        return self._moments(first + self.step * np.arange(n))
 
     @property
     def _unit(self) -> str:

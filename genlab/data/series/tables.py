@@ -6,6 +6,7 @@ import numpy as np
 
 from genlab.data.files import pasted, quoted
 from genlab.data.frames import learn, read
+from genlab.data.frames.given import check_names
 from genlab.data.frames.kinds import Refusal, Typed, typed
 from genlab.data.frames.read import Frame
 from genlab.data.labels import name_of
@@ -37,6 +38,7 @@ def read_table(
             classes.
     """
     frame = read.read(path, delimiter, header)
+    check_names(frame)
     names = frame.table.column_names
     for option, name in (("id", id), ("time", time), ("label", label)):
         if name is not None:

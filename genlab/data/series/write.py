@@ -14,6 +14,7 @@ from genlab.data.columns.category import Category
 from genlab.data.columns.fixed import Constant
 from genlab.data.columns.schema import Schema
 from genlab.data.frames import write as rows
+from genlab.data.frames.types import of_source
 from genlab.data.series.source import Source
 from genlab.data.series.ts_file import write_ts
 from genlab.data.spec import Spec
@@ -83,18 +84,18 @@ def arrow(
     schema, source = format_of(spec)
     n, length = len(units), units.shape[2]
     table = rows.arrow(schema, steps(units), generator, start * length)
-    columns: dict[str, Any] = {name: table.column(name) for name in table.column_names}
-    columns[counter(source)] = pyarrow.array(np.arange(start + 1, start + n + 1).repeat(length))
+    made: dict[str, Any] = {name: table.column(name) for name in table.column_names}
+    made[counter(source)] = pyarrow.array(np.arange(start + 1, start + n + 1).repeat(length))
     if source.clock is not None:
         own = Schema([source.clock.column])
         times = source.clock.column.units(np.tile(source.clock.times(length), n))
-        columns[source.time] = rows.arrow(own, times).column(0)
+        made[source.time] = rows.arrow(own, times).column(0)
     if y is not None:
-        columns[source.label] = pyarrow.array([spec.class_name(k) for k in y.tolist() for _ in range(length)])
-    return pyarrow.table({name: columns[name] for name in _names(source, y is not None)})
+        made[source.label] = pyarrow.array([spec.class_name(k) for k in y.tolist() for _ in range(length)])
+    return of_source(pyarrow.table({name: made[name] for name in columns(source, y is not None)}), schema.types)
 
 
-def _names(source: Source, classed: bool) -> list[str]:
+def columns(source: Source, classed: bool) -> list[str]:
     """The columns of a table of samples in their order."""
     names = [name for name in source.names if classed or name != source.label]
     return names if source.id else [counter(source), *names]
@@ -107,7 +108,7 @@ def _text(path: Path, spec: Spec, chunks: Iterable[Chunk]) -> int:
         writer = csv.writer(file, delimiter=schema.delimiter, lineterminator="\n")
         for units, y in chunks:
             if schema.header and not count:
-                writer.writerow(_names(source, y is not None))
+                writer.writerow(columns(source, y is not None))
             n, length = len(units), units.shape[2]
             cells: dict[str, Any] = {
                 column.name: rows.cells(column, part, generator, count * length)
@@ -118,7 +119,7 @@ def _text(path: Path, spec: Spec, chunks: Iterable[Chunk]) -> int:
                 cells[source.time] = source.clock.text(length) * n
             if y is not None:
                 cells[source.label] = [spec.class_name(k) for k in y.tolist() for _ in range(length)]
-            writer.writerows(zip(*(cells[name] for name in _names(source, y is not None)), strict=True))
+            writer.writerows(zip(*(cells[name] for name in columns(source, y is not None)), strict=True))
             count += n
     return count
 
@@ -183,11 +184,15 @@ def _array(path: Path, spec: Spec, chunks: Iterable[Chunk]) -> int:
     if path.suffix == ".npy":
         np.save(path, x)
         return len(x)
-    y = np.array(labels)
-    whole = bool(labels) and all(label.removeprefix("-").isdigit() for label in labels)
-    classes = {source.label or "y": y.astype(np.int64) if whole else y} if labels else {}
+    classes = {source.label or "y": classes_of(labels)} if labels else {}
     np.savez_compressed(path, **{source.key or "x": x}, **classes)  # type: ignore[arg-type]
     return len(x)
+
+
+def classes_of(labels: list[str]) -> np.ndarray:
+    """The names of classes (N,), as numbers if all are whole numbers."""
+    y = np.array(labels)
+    return y.astype(np.int64) if all(label.removeprefix("-").isdigit() for label in labels) else y
 
 
 def _ts(path: Path, spec: Spec, chunks: Iterable[Chunk]) -> int:
