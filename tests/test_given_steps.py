@@ -291,7 +291,7 @@ def test_names_that_stand_twice_and_absent_classes_are_refused(stations, tmp_pat
     text = (stations / "train.csv").read_text().splitlines()
     for lines, said in (
         ([f"{line},{line.split(',')[0]}" for line in text], "two columns are called 'station'"),
-        ([text[0], text[1].rsplit(",", 1)[0] + ","], "line 2, column 'kind': '' is none of"),
+        ([text[0], text[1].rsplit(",", 1)[0] + ","], "line 2, column 'kind': the class is missing"),
         ([text[0], text[1], text[2].rsplit(",", 1)[0] + ",y"], "line 3, column 'kind': 'y' differs within its series"),
         ([text[0], text[1], "," + text[2].split(",", 1)[1]], "line 3, column 'station': the id is missing"),
     ):

@@ -129,8 +129,10 @@ def _rows(path: Path, spec: Spec, source: Source, header: bool) -> Rows:
         of_row = np.repeat(np.arange(len(lengths)), lengths)
         for row, cell in enumerate(every):
             if cell not in spec.labels or cell != labels[of_row[row]]:
-                why = "is none of " + ", ".join(spec.labels) if cell not in spec.labels else "differs within its series"
-                raise UserError(f"given: {frame.name}: {frame.line(row)}, column '{source.label}': '{cell}' {why}")
+                why = f"'{cell}' differs within its series"
+                if cell not in spec.labels:
+                    why = "the class is missing" if cell is None else f"'{cell}' is none of {', '.join(spec.labels)}"
+                raise UserError(f"given: {frame.name}: {frame.line(row)}, column '{source.label}': {why}")
     return frame, lengths, tuple(codes.dictionary.to_pylist()), labels
 
 
