@@ -5,12 +5,14 @@ import math
 
 import pytest
 import torch
-from conftest import waves
+from conftest import noise, waves
 
 from genlab.data.base import Spec
 from genlab.data.fields import Field
 from genlab.errors import UserError
+from genlab.evaluation.evaluate import Plan, evaluate
 from genlab.evaluation.forecasts import forecasts
+from genlab.evaluation.report import Report
 from genlab.models.autoregressive import Autoregressive
 from genlab.models.blocks import Blocks
 from genlab.models.causal import CausalAutoregressive
@@ -184,3 +186,14 @@ def test_images_with_words_are_cut_place_after_place():
     assert torch.equal(cut.of(x)[:, 1, 3:6], x[:, :3, 1, 1])
     with pytest.raises(UserError, match="heads"):
         Autoregressive(spec, width=10, heads=4)
+
+
+def test_binary_images_are_judged_in_nats_and_others_in_bits():
+    for range_, name, other in (("binary", "nll", "bits_per_dim"), ("symmetric", "bits_per_dim", "nll")):
+        data = noise(side=8, range=range_)
+        report = Report(source="test", data=data.name)
+        evaluate(made(data.spec), data, Plan(samples=4, likelihood=8), None, report)
+        assert name in report.measures
+        assert other not in report.measures
+        bits = report.measures[name].value / (64 * math.log(2) if name == "nll" else 1)
+        assert 0.5 < bits < 12

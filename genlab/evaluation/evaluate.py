@@ -209,11 +209,10 @@ def _likelihood(family: Family, data: Dataset, plan: Plan, report: Report) -> No
             floor = attempt("entropy", lambda: abilities.entropy(data, plan.split, n), report.left_out)
             report.add(with_units(data), attempt_all(bounds, report.left_out), floor)
         parts: Parts = {}
-        if image and isinstance(family, (Density, Discrete)):
+        exact = data.spec.values == "binary" and isinstance(family, Discrete)  # papers report nats of binary pixels
+        if image and not exact and isinstance(family, (Density, Discrete)):
             parts["bits_per_dim"] = lambda: abilities.bits(family, data, plan.split, n, plan.k)
-        if isinstance(family, Density) and (
-            not image or (data.spec.values == "binary" and isinstance(family, Discrete))
-        ):
+        elif isinstance(family, Density):
             parts["nll"] = lambda: abilities.density(family, data, plan.split, n)
         report.add(with_units(data), attempt_all(parts, report.left_out))
     if not isinstance(family, (Bounded, Density, Discrete)):
