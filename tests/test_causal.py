@@ -8,7 +8,7 @@ import torch
 from conftest import noise, waves
 
 from genlab.data.base import Spec
-from genlab.data.fields import Field
+from genlab.data.fields import Field, Range
 from genlab.errors import UserError
 from genlab.evaluation.evaluate import Plan, evaluate
 from genlab.evaluation.forecasts import forecasts
@@ -92,7 +92,7 @@ def test_probabilities_of_all_samples_add_up_to_one(spec):
 
 
 @pytest.mark.parametrize("range_", ["symmetric", "unit"])
-def test_pixels_of_256_values_have_probabilities(range_):
+def test_pixels_of_256_values_have_probabilities(range_: Range):
     model = made(Spec((1, 1, 1), fields=range_))
     values = torch.arange(256.0) / 255
     x = values if range_ == "unit" else 2 * values - 1
@@ -189,7 +189,8 @@ def test_images_with_words_are_cut_place_after_place():
 
 
 def test_binary_images_are_judged_in_nats_and_others_in_bits():
-    for range_, name, other in (("binary", "nll", "bits_per_dim"), ("symmetric", "bits_per_dim", "nll")):
+    cases: list[tuple[Range, str, str]] = [("binary", "nll", "bits_per_dim"), ("symmetric", "bits_per_dim", "nll")]
+    for range_, name, other in cases:
         data = noise(side=8, range=range_)
         report = Report(source="test", data=data.name)
         evaluate(made(data.spec), data, Plan(samples=4, likelihood=8), None, report)
