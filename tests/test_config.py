@@ -23,7 +23,7 @@ def spec(composed) -> Spec:
         return Spec((2,), 2, "real")
     if "Sines" in composed.data._target_ or "Series" in composed.data._target_:
         return Spec((5, 24))
-    if "Synthetic" in composed.data._target_:
+    if "Synthetic" in composed.data._target_ or "Molecule" in composed.data._target_:
         present, edge = Field("present", "present", part="node"), Field("edge", "category", 2, part="edge")
         return Spec((), fields=(present, edge), nodes=5)
     if "Table" in composed.data._target_:
@@ -49,7 +49,9 @@ def test_presets_build_and_describe_themselves(preset):
     assert options.epochs is None  # otherwise trainer.steps=N would have no effect with a preset
     text = (configs() / "experiment" / f"{preset}.yaml").read_text()
     assert text.splitlines()[1].startswith("# ")
-    source = {"stocks": "series", "community": "synthetic"}.get(preset.split("_")[0], preset.split("_")[0])
+    source = {"stocks": "series", "community": "synthetic", "molecules": "molecule"}.get(
+        preset.split("_")[0], preset.split("_")[0]
+    )
     assert source in composed.data._target_.lower()
 
 
