@@ -74,8 +74,8 @@ def parse(text: str | Mapping[str, Any], schema: Schema) -> Conditions:
         raise UserError(f"where: got {what}; write {{COLUMN: VALUE, COLUMN: '>VALUE'}}")
     found = Conditions(schema, {}, [], {})
     learnt = [column.name for column in schema.columns if column.width]
+    kinds = {column.name: column.kind for column in schema.columns if not column.width}
     for name, wanted in text.items():
-        kinds = {column.name: column.kind for column in schema.columns if not column.width}
         if kind := kinds.get(str(name)):
             raise UserError(f"where: column '{name}' is of kind {kind} and not learnt, so no condition applies to it")
         choose("where", str(name), learnt)

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 
 from genlab.data.columns.category import Category
-from genlab.data.columns.numeric import FLAG, Numeric
+from genlab.data.columns.numeric import FLAG
 from genlab.data.columns.schema import Schema
 from genlab.data.files import quoted
 from genlab.data.frames import given, read
@@ -35,14 +35,16 @@ def fill(model: Any, source: str, target: Run) -> str:
         raise UserError(f"fill: a {type(model).__name__} cannot draw cells given others; train model=autoregressive")
     schema: Schema = model.spec.table
     frame = read.read(source, header=schema.header, option="fill")
-    given.check_names(frame)
+    read.check_names(frame.name, frame.table.column_names)
     if not {column.name for column in schema.columns} & set(frame.table.column_names):
         raise UserError(f"fill: {frame.name} has none of the columns that this model knows")
     if not frame.table.num_rows:
         raise UserError(f"fill: {frame.name} has no rows")
     units, known = given.units(schema, frame, partly=True, strange=True)
     full = given.filled(schema, frame)
-    lines = [*_unused(schema, frame), *_outside(schema, frame, units, known), *_strange(schema, known, full)]
+    beyond = given.outside(schema, units, known, frame.line)
+    lines = [*_unused(schema, frame), *(f"fill: {frame.name}: {text}; the model sees the nearest" for text in beyond)]
+    lines += _strange(schema, known, full)
     known = _usable(model, schema, frame, known)
     fields = torch.tensor([i for i, column in enumerate(schema.columns) for _ in column.fields])
     drawn = []
@@ -72,23 +74,6 @@ def _unused(schema: Schema, frame: read.Frame) -> list[str]:
     odd = [name for name in frame.table.column_names if name not in known]
     near = {name: hint for name in odd if (hint := did_you_mean(name, lacking))}
     return [f"fill: {frame.name}: column '{name}' is kept, but the model has none{near[name]}" for name in near]
-
-
-def _outside(schema: Schema, frame: read.Frame, units: torch.Tensor, known: torch.Tensor) -> list[str]:
-    """A line for each column with numbers beyond those of training."""
-    lines = []
-    for (column, part), seen in zip(schema.cut(units), known.T, strict=True):
-        if isinstance(column, Numeric):
-            values = column.values(part)
-            bad = seen & ((values < column.low) | (values > column.high))
-            if bad.any():
-                low, high = column.cells(np.array([column.low, column.high]))
-                where = frame.line(int(bad.nonzero()[0]))
-                lines.append(
-                    f"fill: {frame.name}: column '{column.name}' has {int(bad.sum()):,} values outside of {low} to "
-                    f"{high} as in training, first in {where}; the model sees the nearest"
-                )
-    return lines
 
 
 def _strange(schema: Schema, known: torch.Tensor, full: torch.Tensor) -> list[str]:

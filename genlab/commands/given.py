@@ -18,11 +18,12 @@ from genlab.data.columns.base import Column
 from genlab.data.columns.category import Category
 from genlab.data.columns.numeric import Numeric
 from genlab.data.columns.schema import Schema
+from genlab.data.frames.given import outside
 from genlab.data.series import completed
 from genlab.data.series.partial import Partial, read_partial
 from genlab.data.series.write import suffix
 from genlab.errors import UserError
-from genlab.metrics.series.forecasts import LEVELS
+from genlab.metrics.series.forecasts import LEVELS, fan
 from genlab.runs.folder import Run
 
 CHUNK = 500  # windows that are drawn at a time
@@ -53,7 +54,9 @@ def continue_series(
     series = read_partial(source, spec, horizon)
     if not series.windows(spec.shape[1]):
         raise UserError(f"given: {series.name} has no empty cell; horizon=H continues its series by H steps")
-    lines = _outside(spec.steps, series)
+    rows, known = torch.cat(series.units, dim=1).T, torch.cat(series.known, dim=1).T
+    beyond = outside(spec.steps, rows, known, lambda step: series.frame.line(int(series.rows[step])))
+    lines = [f"given: {series.name}: {text}; draws beside them may be far off" for text in beyond]
     draws = drawn(model, series, n, y)
     units = [_middle(spec.steps, own, series.units[i], series.known[i]) for i, own in enumerate(draws)]
     path, bounds = target.folder / f"completed{suffix(spec)}", target.folder / "intervals.csv"
@@ -116,24 +119,6 @@ def _near(schema: Schema, units: Tensor) -> Tensor:
     return torch.cat(parts, dim=1).T
 
 
-def _outside(schema: Schema, series: Partial) -> list[str]:
-    """A line for each column with known numbers beyond those of training."""
-    lines, known, starts = [], torch.cat(series.known, dim=1), series.rows
-    rows = torch.cat(series.units, dim=1).T
-    for (column, part), seen in zip(schema.cut(rows), known, strict=True):
-        if isinstance(column, Numeric):
-            values = column.values(part)
-            bad = seen & ((values < column.low) | (values > column.high))
-            if bad.any():
-                low, high = column.cells(np.array([column.low, column.high]))
-                row = series.frame.line(int(starts[int(bad.nonzero()[0])]))
-                lines.append(
-                    f"given: {series.name}: column '{column.name}' has {int(bad.sum()):,} values outside of {low} to "
-                    f"{high} as in training, first in {row}; draws beside them may be far off"
-                )
-    return lines
-
-
 def _window(part: Tensor, first: int, length: int) -> Tensor:
     """The steps of a window of a part (C, M); before the first step of the series, its first one or False."""
     if first >= 0:
@@ -148,7 +133,7 @@ def _middle(schema: Schema, draws: Tensor, units: Tensor, known: Tensor) -> Tens
     for column, own, values, mask in zip(schema.columns, schema.cut(units.T), draws.unbind(1), known, strict=True):
         if not column.width:
             continue
-        middle = _commonest(column, values) if isinstance(column, Category) else values.nanquantile(0.5, dim=0)
+        middle = _commonest(column, values) if isinstance(column, Category) else fan(values, (0.5,))[0]
         made = column.units(middle.numpy())
         parts.append(torch.where(mask[:, None], own[1], made.to(own[1])))
     return torch.cat(parts, dim=1).T
@@ -170,7 +155,7 @@ def _intervals(path: Path, schema: Schema, series: Partial, draws: list[Tensor])
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(["series", "step", "column", *(f"{100 * level:g} %" for level in LEVELS)])
         for name, values, known in zip(series.names, draws, series.known, strict=True):
-            bounds = values.nanquantile(torch.tensor(LEVELS, dtype=values.dtype), dim=0)
+            bounds = fan(values, LEVELS)
             for i in numbers:
                 column: Any = schema.columns[i]
                 for step in (~known[i]).nonzero()[:, 0].tolist():

@@ -46,10 +46,10 @@ def forecasts(family: Any, data: Dataset, split: str, horizon: int, season: int 
     found, naive = {}, {}
     first = (length - horizon) // 2
     for name, gap in (("forecast", slice(length - horizon, length)), ("imputation", slice(first, first + horizon))):
-        known = torch.ones(length, dtype=torch.bool, device=x.device)
-        known[gap] = False
         if name == "imputation" and not family.completes_inside:
             continue
+        known = torch.ones(length, dtype=torch.bool, device=x.device)
+        known[gap] = False
         draws = torch.stack([numbers(spec.decode(_drawn(family, x, known, y))) for _ in range(DRAWS)])
         happened = truth[..., gap]
         guess = draws[..., gap]

@@ -12,6 +12,7 @@ B. Uria et al., "Neural Autoregressive Distribution Estimation", 2016, https://a
 """
 
 import math
+from itertools import accumulate
 
 import torch
 from torch import Tensor
@@ -142,27 +143,29 @@ class CausalAutoregressive(Family):
         if self.given:
             (x, given), known = self.given.split(x), self.given.split(known)[0]
         blocks, seen = self.cut.of(x).clone(), self.cut.of(known.to(x)) > 0.5
-        starts = [0]
-        for size in self.outputs:
-            starts.append(starts[-1] + size)
-        told, cache, gap = self.net.told(given, y), [], torch.zeros(len(x), dtype=torch.bool, device=x.device)
+        there = None if here is None or self.given is None else self.cut.of(self.given.split(here)[0])
+        self._check_beginning(seen)
+        ends = list(accumulate(self.outputs))
+        told, cache = self.net.told(given, y), []
         for s in range(self.cut.count):
             context = self.net.context(s, blocks[:, s - 1] if s else None, len(x), told, cache)
             for place, number, slots in self.cut.places(s):
-                fixed = seen[:, s, number]
-                if bool((fixed & gap).any()):
-                    raise UserError("an autoregressive model can be given the beginning of a sample, and no later part")
-                gap |= ~fixed
-                raw = self.net.within(blocks[:, s], context)[:, starts[place] : starts[place + 1]]
+                raw = self.net.within(blocks[:, s], context)[:, ends[place] - self.outputs[place] : ends[place]]
                 drawn = slots.draw(raw, self.temperature)
-                old = blocks[:, s, number : number + slots.size]
-                blocks[:, s, number : number + slots.size] = torch.where(fixed[:, None], old, drawn)
-            if here is not None:  # what is not there is 0 before anything else sees it
-                blocks = self._there(blocks, here)
+                own = slice(number, number + slots.size)
+                blocks[:, s, own] = torch.where(seen[:, s, number, None], blocks[:, s, own], drawn)
+            if there is not None:  # what is not there is 0 before the next block sees it
+                blocks[:, s] *= there[:, s]
         made = self.cut.back(blocks)
         return made if self.given is None or given is None else self.present(self.given.join(made, given))
 
-    def _there(self, blocks: Tensor, here: Tensor) -> Tensor:
-        """Sets the numbers of steps and nodes that are not there to 0: (B, S, I), (B, *shape) -> (B, S, I)."""
-        assert self.given is not None
-        return blocks * self.cut.of(self.given.split(here)[0])
+    def _check_beginning(self, seen: Tensor) -> None:
+        """Checks that no known slot comes after an unknown one in the order of drawing: (B, S, I) bool.
+
+        Raises:
+            UserError: one does.
+        """
+        order = [s * self.cut.numbers + number for s in range(self.cut.count) for _, number, _ in self.cut.places(s)]
+        known = seen.flatten(1)[:, order]
+        if bool((known[:, 1:] & ~known[:, :-1]).any()):
+            raise UserError("an autoregressive model can be given the beginning of a sample, and no later part")

@@ -7,6 +7,8 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
 
+BEGUN = ".begun-"  # what the name of a file starts with while it is written
+
 
 def write_atomically(
     path: Path,
@@ -51,6 +53,17 @@ def removed_on_failure(temporary: Path) -> Iterator[Path]:
         with suppress(OSError):
             temporary.unlink(missing_ok=True)  # on a full disk, its space is needed
         raise
+
+
+@contextmanager
+def replaced(path: Path) -> Iterator[Path]:
+    """Context in which a file is written beside `path`, with its suffix, and moved to `path` when it is complete.
+
+    If an exception is raised, the file is removed and an older one at `path` stays.
+    """
+    with removed_on_failure(path.with_name(f"{BEGUN}{path.name}")) as temporary:
+        yield temporary
+        move(temporary, path)
 
 
 def move(temporary: Path, path: Path, sync_folder: bool = False) -> None:

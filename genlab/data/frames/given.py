@@ -1,6 +1,6 @@
 """Rows from outside as a trained model's columns read them: tables to score, to encode or to fill in."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -10,13 +10,13 @@ from torch import Tensor
 from genlab.data.columns.base import Column
 from genlab.data.columns.category import Category
 from genlab.data.columns.moment import DateTime
-from genlab.data.columns.numeric import Real
+from genlab.data.columns.numeric import Numeric, Real
 from genlab.data.columns.ordered import Ordered
 from genlab.data.columns.schema import Schema
 from genlab.data.files import quoted, several
 from genlab.data.frames import moments, numbers
 from genlab.data.frames.kinds import MISSING, Cells, Refusal, is_text, typed
-from genlab.data.frames.read import Frame
+from genlab.data.frames.read import Frame, check_names
 from genlab.errors import UserError, did_you_mean
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ def units(schema: Schema, frame: Frame, partly: bool = False, strange: bool = Fa
     Raises:
         UserError: a column is absent or there twice, or has cells that its kind cannot read.
     """
-    check_names(frame)
+    check_names(frame.name, frame.table.column_names)
     names, missing = frame.table.column_names, schema.missing or MISSING
     needed = [column.name for column in schema.columns if column.width]
     if (absent := [name for name in needed if name not in names]) and not partly:
@@ -72,6 +72,28 @@ def filled(schema: Schema, frame: Frame) -> Tensor:
                 full = full & ~np.isnan(cells.to_numpy().astype(np.float64))
         found.append(full)
     return torch.from_numpy(np.stack(found, axis=1))
+
+
+def outside(schema: Schema, units: Tensor, known: Tensor, place: Callable[[int], str]) -> list[str]:
+    """Describes the known numbers beyond those of training, a text for each column that has any.
+
+    Args:
+        units: (N, width).
+        known: (N, columns) bool.
+        place: describes a row: `line 7`.
+    """
+    found = []
+    for (column, part), seen in zip(schema.cut(units), known.T, strict=True):
+        if isinstance(column, Numeric):
+            values = column.values(part)
+            bad = seen & ((values < column.low) | (values > column.high))
+            if bad.any():
+                low, high = column.cells(np.array([column.low, column.high]))
+                found.append(
+                    f"column '{column.name}' has {int(bad.sum()):,} values outside of {low} to {high} as in training, "
+                    f"first in {place(int(bad.nonzero()[0]))}"
+                )
+    return found
 
 
 def _complete(column: Column, values: np.ndarray) -> np.ndarray:
@@ -155,14 +177,3 @@ def _in_unit(values: np.ndarray, unit: str, other: str) -> np.ndarray:
     gone = np.isnan(values)
     moments_ = np.nan_to_num(values).astype(np.int64).astype(f"datetime64[{unit}]").astype(f"datetime64[{other}]")
     return np.where(gone, np.nan, moments_.astype(np.int64).astype(float))
-
-
-def check_names(frame: Frame) -> None:
-    """Checks that no two columns have one name.
-
-    Raises:
-        UserError: some have.
-    """
-    names = frame.table.column_names
-    if repeated := sorted({name for name in names if names.count(name) > 1}):
-        raise UserError(f"{frame.name}: two columns are called {several([repr(n) for n in repeated])}; rename one")

@@ -16,9 +16,8 @@ from genlab.data.columns import kinds
 from genlab.data.columns.base import Column
 from genlab.data.columns.schema import Schema
 from genlab.data.files import note, pasted, several
-from genlab.data.frames.given import check_names
 from genlab.data.frames.kinds import Refusal, Typed, check_types, typed
-from genlab.data.frames.read import Frame
+from genlab.data.frames.read import Frame, check_names
 from genlab.data.tables import INDEX
 from genlab.errors import UserError, brief, choose
 
@@ -29,8 +28,8 @@ def select(frame: Frame, columns: Sequence[str] | None, exclude: Sequence[str], 
     Raises:
         UserError: a column that does not exist, two of one name, or none is left.
     """
-    check_names(frame)
     names = frame.table.column_names
+    check_names(frame.name, names)
     for option, given in (("columns", columns or ()), ("exclude", exclude), ("label", [label] if label else ())):
         for name in given:
             choose(f"data.{option}", str(name), names)

@@ -8,7 +8,7 @@ stays a code and samples can be written in the source's own format.
 import csv
 import errno
 import io
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -87,15 +87,23 @@ def read(
         if suffix == ".parquet":
             import pyarrow.parquet
 
-            names = pyarrow.parquet.read_schema(file).names
-            if repeated := sorted({name for name in names if names.count(name) > 1}):
-                raise UserError(f"{file.name}: two columns are called '{repeated[0]}'; rename one")
+            check_names(file.name, pyarrow.parquet.read_schema(file).names)
             return Frame(file.name, pyarrow.parquet.read_table(file), suffix, path=file)
         return _text(file, suffix, delimiter, header, work)
     except (pyarrow.ArrowException, OSError, EOFError, csv.Error) as error:
         if work is not None and isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
             raise  # of the folder `work`
         raise UserError(f"{option}: cannot read {file.name}: {brief(error)}") from error
+
+
+def check_names(file: str, names: Sequence[str]) -> None:
+    """Checks that no two columns of a file have one name.
+
+    Raises:
+        UserError: some have.
+    """
+    if repeated := sorted({name for name in names if names.count(name) > 1}):
+        raise UserError(f"{file}: two columns are called {several([repr(n) for n in repeated])}; rename one")
 
 
 def _frame(source: Any) -> "pyarrow.Table":

@@ -3,7 +3,6 @@
 import csv
 import gzip
 import io
-import os
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -20,6 +19,7 @@ from genlab.data.columns.moment import DateTime
 from genlab.data.columns.numeric import Integer, Numeric
 from genlab.data.columns.schema import Schema
 from genlab.data.frames.types import of_source, text_columns
+from genlab.runs.files import replaced
 
 if TYPE_CHECKING:
     import pyarrow
@@ -41,13 +41,8 @@ def write(path: Path, schema: Schema, chunks: Iterable[Tensor]) -> int:
         OSError: the file cannot be written.
     """
     generator = torch.Generator().manual_seed(SEED)
-    begun = path.with_name(f".begun-{path.name}")  # the suffix decides on the format
-    try:
-        count = (_parquet if path.suffix == ".parquet" else _text)(begun, schema, chunks, generator)
-        os.replace(begun, path)
-    finally:
-        begun.unlink(missing_ok=True)
-    return count
+    with replaced(path) as begun:
+        return (_parquet if path.suffix == ".parquet" else _text)(begun, schema, chunks, generator)
 
 
 @contextmanager
@@ -76,15 +71,29 @@ def _text(path: Path, schema: Schema, chunks: Iterable[Tensor], generator: torch
 
 
 def _parquet(path: Path, schema: Schema, chunks: Iterable[Tensor], generator: torch.Generator) -> int:
+    def tables() -> Iterator["pyarrow.Table"]:
+        count = 0
+        for units in chunks:
+            yield arrow(schema, units, generator, count)
+            count += len(units)
+
+    return write_tables(path, tables())
+
+
+def write_tables(path: Path, tables: Iterable["pyarrow.Table"]) -> int:
+    """Writes tables of the same columns one below the other as a Parquet file; returns the number of rows.
+
+    Raises:
+        OSError: the file cannot be written.
+    """
     import pyarrow.parquet
 
     writer, count = None, 0
     try:
-        for units in chunks:
-            table = arrow(schema, units, generator, count)
+        for table in tables:
             writer = writer or pyarrow.parquet.ParquetWriter(path, table.schema)
             writer.write_table(table)
-            count += len(units)
+            count += table.num_rows
     finally:
         if writer is not None:
             writer.close()

@@ -2,7 +2,6 @@
 
 import csv
 import io
-import os
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +16,7 @@ from genlab.data.series.source import Source
 from genlab.data.series.ts_file import write_ts
 from genlab.data.series.write import array, classes_of, counter, format_of
 from genlab.data.spec import Spec
+from genlab.runs.files import BEGUN, replaced
 
 
 def write(path: Path, spec: Spec, series: Partial, units: list[Tensor]) -> None:
@@ -25,13 +25,9 @@ def write(path: Path, spec: Spec, series: Partial, units: list[Tensor]) -> None:
     Raises:
         OSError: the file cannot be written.
     """
-    begun = path.with_name(f".begun-{path.name}")  # the suffix decides on the format
     ways = {".parquet": _parquet, ".npy": _array, ".npz": _array, ".ts": _array}
-    try:
+    with replaced(path) as begun:
         ways.get(path.suffix, _text)(begun, spec, series, units)
-        os.replace(begun, path)
-    finally:
-        begun.unlink(missing_ok=True)
 
 
 def _names(source: Source, series: Partial) -> list[str]:
@@ -64,9 +60,7 @@ def _text(path: Path, spec: Spec, series: Partial, units: list[Tensor]) -> None:
         text.getvalue().encode(encoding)
     except UnicodeEncodeError:
         encoding = "utf-8"
-        note(
-            f"{path.name.removeprefix('.begun-')}: written as UTF-8, since {schema.encoding} lacks some of its letters"
-        )
+        note(f"{path.name.removeprefix(BEGUN)}: written as UTF-8, since {schema.encoding} lacks some of its letters")
     with rows.opened(path, encoding) as file:
         file.write(text.getvalue())
 

@@ -62,7 +62,7 @@ def of_frame(frame: Frame, spec: Spec) -> Tensor:
 
     schema, source = format_of(spec)
     frame = named(frame, source, schema.header)
-    given.check_names(frame)
+    read.check_names(frame.name, frame.table.column_names)
     name, length = counter(source), spec.shape[1]
     if not frame.table.num_rows:
         raise UserError(f"{frame.name} has no series")

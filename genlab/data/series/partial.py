@@ -22,6 +22,7 @@ from genlab.data.series.clock import spell, steps
 from genlab.data.series.given import keys, named
 from genlab.data.series.records import Choice
 from genlab.data.series.source import Clock, Source
+from genlab.data.series.tables import by_series
 from genlab.data.series.ts_file import read_ts
 from genlab.data.series.write import ARRAYS, counter, format_of
 from genlab.data.spec import Spec
@@ -105,24 +106,16 @@ def _rows(path: Path, spec: Spec, source: Source, header: bool) -> Rows:
     if suffix in ARRAYS:
         return _of_array(path, spec, source)
     frame = named(read.read(path, header=header, option="given"), source, header)
-    given.check_names(frame)
+    read.check_names(frame.name, frame.table.column_names)
     id = counter(source)
     if id not in frame.table.column_names:
         if source.id:
             raise UserError(f"given: {frame.name} lacks the column '{id}', which tells series apart")
         return frame, np.array([frame.table.num_rows]), ("",), None
-    import pyarrow
-
-    codes = frame.table.column(id).cast(pyarrow.string()).combine_chunks().dictionary_encode()
-    place = codes.indices.fill_null(-1).to_numpy().astype(np.int64)
-    place = np.where(np.isin(place, [k for k, word in enumerate(codes.dictionary.to_pylist()) if not word]), -1, place)
-    if (place < 0).any():
-        row = frame.line(int((place < 0).argmax()))
-        raise UserError(f"given: {frame.name}: {row}, column '{id}': the id is missing")
-    order = place.argsort(kind="stable")
+    order, lengths, names = by_series(frame, id)
     if (order != np.arange(len(order))).any():
         frame = frame._replace(table=frame.table.take(order), path=None)
-    lengths, labels = np.bincount(place), None
+    labels = None
     if spec.labels and source.label in frame.table.column_names:
         every = [name_of(cell) for cell in frame.table.column(source.label).to_pylist()]
         labels = [every[row] for row in (np.cumsum(lengths) - lengths).tolist()]
@@ -133,7 +126,7 @@ def _rows(path: Path, spec: Spec, source: Source, header: bool) -> Rows:
                 if cell not in spec.labels:
                     why = "the class is missing" if cell is None else f"'{cell}' is none of {', '.join(spec.labels)}"
                 raise UserError(f"given: {frame.name}: {frame.line(row)}, column '{source.label}': {why}")
-    return frame, lengths, tuple(codes.dictionary.to_pylist()), labels
+    return frame, lengths, names, labels
 
 
 def _of_array(path: Path, spec: Spec, source: Source) -> Rows:

@@ -6,9 +6,8 @@ import numpy as np
 
 from genlab.data.files import pasted, quoted
 from genlab.data.frames import learn, read
-from genlab.data.frames.given import check_names
 from genlab.data.frames.kinds import Refusal, Typed, typed
-from genlab.data.frames.read import Frame
+from genlab.data.frames.read import Frame, check_names
 from genlab.data.labels import name_of
 from genlab.data.series.clock import checked, clock, parse, steps
 from genlab.data.series.records import Choice, Records
@@ -38,8 +37,8 @@ def read_table(
             classes.
     """
     frame = read.read(path, delimiter, header)
-    check_names(frame)
     names = frame.table.column_names
+    check_names(frame.name, names)
     for option, name in (("id", id), ("time", time), ("label", label)):
         if name is not None:
             choose(f"data.{option}", name, names)
@@ -49,7 +48,7 @@ def read_table(
         raise UserError(f"data.label: '{label}' is the class of a whole series, so data.id must tell the series apart")
     given = [name for name in given if name not in choice.exclude]
     time = time if time in given else None
-    order, lengths, ids = _series(frame, id)
+    order, lengths, ids = by_series(frame, id)
 
     def place(row: int) -> str:
         return f"{frame.name}: {frame.line(int(order[row]))}"
@@ -85,7 +84,7 @@ def read_table(
     return records._replace(source=records.source._replace(clock=clock(times, records.lengths, records.place)))
 
 
-def _series(frame: Frame, id: str | None) -> tuple[np.ndarray, np.ndarray, tuple[str, ...]]:
+def by_series(frame: Frame, id: str | None) -> tuple[np.ndarray, np.ndarray, tuple[str, ...]]:
     """The rows in the order of their series (R,), the length of each series and its name.
 
     Series are in the order in which they begin, and their rows as they are in the file.

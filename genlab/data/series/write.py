@@ -1,7 +1,6 @@
 """Writing series in the format of the file that a model learned from: its columns, times, arrays or dimensions."""
 
 import csv
-import os
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,6 +17,7 @@ from genlab.data.frames.types import of_source
 from genlab.data.series.source import Source
 from genlab.data.series.ts_file import write_ts
 from genlab.data.spec import Spec
+from genlab.runs.files import replaced
 
 if TYPE_CHECKING:
     import pyarrow
@@ -47,14 +47,9 @@ def write(path: Path, spec: Spec, chunks: Iterable[Chunk]) -> int:
     Raises:
         OSError: the file cannot be written.
     """
-    begun = path.with_name(f".begun-{path.name}")  # the suffix decides on the format
     ways = {".parquet": _parquet, ".npy": _array, ".npz": _array, ".ts": _ts}
-    try:
-        count = ways.get(path.suffix, _text)(begun, spec, chunks)
-        os.replace(begun, path)
-    finally:
-        begun.unlink(missing_ok=True)
-    return count
+    with replaced(path) as begun:
+        return ways.get(path.suffix, _text)(begun, spec, chunks)
 
 
 def counter(source: Source) -> str:
@@ -125,19 +120,13 @@ def _text(path: Path, spec: Spec, chunks: Iterable[Chunk]) -> int:
 
 
 def _parquet(path: Path, spec: Spec, chunks: Iterable[Chunk]) -> int:
-    import pyarrow.parquet
-
-    generator, writer, count = torch.Generator().manual_seed(rows.SEED), None, 0
-    try:
+    def tables() -> Iterator["pyarrow.Table"]:
+        generator, count = torch.Generator().manual_seed(rows.SEED), 0
         for units, y in chunks:
-            table = arrow(spec, units, y, generator, count)
-            writer = writer or pyarrow.parquet.ParquetWriter(path, table.schema)
-            writer.write_table(table)
+            yield arrow(spec, units, y, generator, count)
             count += len(units)
-    finally:
-        if writer is not None:
-            writer.close()
-    return count
+
+    return rows.write_tables(path, tables()) // spec.shape[1]
 
 
 def array(spec: Spec, units: Tensor, generator: torch.Generator | None = None) -> np.ndarray:

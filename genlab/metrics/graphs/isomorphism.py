@@ -9,24 +9,11 @@ from typing import Any
 
 import numpy as np
 
-from genlab.errors import UserError
+from genlab.data.graphs.graph import networkx
 from genlab.metrics.graphs.batch import GraphBatch
 
 ROUNDS = 8  # of the colours that narrow the exact comparison down
 FEW = 12  # nodes up to which colours cost more than they save
-
-
-def networkx() -> Any:
-    """Imports networkx.
-
-    Raises:
-        UserError: it is not installed.
-    """
-    try:
-        import networkx
-    except ImportError as error:
-        raise UserError("needs networkx: pip install 'genlab[graphs]'") from error
-    return networkx
 
 
 def to_networkx(graphs: GraphBatch) -> list[Any]:

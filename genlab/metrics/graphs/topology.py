@@ -4,8 +4,8 @@ from typing import Any
 
 import numpy as np
 
+from genlab.data.graphs.graph import networkx
 from genlab.metrics.graphs.batch import CHUNK, GraphBatch
-from genlab.metrics.graphs.isomorphism import networkx
 from genlab.metrics.tables.marginals import by_column
 from genlab.metrics.tables.rows import Rows
 

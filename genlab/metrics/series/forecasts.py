@@ -63,9 +63,9 @@ def coverage(ensemble: Tensor, truth: Tensor, level: float = 0.9) -> float:
 
 
 def fan(ensemble: Tensor, levels: tuple[float, ...]) -> Tensor:
-    """The quantiles of an ensemble (m, *shape) at each cell: (len(levels), *shape)."""
+    """The quantiles of an ensemble (m, *shape) at each cell, NaN being left out: (len(levels), *shape)."""
     shares = torch.tensor(levels, dtype=ensemble.dtype, device=ensemble.device)
-    return ensemble.flatten(1).quantile(shares, dim=0).unflatten(1, ensemble.shape[1:])
+    return ensemble.flatten(1).nanquantile(shares, dim=0).unflatten(1, ensemble.shape[1:])
 
 
 def seasonal_naive(history: Tensor, steps: int, period: int = 1) -> Tensor:
