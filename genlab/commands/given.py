@@ -62,13 +62,13 @@ def continue_series(
     path, bounds = target.folder / f"completed{suffix(spec)}", target.folder / "intervals.csv"
     try:
         target.folder.mkdir(parents=True, exist_ok=True)
-        rows = _intervals(bounds, spec.steps, series, draws)
+        count = _intervals(bounds, spec.steps, series, draws)
         completed.write(path, spec, series, units)
     except OSError as error:
         raise UserError(f"cannot write {error.filename or path}: {error.strerror}") from error
     cells = sum(int((~known).sum()) for known in series.known)
     what = f"{cells:,} cell{'s' * (cells != 1)} of {len(units):,} series drawn {n:,} times"
-    line = f"{what}: {path}" + (f", {bounds}" if rows else "")
+    line = f"{what}: {path}" + (f", {bounds}" if count else "")
     return "\n".join([*lines, line]), _picture(spec.steps, series, draws)
 
 
