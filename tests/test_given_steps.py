@@ -71,6 +71,8 @@ def test_a_horizon_continues_series_longer_than_the_model(cli, stations):
     before, after = table(stations / "train.csv"), table(stations / "more" / "completed.csv")
     assert len(after) == 8 * 23
     assert [row for i, row in enumerate(after) if i % 23 < 20] == before
+    bounds = [row[name] for row in table(stations / "more" / "intervals.csv") for name in ("5 %", "50 %")]
+    assert max(len(cell.partition(".")[2]) for cell in [*bounds, *(row["level"] for row in after)]) == 1
 
 
 def test_windows_cover_all_unknown_cells(tmp_path):

@@ -134,9 +134,15 @@ def _middle(schema: Schema, draws: Tensor, units: Tensor, known: Tensor) -> Tens
         if not column.width:
             continue
         middle = _commonest(column, values) if isinstance(column, Category) else fan(values, (0.5,))[0]
-        made = column.units(middle.numpy())
+        made = column.units(_rounded(column, middle))
         parts.append(torch.where(mask[:, None], own[1], made.to(own[1])))
     return torch.cat(parts, dim=1).T
+
+
+def _rounded(column: Column, values: Tensor) -> np.ndarray:
+    """Values between those that were drawn, with the column's decimals."""
+    decimals = getattr(column, "decimals", None)
+    return values.numpy() if decimals is None else np.round(values.numpy(), decimals)
 
 
 def _commonest(column: Category, values: Tensor) -> Tensor:
@@ -159,7 +165,7 @@ def _intervals(path: Path, schema: Schema, series: Partial, draws: list[Tensor])
             for i in numbers:
                 column: Any = schema.columns[i]
                 for step in (~known[i]).nonzero()[:, 0].tolist():
-                    own = bounds[:, i, step].numpy()
+                    own = _rounded(column, bounds[:, i, step])
                     cells = column.cells(own) if np.isfinite(own).all() else [""] * len(LEVELS)
                     writer.writerow([name, step + 1, column.name, *cells])
                     count += 1
