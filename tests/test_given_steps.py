@@ -71,8 +71,6 @@ def test_a_horizon_continues_series_longer_than_the_model(cli, stations):
     before, after = table(stations / "train.csv"), table(stations / "more" / "completed.csv")
     assert len(after) == 8 * 23
     assert [row for i, row in enumerate(after) if i % 23 < 20] == before
-    bounds = [row[name] for row in table(stations / "more" / "intervals.csv") for name in ("5 %", "50 %")]
-    assert max(len(cell.partition(".")[2]) for cell in [*bounds, *(row["level"] for row in after)]) == 1
 
 
 def test_windows_cover_all_unknown_cells(tmp_path):
@@ -300,3 +298,16 @@ def test_names_that_stand_twice_and_absent_classes_are_refused(stations, tmp_pat
         (tmp_path / "g.csv").write_text("\n".join(lines) + "\n")
         with pytest.raises(UserError, match=said):
             read_partial(str(tmp_path / "g.csv"), spec)
+
+
+def test_medians_and_bounds_have_the_decimals_of_the_column(cli, tmp_path):
+    values = np.random.default_rng(0).normal(size=60).cumsum().round(2)
+    (tmp_path / "t.csv").write_text("\n".join(["level", *(f"{value:g}" for value in values)]) + "\n")
+    data = ("data=series", f"data.path={tmp_path / 't.csv'}", "data.window=8", "data.blocks=6")
+    assert cli("train", *data, *TINY, *FEW, f"hydra.run.dir={tmp_path / 'run'}")[0] == 0
+    arguments = (f"run={tmp_path / 'run'}", f"given={tmp_path / 't.csv'}", "n=2", "horizon=6")
+    assert cli("sample", *arguments)[0] == 0
+    cells = [row["level"] for row in table(tmp_path / "run" / "completed.csv")[60:]]
+    cells += [row[name] for row in table(tmp_path / "run" / "intervals.csv") for name in ("5 %", "50 %")]
+    assert len(cells) == 18
+    assert max(len(cell.partition(".")[2]) for cell in cells) == 2
